@@ -1,0 +1,48 @@
+//! Time as a value. Cores take moments as arguments; only shells hold a [`Clock`].
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A point on this machine's monotonic clock, which also runs through suspend. Never compared between machines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(Duration);
+
+impl Moment {
+    /// A moment this long after the clock's origin (boot).
+    pub const fn since_origin(elapsed: Duration) -> Self {
+        Self(elapsed)
+    }
+
+    /// How long after `earlier` this is; zero if it is before.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// This moment, moved on.
+    #[must_use]
+    pub const fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(by))
+    }
+}
+
+/// Wall-clock time: milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// Whole seconds since 1970, as tokens state their times.
+    pub const fn seconds(self) -> u64 {
+        self.0 / 1000
+    }
+}
+
+/// The two clocks a shell may read.
+pub trait Clock: Send + Sync + 'static {
+    /// Monotonic time, through suspend.
+    fn now(&self) -> Moment;
+    /// Wall-clock time.
+    fn wall(&self) -> Timestamp;
+}

@@ -1,0 +1,1 @@
+//! From an applied state to the directory.

@@ -1,0 +1,1 @@
+//! Ages, and what may be answered at which.

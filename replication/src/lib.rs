@@ -1,0 +1,16 @@
+//! The replicated key store: a pure state machine, the log and state that keep it, and the Raft group that orders it.
+//!
+//! Knows no HTTP endpoint, no token and no settings file; sees sealed material only, never key bytes. Everything
+//! named redb or sled stays in [`store`], everything named openraft in [`raft`].
+
+pub mod clock;
+pub mod codec;
+pub mod directory;
+pub mod feed;
+pub mod freshness;
+pub mod ids;
+pub mod machine;
+pub mod raft;
+pub mod store;
+#[cfg(feature = "testkit")]
+pub mod testkit;

@@ -1,0 +1,196 @@
+//! Everything that may stand in the log.
+//!
+//! A command is complete: apply makes no choice, draws no id and reads no clock.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::ids::{CryptoSpaceId, CryptoSpaceName, IdempotencyId, KeyName, KeyVersionId, ShardId, SignerId, TenantId};
+
+use super::lifecycle::Event;
+use super::policy::{Policy, Rule};
+use super::request::{Level, SignedRequest};
+use super::rows::{Algorithm, Envelope, Meta, Origin, Plan, Purpose, Sealed, Signer, Staleness, Trust};
+
+/// A command, completed by a data replica: ids, times and sealed material are in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// When it was completed, by that replica's clock.
+    pub at: Timestamp,
+    /// Repeating it under this id changes nothing more. The operator's own, if there is a request.
+    pub idempotency_id: IdempotencyId,
+    /// The operator's request that it completes; `None` for automatic steps.
+    pub request: Option<SignedRequest>,
+    /// What it does.
+    pub action: Action,
+}
+
+/// What a command does. The numbers are in logs: never reuse one, never change one (see `codec.rs`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// The first entry of a group.
+    Genesis(Genesis),
+    /// Group 0: a tenant gets its shard.
+    PlaceTenant(PlaceTenant),
+    /// Group 0: a path gets its owner.
+    ReservePath(ReservePath),
+    /// A tenant and its key.
+    CreateTenant(CreateTenant),
+    /// A crypto space.
+    CreateCryptoSpace(CreateCryptoSpace),
+    /// A key and its first version.
+    CreateKey(CreateKey),
+    /// One more grant in a policy.
+    AddGrant(AddGrant),
+    /// An additive step of a version's life: activate, enable, restore.
+    StepVersion(StepVersion),
+    /// A plan enters the log; nothing is active yet.
+    AdoptPlan(AdoptPlan),
+    /// A plan goes one stage on.
+    AdvanceStage(AdvanceStage),
+}
+
+/// The first entry of a group: names it and its first signers, one of which signs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Genesis {
+    /// What group this is.
+    pub meta: Meta,
+    /// Whose signatures count here.
+    pub signers: Vec<(SignerId, Signer)>,
+    /// Which tokens prove a caller; group 0 only.
+    pub trust: Option<Trust>,
+}
+
+/// A tenant gets its shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceTenant {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Its one shard.
+    pub shard: ShardId,
+}
+
+/// A path gets its owner, before its shard uses it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReservePath {
+    /// The random 16 bytes of the path, of a key version or a crypto space.
+    pub id: [u8; 16],
+    /// The owner.
+    pub tenant: TenantId,
+    /// Its shard.
+    pub shard: ShardId,
+}
+
+/// A tenant and its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateTenant {
+    /// Its name.
+    pub tenant: TenantId,
+    /// How long a stale view may answer for it.
+    pub staleness: Staleness,
+    /// The tenant key, sealed under each root that shall open it.
+    pub envelopes: Vec<Envelope>,
+    /// Its policy; only the reserved tenant is made with one.
+    pub policy: Option<Policy>,
+}
+
+/// A crypto space.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateCryptoSpace {
+    /// The owner.
+    pub tenant: TenantId,
+    /// Its name.
+    pub name: CryptoSpaceName,
+    /// The random part of its path.
+    pub id: CryptoSpaceId,
+}
+
+/// A key and its first version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateKey {
+    /// The owner.
+    pub tenant: TenantId,
+    /// Its name.
+    pub name: KeyName,
+    /// The crypto space it belongs to.
+    pub crypto_space: Option<CryptoSpaceName>,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Its first version.
+    pub version: NewVersion,
+}
+
+/// A version's id and sealed material.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewVersion {
+    /// The random part of its path.
+    pub id: KeyVersionId,
+    /// How it wraps.
+    pub algorithm: Algorithm,
+    /// Where the material came from.
+    pub origin: Origin,
+    /// The material, sealed under the tenant key.
+    pub sealed: Sealed,
+    /// A blob wrapped with the material; the proposing replica opened it before it proposed.
+    pub canary: Vec<u8>,
+}
+
+/// One more grant in a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddGrant {
+    /// The owner.
+    pub tenant: TenantId,
+    /// Whose policy.
+    pub level: Level,
+    /// The grant.
+    pub rule: Rule,
+}
+
+/// An additive step of a version's life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepVersion {
+    /// The owner.
+    pub tenant: TenantId,
+    /// Which.
+    pub version: KeyVersionId,
+    /// What happens to it.
+    pub event: Event,
+}
+
+/// A plan enters the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdoptPlan {
+    /// The plan, complete.
+    pub plan: Plan,
+    /// Its digest, see [`super::signing::plan_digest`].
+    pub digest: [u8; 32],
+}
+
+/// A plan goes one stage on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdvanceStage {
+    /// Which plan.
+    pub digest: [u8; 32],
+    /// The stage it must be in.
+    pub expected: super::rows::Stage,
+    /// Why it may go on.
+    pub evidence: Evidence,
+}
+
+/// Why a plan may go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Evidence {
+    /// The cluster activates plans in one stage: one machine, no cohorts.
+    SingleStage,
+}
+
+/// A completed command with the data replica's signature: the content of a log entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedCommand {
+    /// The command, encoded by `codec`, as the replica signed it.
+    pub command: Vec<u8>,
+    /// Which replica signed.
+    pub signer: SignerId,
+    /// Ed25519 over [`super::signing::command_message`] of the command bytes, 64 bytes.
+    pub signature: Vec<u8>,
+}

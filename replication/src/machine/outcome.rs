@@ -1,0 +1,245 @@
+//! What an entry did, or why it did nothing. A refusal is an outcome like any other: every replica reaches the same one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CryptoSpaceId, KeyName, KeyVersionId, Revision, ShardId, SignerId, TenantId};
+
+use super::lifecycle::{Event, VersionState};
+
+/// What an entry came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It changed the state.
+    Done(Effect),
+    /// The same request had been done before; this is what it did then.
+    Repeated(Effect),
+    /// It changed nothing.
+    Refused(Refusal),
+}
+
+/// What a command did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// The group exists.
+    GroupMade,
+    /// The tenant has its shard.
+    TenantPlaced {
+        /// Which.
+        shard: ShardId,
+    },
+    /// The path has its owner.
+    PathReserved {
+        /// The random 16 bytes of the path. Of the first request, if this one repeats it.
+        id: KeyVersionId,
+    },
+    /// The tenant exists.
+    TenantMade {
+        /// Its revision.
+        revision: Revision,
+    },
+    /// The crypto space exists.
+    CryptoSpaceMade {
+        /// The random part of its path.
+        id: CryptoSpaceId,
+        /// The tenant's revision.
+        revision: Revision,
+    },
+    /// The key exists, with a first version.
+    KeyMade {
+        /// That version; its path follows from it.
+        version: KeyVersionId,
+        /// The tenant's revision.
+        revision: Revision,
+    },
+    /// The policy has one more grant.
+    Granted {
+        /// The tenant's revision.
+        revision: Revision,
+    },
+    /// The version is in another state.
+    VersionStepped {
+        /// The state it is in now.
+        state: VersionState,
+        /// The tenant's revision.
+        revision: Revision,
+    },
+    /// The plan is in the log.
+    PlanAdopted {
+        /// Its digest.
+        digest: [u8; 32],
+        /// The tenant's revision.
+        revision: Revision,
+    },
+    /// The plan is active everywhere.
+    PlanSettled {
+        /// The tenant's revision.
+        revision: Revision,
+    },
+}
+
+/// Why a command changed nothing. The text is for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// The group has no genesis entry yet.
+    #[error("this group has not been set up yet")]
+    NoGenesis,
+    /// The group already has a genesis entry.
+    #[error("this group is already set up")]
+    GenesisRepeated,
+    /// The signer is not enrolled in this group.
+    #[error("signer {signer} is not enrolled here")]
+    UnknownSigner {
+        /// Who.
+        signer: SignerId,
+    },
+    /// The signer was enrolled and is no more.
+    #[error("signer {signer} has been revoked")]
+    RevokedSigner {
+        /// Who.
+        signer: SignerId,
+    },
+    /// The signature is not the signer's over these bytes.
+    #[error("the signature of {signer} does not fit the bytes it came with")]
+    BadSignature {
+        /// Who.
+        signer: SignerId,
+    },
+    /// The signer's role does not allow it.
+    #[error("signer {signer} may not do this to tenant {tenant}")]
+    NotAllowed {
+        /// Who.
+        signer: SignerId,
+        /// To whom.
+        tenant: TenantId,
+    },
+    /// The request is made for another cluster.
+    #[error("the request names another cluster's lineage; take the lineage from this cluster's status and sign again")]
+    WrongLineage,
+    /// The request's bytes are no request of this format.
+    #[error("the request cannot be read: {reason}")]
+    MalformedRequest {
+        /// What the parser said.
+        reason: String,
+    },
+    /// The completed command is not what the operator asked for.
+    #[error("the command does not do what its request asks; this is a fault of the replica that completed it")]
+    NotWhatWasAsked,
+    /// Only an operator may do this, and no request came with it.
+    #[error("this needs an operator's signed request")]
+    RequestMissing,
+    /// The idempotency id was used for another request.
+    #[error("this idempotency id was used for another request; take a new one")]
+    IdempotencyReused,
+    /// The command belongs to another kind of group.
+    #[error("this group does not hold such rows")]
+    WrongGroup,
+    /// The tenant is reserved for the product's own use.
+    #[error("tenant {tenant} is reserved")]
+    ReservedTenant {
+        /// Which.
+        tenant: TenantId,
+    },
+    /// There is no such tenant in this group.
+    #[error("there is no tenant {tenant}; create it with: ekmctl tenant create {tenant}")]
+    UnknownTenant {
+        /// Which.
+        tenant: TenantId,
+    },
+    /// There is no such crypto space in the tenant.
+    #[error("tenant {tenant} has no crypto space {name}; list them with: ekmctl cryptospace list --tenant {tenant}")]
+    UnknownCryptoSpace {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        name: String,
+    },
+    /// There is no such key in the tenant.
+    #[error("tenant {tenant} has no key {name}; list them with: ekmctl key list --tenant {tenant}")]
+    UnknownKey {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        name: KeyName,
+    },
+    /// There is no such key version in the tenant.
+    #[error("tenant {tenant} has no key version v0/keys/{version}; list them with: ekmctl key list --tenant {tenant}")]
+    UnknownVersion {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        version: KeyVersionId,
+    },
+    /// Something of that name exists.
+    #[error("{what} {name} exists already; take another name")]
+    Exists {
+        /// The kind of thing.
+        what: String,
+        /// Its name.
+        name: String,
+    },
+    /// The path has another owner.
+    #[error("the path is taken; try again")]
+    PathTaken,
+    /// The version's state does not allow the step.
+    #[error("key version v0/keys/{version} is {state}, which does not allow {event:?}")]
+    IllegalStep {
+        /// Which.
+        version: KeyVersionId,
+        /// The state it is in.
+        state: VersionState,
+        /// What was asked.
+        event: Event,
+    },
+    /// A step that takes something away must go through a plan.
+    #[error("this takes something away, so it must be planned first")]
+    NeedsPlan,
+    /// The tenant has changed since the plan was made.
+    #[error("conflict: tenant {tenant} is at revision {current}, the plan was made on {planned}; plan again")]
+    Conflict {
+        /// Whose.
+        tenant: TenantId,
+        /// Where it is.
+        current: Revision,
+        /// Where the plan was made.
+        planned: Revision,
+    },
+    /// There is no such plan, or its digest is not that of its content.
+    #[error("there is no such plan")]
+    UnknownPlan,
+    /// The plan is in another stage.
+    #[error("the plan is not in the stage that was expected")]
+    WrongStage,
+    /// The rule is no rule: no callers, no operations, an unknown justification code, or a caller that no operator may name.
+    #[error("rule {name}: {reason}")]
+    BadRule {
+        /// Which.
+        name: String,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// A policy here would hide the grants of the level above.
+    #[error("a policy on this key would hide the grants it inherits from {level}; add the grant to {level} instead")]
+    HidesInherited {
+        /// The level that decides today.
+        level: String,
+    },
+    /// The policy would grow over its limits.
+    #[error("the policy would have {rules} rules in {bytes} bytes; at most 128 rules in 12 KiB fit")]
+    PolicyTooLarge {
+        /// Rules it would have.
+        rules: usize,
+        /// Encoded bytes it would have.
+        bytes: usize,
+    },
+    /// A part of the command is larger than its row may be.
+    #[error("{what} has {bytes} bytes; at most {bytes_max} fit")]
+    TooLarge {
+        /// What.
+        what: String,
+        /// Its size.
+        bytes: usize,
+        /// What fits.
+        bytes_max: usize,
+    },
+}

@@ -1,0 +1,1 @@
+//! The Raft group, its type configuration and its host.

@@ -1,0 +1,1 @@
+//! Log, vote, committed index and applied state on disk.

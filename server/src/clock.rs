@@ -1,0 +1,26 @@
+//! The machine's two clocks. The only place in the server that reads them.
+
+use std::time::Duration;
+
+use replication::clock::{Clock, Moment, Timestamp};
+
+/// Monotonic time that runs through suspend (`CLOCK_BOOTTIME`), and the wall clock (`CLOCK_REALTIME`).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Moment {
+        Moment::since_origin(elapsed(rustix::time::ClockId::Boottime))
+    }
+
+    fn wall(&self) -> Timestamp {
+        let millis = elapsed(rustix::time::ClockId::Realtime).as_millis();
+        Timestamp(u64::try_from(millis).expect("milliseconds since 1970 fit 64 bits for 500 million years"))
+    }
+}
+
+fn elapsed(clock: rustix::time::ClockId) -> Duration {
+    let time = rustix::time::clock_gettime(clock);
+    // before 1970 the wall clock is plainly wrong; zero is as wrong and keeps every comparison total
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}

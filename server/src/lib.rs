@@ -1,0 +1,17 @@
+//! The external key manager: Google's dialect at the edge, the journey of a request, and the processes around it.
+
+pub mod admin;
+pub mod audit;
+pub mod authn;
+pub mod clock;
+pub mod crypto;
+pub mod dev;
+pub mod edge;
+pub mod error;
+pub mod health;
+pub mod lookup;
+pub mod metrics;
+pub mod operations;
+pub mod policy;
+pub mod settings;
+pub mod wire;
