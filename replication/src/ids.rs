@@ -52,6 +52,11 @@ macro_rules! name {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// The first name in order: where a range over names begins.
+            pub fn first() -> Self {
+                Self("a".into())
+            }
         }
 
         impl FromStr for $name {

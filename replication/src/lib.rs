@@ -12,5 +12,5 @@ pub mod ids;
 pub mod machine;
 pub mod raft;
 pub mod store;
-#[cfg(feature = "testkit")]
+#[cfg(any(test, feature = "testkit"))]
 pub mod testkit;

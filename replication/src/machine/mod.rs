@@ -10,6 +10,7 @@ pub mod lifecycle;
 pub mod outcome;
 pub mod policy;
 pub mod request;
+pub mod row_keys;
 pub mod rows;
 pub mod signing;
 pub mod state;

@@ -204,6 +204,12 @@ pub enum Refusal {
         /// Where the plan was made.
         planned: Revision,
     },
+    /// Another plan for the version is under way.
+    #[error("another plan for key version v0/keys/{version} is under way; wait until it settles")]
+    PlanUnsettled {
+        /// Which.
+        version: KeyVersionId,
+    },
     /// There is no such plan, or its digest is not that of its content.
     #[error("there is no such plan")]
     UnknownPlan,

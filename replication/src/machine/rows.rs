@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::ids::{
-    CryptoSpaceId, CryptoSpaceName, Generation, GroupId, IdempotencyId, KeyName, KeyVersionId, LineageId, LogIndex,
-    Revision, ShardId, SignerId, TenantId,
+    CryptoSpaceId, CryptoSpaceName, Generation, GroupId, KeyName, KeyVersionId, LineageId, LogIndex, Revision, ShardId,
+    TenantId,
 };
 
 use super::lifecycle::VersionState;
@@ -38,10 +38,10 @@ pub enum RowKind {
     Key = 8,
     /// `09 | version id` → [`KeyVersion`]. Shard. Written by CreateKey, StepVersion, AdvanceStage.
     KeyVersion = 9,
-    /// `0a | digest` → [`PlanRow`]. Shard. Written by AdoptPlan, AdvanceStage.
-    Plan = 10,
+    /// `0a | digest` → [`AdoptedPlan`]. Shard. Written by AdoptPlan, removed by AdvanceStage when the plan settles.
+    AdoptedPlan = 10,
     /// `0b | idempotency id` → [`Remembered`]: answers that a repeated request gets again. Bounded, oldest index out first.
-    Idempotency = 11,
+    Remembered = 11,
 }
 
 /// What group this is; there is one such row, from the first entry on.
@@ -252,19 +252,17 @@ pub enum Change {
     },
 }
 
-/// How far a plan has come.
+/// How far a plan has come. A settled plan has no row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// In the log; nothing is active.
     Adopted,
-    /// Active everywhere.
-    Settled,
 }
 
 /// A plan in the log and how far it has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanRow {
+pub struct AdoptedPlan {
     /// The plan.
     pub plan: Plan,
     /// Its stage.

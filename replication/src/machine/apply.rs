@@ -1,1 +1,0 @@
-//! Applies one entry.

@@ -1,0 +1,221 @@
+//! Writes entries as a replica and an operator would: signed, complete, decodable. Material is made-up sealed bytes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::clock::Timestamp;
+use crate::codec;
+use crate::ids::{
+    CryptoSpaceId, CryptoSpaceName, Generation, GroupId, IdempotencyId, KeyName, KeyVersionId, LineageId, Revision,
+    ShardId, SignerId, TenantId,
+};
+use crate::machine::command::{
+    Action, AddGrant, AdoptPlan, AdvanceStage, Command, CreateCryptoSpace, CreateKey, CreateTenant, Evidence, Genesis,
+    NewVersion, PlaceTenant, ReservePath, StepVersion,
+};
+use crate::machine::lifecycle::Event;
+use crate::machine::policy::Rule;
+use crate::machine::request::{AdminOperation, Level, REQUEST_FORMAT, Request, SignedRequest};
+use crate::machine::rows::{
+    Algorithm, Change, Envelope, Meta, Origin, Plan, Purpose, Role, Sealed, Signer, Stage, Staleness, Trust,
+};
+use crate::machine::signing::{self, SigningKey};
+
+/// One replica and one operator, and a counter that makes every id different and every run the same.
+pub struct Author {
+    replica: SigningKey,
+    operator: SigningKey,
+    lineage: LineageId,
+    counter: AtomicU64,
+}
+
+/// PKCS#8 version 1 of an Ed25519 key (RFC 8410): this header and a 32-byte seed.
+const PKCS8_HEADER: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+
+fn signing_key(name: &str, seed: u8) -> SigningKey {
+    let der = [PKCS8_HEADER.as_slice(), &[seed; 32]].concat();
+    SigningKey::from_pkcs8(name.parse().expect("test signers have legal names"), &der)
+        .expect("any 32 bytes are the seed of an Ed25519 key")
+}
+
+impl Default for Author {
+    fn default() -> Self {
+        Self {
+            replica: signing_key("replica-1", 1),
+            operator: signing_key("operator-1", 2),
+            lineage: LineageId::from_bytes([7; 16]),
+            counter: AtomicU64::new(1),
+        }
+    }
+}
+
+impl Author {
+    /// The lineage that genesis names.
+    pub const fn lineage(&self) -> LineageId {
+        self.lineage
+    }
+
+    /// The replica's key, for entries of a test's own making.
+    pub const fn replica(&self) -> &SigningKey {
+        &self.replica
+    }
+
+    /// The operator's key, for requests of a test's own making.
+    pub const fn operator(&self) -> &SigningKey {
+        &self.operator
+    }
+
+    /// 16 bytes that differ from every earlier draw.
+    pub fn draw(&self) -> [u8; 16] {
+        let count = self.counter.fetch_add(1, Ordering::Relaxed);
+        Generation::FIRST.stamp(u128::from(count).to_be_bytes())
+    }
+
+    /// The first entry of a group.
+    pub fn genesis(&self, group: GroupId) -> Vec<u8> {
+        let enrolled = |key: &SigningKey, role| {
+            (key.signer().clone(), Signer { public_key: key.public_key(), role, revoked_at: None })
+        };
+        let trust = (group == GroupId::SYSTEM).then(|| Trust {
+            issuers: vec!["https://accounts.google.com".into()],
+            audiences: vec!["https://localhost".into()],
+        });
+        let genesis = Genesis {
+            meta: Meta { lineage: self.lineage, generation: Generation::FIRST, group, dev: true },
+            signers: vec![
+                enrolled(&self.replica, Role::Replica),
+                enrolled(&self.operator, Role::Operator { tenants: None }),
+            ],
+            trust,
+        };
+        self.automatic(group, Action::Genesis(genesis))
+    }
+
+    /// An operator's request, signed.
+    pub fn request(&self, operation: AdminOperation) -> (IdempotencyId, SignedRequest) {
+        let idempotency_id = IdempotencyId::from_bytes(self.draw());
+        let request = Request { format: REQUEST_FORMAT, lineage: self.lineage, idempotency_id, operation };
+        let bytes = serde_json::to_vec(&request).expect("requests are plain JSON");
+        (idempotency_id, self.operator.sign_request(bytes))
+    }
+
+    /// An entry that completes an operator's request.
+    pub fn completed(&self, group: GroupId, operation: AdminOperation, action: Action) -> Vec<u8> {
+        let (idempotency_id, request) = self.request(operation);
+        self.entry(group, &Command { at: Timestamp(1_000), idempotency_id, request: Some(request), action })
+    }
+
+    /// An entry without a request.
+    pub fn automatic(&self, group: GroupId, action: Action) -> Vec<u8> {
+        let idempotency_id = IdempotencyId::from_bytes(self.draw());
+        self.entry(group, &Command { at: Timestamp(1_000), idempotency_id, request: None, action })
+    }
+
+    /// Any command, signed by the replica.
+    pub fn entry(&self, group: GroupId, command: &Command) -> Vec<u8> {
+        codec::encode_entry(&self.replica.sign_command(self.lineage, group, codec::encode_command(command)))
+    }
+
+    /// Group 0: a tenant gets shard 1.
+    pub fn place_tenant(&self, tenant: &TenantId) -> Vec<u8> {
+        let asked = AdminOperation::CreateTenant { tenant: tenant.clone(), staleness: Staleness::default() };
+        let action = Action::PlaceTenant(PlaceTenant { tenant: tenant.clone(), shard: ShardId::FIRST });
+        self.completed(GroupId::SYSTEM, asked, action)
+    }
+
+    /// Group 0: a path gets its owner, for a key of this name.
+    pub fn reserve_path(&self, tenant: &TenantId, name: &KeyName, id: [u8; 16]) -> Vec<u8> {
+        let action = Action::ReservePath(ReservePath { id, tenant: tenant.clone(), shard: ShardId::FIRST });
+        self.completed(GroupId::SYSTEM, asks_key(tenant, name, None), action)
+    }
+
+    /// A tenant in shard 1, with one envelope.
+    pub fn create_tenant(&self, tenant: &TenantId) -> Vec<u8> {
+        let envelope = Envelope { provider: "file".into(), root_version: 1, sealed: Sealed(vec![1; 61]) };
+        let asked = AdminOperation::CreateTenant { tenant: tenant.clone(), staleness: Staleness::default() };
+        let action = Action::CreateTenant(CreateTenant {
+            tenant: tenant.clone(),
+            staleness: Staleness::default(),
+            envelopes: vec![envelope],
+            policy: None,
+        });
+        self.completed(ShardId::FIRST.group(), asked, action)
+    }
+
+    /// A crypto space in shard 1.
+    pub fn create_crypto_space(&self, tenant: &TenantId, name: &CryptoSpaceName) -> Vec<u8> {
+        let id = CryptoSpaceId::from_bytes(self.draw());
+        let asked = AdminOperation::CreateCryptoSpace { tenant: tenant.clone(), name: name.clone() };
+        let action = Action::CreateCryptoSpace(CreateCryptoSpace { tenant: tenant.clone(), name: name.clone(), id });
+        self.completed(ShardId::FIRST.group(), asked, action)
+    }
+
+    /// A key in shard 1, with one version of this id.
+    pub fn create_key(
+        &self,
+        tenant: &TenantId,
+        name: &KeyName,
+        crypto_space: Option<&CryptoSpaceName>,
+        id: KeyVersionId,
+    ) -> Vec<u8> {
+        let version = NewVersion {
+            id,
+            algorithm: Algorithm::Aes256GcmSiv,
+            origin: Origin::Generated,
+            sealed: Sealed(vec![2; 61]),
+            canary: vec![3; 90],
+        };
+        let action = Action::CreateKey(CreateKey {
+            tenant: tenant.clone(),
+            name: name.clone(),
+            crypto_space: crypto_space.cloned(),
+            purpose: Purpose::EncryptDecrypt,
+            version,
+        });
+        self.completed(ShardId::FIRST.group(), asks_key(tenant, name, crypto_space), action)
+    }
+
+    /// A grant in shard 1.
+    pub fn grant(&self, tenant: &TenantId, level: Level, rule: Rule) -> Vec<u8> {
+        let asked = AdminOperation::Grant { tenant: tenant.clone(), level: level.clone(), rule: rule.clone() };
+        self.completed(
+            ShardId::FIRST.group(),
+            asked,
+            Action::AddGrant(AddGrant { tenant: tenant.clone(), level, rule }),
+        )
+    }
+
+    /// Enables a version.
+    pub fn enable(&self, tenant: &TenantId, version: KeyVersionId) -> Vec<u8> {
+        let asked = AdminOperation::EnableVersion { tenant: tenant.clone(), version };
+        let action = Action::StepVersion(StepVersion { tenant: tenant.clone(), version, event: Event::Enable });
+        self.completed(ShardId::FIRST.group(), asked, action)
+    }
+
+    /// Adopts the plan that disables a version, and advances it: two entries.
+    pub fn disable(&self, tenant: &TenantId, version: KeyVersionId, parent: Revision) -> [Vec<u8>; 2] {
+        let plan = Plan { tenant: tenant.clone(), parent, change: Change::DisableVersion { version } };
+        let digest = signing::plan_digest(&plan);
+        let asked = AdminOperation::DisableVersion { tenant: tenant.clone(), version, parent };
+        let shard = ShardId::FIRST.group();
+        let advance = AdvanceStage { digest, expected: Stage::Adopted, evidence: Evidence::SingleStage };
+        [
+            self.completed(shard, asked, Action::AdoptPlan(AdoptPlan { plan, digest })),
+            self.automatic(shard, Action::AdvanceStage(advance)),
+        ]
+    }
+
+    /// The signer that genesis enrols as the operator.
+    pub fn operator_id(&self) -> SignerId {
+        self.operator.signer().clone()
+    }
+}
+
+fn asks_key(tenant: &TenantId, name: &KeyName, crypto_space: Option<&CryptoSpaceName>) -> AdminOperation {
+    AdminOperation::CreateKey {
+        tenant: tenant.clone(),
+        name: name.clone(),
+        crypto_space: crypto_space.cloned(),
+        purpose: Purpose::EncryptDecrypt,
+    }
+}
