@@ -14,3 +14,5 @@ pub mod row_keys;
 pub mod rows;
 pub mod signing;
 pub mod state;
+#[cfg(test)]
+mod tests;

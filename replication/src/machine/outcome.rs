@@ -31,7 +31,7 @@ pub enum Effect {
     /// The path has its owner.
     PathReserved {
         /// The random 16 bytes of the path. Of the first request, if this one repeats it.
-        id: KeyVersionId,
+        id: [u8; 16],
     },
     /// The tenant exists.
     TenantMade {

@@ -30,7 +30,7 @@ pub(super) fn reserve_path(draft: &mut Draft, reserve: &ReservePath) -> Result<E
         return Err(Refusal::PathTaken);
     }
     draft.put(reserve.id, Reservation { tenant: reserve.tenant.clone(), shard: reserve.shard });
-    Ok(Effect::PathReserved { id: KeyVersionId::from_bytes(reserve.id) })
+    Ok(Effect::PathReserved { id: reserve.id })
 }
 
 pub(super) fn create_tenant(draft: &mut Draft, create: &CreateTenant, at: Timestamp) -> Result<Effect, Refusal> {
