@@ -1,2 +1,25 @@
-//! x
-fn main() {}
+//! `ekmctl`: the operator's command line. Parses, runs, prints; everything else is in the library.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks through its streams")]
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use server::ctl::{Args, run};
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return server::exit::usage(&error),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return server::exit::failure(71, &error),
+    };
+    match runtime.block_on(run(&args)) {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => server::exit::failure(error.exit_code(), &error),
+    }
+}

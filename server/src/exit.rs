@@ -1,0 +1,39 @@
+//! How the programs end: exit statuses as in sysexits, and errors told with their causes.
+#![allow(clippy::print_stderr, reason = "the last words of a program belong on its error stream")]
+
+use std::error::Error;
+use std::process::ExitCode;
+
+/// Wrong usage, or settings that cannot be used.
+pub const USAGE: u8 = 64;
+/// Something that is needed does not answer.
+pub const UNAVAILABLE: u8 = 69;
+/// A bug.
+pub const SOFTWARE: u8 = 70;
+/// The operating system refused something.
+pub const OS: u8 = 71;
+
+/// Prints what the command line parser said; help and version are no errors.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    // nothing is left to do if the terminal is gone
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+}
+
+/// Prints an error with its causes, one a line, and gives the exit status.
+pub fn failure(code: u8, error: &dyn Error) -> ExitCode {
+    eprintln!("error: {}", with_causes(error));
+    ExitCode::from(code)
+}
+
+/// An error and the errors that caused it, one a line.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str("\n  caused by: ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,83 @@
+//! Completing requests: drawing ids, making and sealing key material. Everything a command holds is decided here.
+
+use replication::ids::{CryptoSpaceName, KeyName, KeyVersionId, LineageId, TenantId};
+use replication::machine::command::{CreateKey, CreateTenant, NewVersion};
+use replication::machine::policy::Policy;
+use replication::machine::rows::{Algorithm, Origin, Purpose, Staleness};
+
+use crate::crypto::{
+    Binding, CanaryError, EntropyError, GenerateError, Material, TenantKey, UsableMaterial, WrapError, check_canary,
+    make_canary,
+};
+
+use super::Parts;
+
+/// A request could not be completed. Nothing was proposed.
+#[derive(Debug, thiserror::Error)]
+pub enum CompleteError {
+    /// The tenant's key has not been opened on this replica.
+    #[error("the key of tenant {0} is not open on this replica yet")]
+    TenantKeyClosed(TenantId),
+    /// No room or no randomness for new material.
+    #[error("no key material can be made")]
+    Generate(#[from] GenerateError),
+    /// No randomness.
+    #[error("there is no randomness")]
+    Entropy(#[from] EntropyError),
+    /// The canary could not be made.
+    #[error("the canary cannot be made")]
+    Wrap(#[from] WrapError),
+    /// The canary does not open: the material must not be used.
+    #[error("the canary of new material does not open")]
+    Canary(#[from] CanaryError),
+}
+
+impl Parts {
+    /// A new tenant, its key sealed under the root.
+    pub(super) fn complete_tenant(
+        &self,
+        lineage: LineageId,
+        tenant: &TenantId,
+        staleness: Staleness,
+        policy: Option<Policy>,
+    ) -> Result<CreateTenant, CompleteError> {
+        let key = TenantKey::generate(&self.arena, self.entropy.as_ref())?;
+        let envelope = self.root.seal(&key, lineage, tenant, self.entropy.as_ref())?;
+        Ok(CreateTenant { tenant: tenant.clone(), staleness, envelopes: vec![envelope], policy })
+    }
+
+    /// A new key with a first version: its material made, sealed under the tenant key, its canary made and opened.
+    pub(super) fn complete_key(
+        &self,
+        lineage: LineageId,
+        asked: NewKey<'_>,
+        version: KeyVersionId,
+    ) -> Result<CreateKey, CompleteError> {
+        let NewKey { tenant, name, crypto_space, purpose } = asked;
+        let tenant_key = self.tenant_keys.get(tenant).ok_or_else(|| CompleteError::TenantKeyClosed(tenant.clone()))?;
+        let algorithm = Algorithm::Aes256GcmSiv;
+        let binding = Binding { lineage, tenant, key: name, version, algorithm };
+        let material = Material::generate(&self.arena, self.entropy.as_ref())?;
+        let sealed = tenant_key.seal(&material, &binding, self.entropy.as_ref())?;
+        let usable = UsableMaterial::new(material, version);
+        let canary = make_canary(&usable, self.entropy.as_ref())?;
+        check_canary(&usable, &canary)?;
+        let version = NewVersion { id: version, algorithm, origin: Origin::Generated, sealed, canary };
+        Ok(CreateKey {
+            tenant: tenant.clone(),
+            name: name.clone(),
+            crypto_space: crypto_space.cloned(),
+            purpose,
+            version,
+        })
+    }
+}
+
+/// What is asked of a new key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NewKey<'a> {
+    pub(super) tenant: &'a TenantId,
+    pub(super) name: &'a KeyName,
+    pub(super) crypto_space: Option<&'a CryptoSpaceName>,
+    pub(super) purpose: Purpose,
+}

@@ -1,0 +1,213 @@
+//! Carrying out an operator's request: check, try on the state at hand, complete, have it ordered, wait until it is in use.
+//!
+//! Trying first means that a request which must be refused reserves no path and leaves nothing behind. Every step may be
+//! repeated: a request repeated under its id goes on where the first one stopped.
+
+use replication::ids::{
+    CryptoSpaceId, GroupId, IdempotencyId, KeyVersionId, LogIndex, ShardId, TenantId, crypto_space_path, key_path,
+};
+use replication::machine::apply::authority;
+use replication::machine::command::{
+    Action, AddGrant, AdoptPlan, AdvanceStage, CreateCryptoSpace, Evidence, PlaceTenant, ReservePath, StepVersion,
+};
+use replication::machine::lifecycle::{Event, VersionState};
+use replication::machine::outcome::{Effect, Outcome, Refusal};
+use replication::machine::request::{AdminOperation, SignedRequest};
+use replication::machine::rows::{Change, Plan, Stage, Tenant};
+use replication::machine::signing;
+use replication::raft::group::ProposeError;
+
+use crate::admin::wire::Answer;
+use crate::crypto::EntropyError;
+
+use super::complete::{CompleteError, NewKey};
+use super::propose::{Done, ProposalError};
+use super::{ACTIVATION_DEADLINE, KeyStore};
+
+/// Why a request was not carried out, or is not known to have been.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError {
+    /// It was refused and changed nothing.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It was not ordered, or its outcome is not known.
+    #[error(transparent)]
+    Propose(#[from] ProposeError),
+    /// It could not be completed; nothing was changed.
+    #[error(transparent)]
+    Complete(#[from] CompleteError),
+    /// This replica's state cannot be read by this release.
+    #[error("this replica stopped at an entry that this release cannot decode; run the release that wrote it")]
+    Halted,
+    /// The log answered with something this request cannot come to.
+    #[error("the log answered a request with the effect of another")]
+    Unexpected,
+}
+
+impl From<ProposalError> for ExecuteError {
+    fn from(error: ProposalError) -> Self {
+        match error {
+            ProposalError::Refused(refusal) => Self::Refused(refusal),
+            ProposalError::Propose(error) => Self::Propose(error),
+        }
+    }
+}
+
+impl From<EntropyError> for ExecuteError {
+    fn from(error: EntropyError) -> Self {
+        Self::Complete(error.into())
+    }
+}
+
+const SHARD: GroupId = ShardId::FIRST.group();
+
+impl KeyStore {
+    /// Carries out a signed request, and answers once the frontend uses it or its time is up.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`]; after [`ProposeError::Unknown`] the same request may be sent again under the same id.
+    pub async fn execute(&self, asked: SignedRequest) -> Result<Answer, ExecuteError> {
+        let state = self.shard_state();
+        let meta = state.meta().ok_or(Refusal::NoGenesis)?;
+        let request = authority::verify_request(&state, meta, &asked)?;
+        let id = request.idempotency_id;
+        let done = match &request.operation {
+            AdminOperation::CreateTenant { tenant, staleness } => {
+                self.place(id, &asked, tenant).await?;
+                let create = self.parts.complete_tenant(self.lineage, tenant, *staleness, None)?;
+                self.order(id, &asked, Action::CreateTenant(create)).await?
+            }
+            AdminOperation::CreateCryptoSpace { tenant, name } => {
+                let space = |id| {
+                    let id = CryptoSpaceId::from_bytes(id);
+                    Ok(Action::CreateCryptoSpace(CreateCryptoSpace { tenant: tenant.clone(), name: name.clone(), id }))
+                };
+                self.order_with_path(id, &asked, tenant, space).await?
+            }
+            AdminOperation::CreateKey { tenant, name, crypto_space, purpose } => {
+                let key = |id| {
+                    let new = NewKey { tenant, name, crypto_space: crypto_space.as_ref(), purpose: *purpose };
+                    let create = self.parts.complete_key(self.lineage, new, KeyVersionId::from_bytes(id))?;
+                    Ok(Action::CreateKey(create))
+                };
+                self.order_with_path(id, &asked, tenant, key).await?
+            }
+            AdminOperation::Grant { tenant, level, rule } => {
+                let add = AddGrant { tenant: tenant.clone(), level: level.clone(), rule: rule.clone() };
+                self.order(id, &asked, Action::AddGrant(add)).await?
+            }
+            AdminOperation::EnableVersion { tenant, version } => {
+                let step = StepVersion { tenant: tenant.clone(), version: *version, event: Event::Enable };
+                self.order(id, &asked, Action::StepVersion(step)).await?
+            }
+            AdminOperation::DisableVersion { tenant, version, parent } => {
+                let change = Change::DisableVersion { version: *version };
+                let plan = Plan { tenant: tenant.clone(), parent: *parent, change };
+                self.plan(id, &asked, plan).await?
+            }
+        };
+        self.answer(request.operation.tenant(), done).await
+    }
+
+    /// Goes on with every plan that was adopted and has not settled: what a crash between the two entries left.
+    pub(super) async fn settle_plans(&self) -> Result<(), ExecuteError> {
+        let adopted: Vec<[u8; 32]> = self.shard_state().plans().keys().copied().collect();
+        for digest in adopted {
+            self.advance(digest).await?;
+        }
+        Ok(())
+    }
+
+    /// Has a completed command ordered in the shard.
+    async fn order(&self, id: IdempotencyId, asked: &SignedRequest, action: Action) -> Result<Done, ExecuteError> {
+        let entry = self.completed(SHARD, id, asked, action);
+        Ok(self.parts.propose(&self.parts.shard, entry).await?)
+    }
+
+    /// Gives a tenant its shard. Where an earlier request got no further than this, the shard decides.
+    async fn place(&self, id: IdempotencyId, asked: &SignedRequest, tenant: &TenantId) -> Result<(), ExecuteError> {
+        let place = Action::PlaceTenant(PlaceTenant { tenant: tenant.clone(), shard: ShardId::FIRST });
+        let entry = self.completed(GroupId::SYSTEM, id, asked, place);
+        match self.parts.propose(&self.parts.system, entry).await {
+            Ok(_) => Ok(()),
+            Err(ProposalError::Refused(Refusal::Exists { .. })) if !self.has(tenant) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn has(&self, tenant: &TenantId) -> bool {
+        self.shard_state().row::<Tenant>(tenant).is_some()
+    }
+
+    /// Tries a command on the state at hand, reserves the path it needs, and has it ordered under the path it got.
+    async fn order_with_path(
+        &self,
+        id: IdempotencyId,
+        asked: &SignedRequest,
+        tenant: &TenantId,
+        complete: impl Fn([u8; 16]) -> Result<Action, CompleteError>,
+    ) -> Result<Done, ExecuteError> {
+        if !self.has(tenant) {
+            return Err(Refusal::UnknownTenant { tenant: tenant.clone() }.into());
+        }
+        let drawn = self.parts.draw_id()?;
+        let entry = self.completed(SHARD, id, asked, complete(drawn)?);
+        let tried = self.shard_state().apply(LogIndex(u64::MAX), &entry).map_err(|_| ExecuteError::Unexpected)?;
+        match tried.outcome {
+            Outcome::Refused(refusal) => return Err(refusal.into()),
+            Outcome::Repeated(_) => return Ok(self.parts.propose(&self.parts.shard, entry).await?),
+            Outcome::Done(_) => {}
+        }
+        let reserve = ReservePath { id: drawn, tenant: tenant.clone(), shard: ShardId::FIRST };
+        let reservation = self.completed(GroupId::SYSTEM, id, asked, Action::ReservePath(reserve));
+        let reserved = match self.parts.propose(&self.parts.system, reservation).await?.effect {
+            Effect::PathReserved { id } => id,
+            _ => return Err(ExecuteError::Unexpected),
+        };
+        let entry = if reserved == drawn { entry } else { self.completed(SHARD, id, asked, complete(reserved)?) };
+        Ok(self.parts.propose(&self.parts.shard, entry).await?)
+    }
+
+    /// Adopts a plan and advances it through its one stage.
+    async fn plan(&self, id: IdempotencyId, asked: &SignedRequest, plan: Plan) -> Result<Done, ExecuteError> {
+        let digest = signing::plan_digest(&plan);
+        let adopted = self.order(id, asked, Action::AdoptPlan(AdoptPlan { plan, digest })).await?;
+        let advanced = self.advance(digest).await?;
+        Ok(Done { repeated: adopted.repeated, ..advanced })
+    }
+
+    async fn advance(&self, digest: [u8; 32]) -> Result<Done, ExecuteError> {
+        let advance = AdvanceStage { digest, expected: Stage::Adopted, evidence: Evidence::SingleStage };
+        // one id for one step of one plan, whoever takes it
+        let id = IdempotencyId::from_bytes(*digest.first_chunk().expect("a digest is longer than an id"));
+        let command = self.parts.command(id, None, Action::AdvanceStage(advance));
+        let entry = self.parts.entry(self.lineage, SHARD, &command);
+        Ok(self.parts.propose(&self.parts.shard, entry).await?)
+    }
+
+    async fn answer(&self, tenant: &TenantId, done: Done) -> Result<Answer, ExecuteError> {
+        let (revision, path, state) = match done.effect {
+            Effect::TenantMade { revision } | Effect::Granted { revision } => (revision, None, None),
+            Effect::CryptoSpaceMade { id, revision } => (revision, Some(crypto_space_path(id)), None),
+            Effect::KeyMade { version, revision } => (revision, Some(key_path(version)), Some(VersionState::Enabled)),
+            Effect::VersionStepped { state, revision } => (revision, None, Some(state)),
+            Effect::PlanSettled { revision } => (revision, None, Some(VersionState::Disabled)),
+            Effect::GroupMade
+            | Effect::TenantPlaced { .. }
+            | Effect::PathReserved { .. }
+            | Effect::PlanAdopted { .. } => return Err(ExecuteError::Unexpected),
+        };
+        let frontend = self.parts.frontend.clone();
+        let in_use = self.in_use(tenant, done.index);
+        let (usable_on, not_yet_on) = match tokio::time::timeout(ACTIVATION_DEADLINE, in_use).await {
+            Ok(()) => (vec![frontend], vec![]),
+            Err(_) => (vec![], vec![frontend]),
+        };
+        Ok(Answer { repeated: done.repeated, index: done.index, revision, path, state, usable_on, not_yet_on })
+    }
+
+    /// Waits until the frontend's view holds the entry; its tenant keys are handed over before the view is.
+    async fn in_use(&self, _: &TenantId, index: LogIndex) {
+        self.parts.directory.holds(SHARD, index).await;
+    }
+}

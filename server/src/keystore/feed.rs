@@ -1,0 +1,40 @@
+//! Feeding the frontend: tenant keys first, then the view that needs them.
+
+use replication::directory::View;
+use replication::feed;
+use replication::ids::GroupId;
+use replication::machine::state::State;
+use replication::raft::group::Group;
+
+use super::{KeyStore, Parts};
+
+impl KeyStore {
+    /// Publishes one group's views to the frontend until the future is dropped.
+    pub async fn feed(&self, id: GroupId, group: &Group) {
+        let publish = |view: View| {
+            self.parts.open_tenant_keys(&view.state);
+            self.parts.directory.publish(id, view);
+        };
+        feed::run(group, self.parts.clock.as_ref(), publish).await;
+    }
+}
+
+impl Parts {
+    /// Opens, with the root key, every tenant key of a state that is not open yet, and hands it to the frontend.
+    /// One that does not open leaves its tenant unavailable and nobody else.
+    pub(super) fn open_tenant_keys(&self, state: &State) {
+        let Some(meta) = state.meta() else { return };
+        if state.tenants().len() <= self.tenant_keys.len() {
+            return;
+        }
+        for (tenant, row) in state.tenants() {
+            if self.tenant_keys.get(tenant).is_some() {
+                continue;
+            }
+            match self.root.open(&row.envelopes, meta.lineage, tenant, &self.arena) {
+                Ok(key) => self.tenant_keys.insert(tenant.clone(), key),
+                Err(error) => tracing::error!(%tenant, %error, "a tenant key does not open; the tenant is unavailable"),
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Founding: genesis entries, the reserved tenant and its canary key, and plans that a crash left half-way.
+//!
+//! Every step looks first whether it is done, so that each start runs all of them.
+
+use std::time::Duration;
+
+use replication::ids::{
+    Generation, GroupId, IdempotencyId, KeyName, KeyVersionId, LineageId, ShardId, SignerId, TenantId,
+};
+use replication::machine::apply::RESERVED_TENANT;
+use replication::machine::command::{Action, Genesis, ReservePath};
+use replication::machine::outcome::{Effect, Refusal};
+use replication::machine::policy::{Operation, Policy, Principal, Rule};
+use replication::machine::rows::{Key, Meta, Purpose, Role, Signer, Staleness, Tenant, Trust};
+use replication::raft::group::Group;
+
+use crate::crypto::EntropyError;
+
+use super::complete::{CompleteError, NewKey};
+use super::execute::ExecuteError;
+use super::propose::{Done, ProposalError};
+use super::{KeyStore, Parts};
+
+/// How often a group without a leader is asked again while it starts.
+const ELECTION_POLL: Duration = Duration::from_millis(50);
+/// How long a group may take to elect its first leader.
+const ELECTION_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What a new cluster is founded with. Looked at on the first start only.
+#[derive(Debug, Clone)]
+pub struct Founding {
+    /// Stamps everything as made by `ekm dev`.
+    pub dev: bool,
+    /// The operators, by name and Ed25519 public key.
+    pub operators: Vec<(SignerId, [u8; 32])>,
+    /// Which tokens prove a caller.
+    pub trust: Trust,
+}
+
+/// Why a key store does not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum FoundError {
+    /// No leader in time.
+    #[error("group {0} has elected no leader within 30 seconds")]
+    NoLeader(GroupId),
+    /// The data is of another kind of cluster.
+    #[error("the data directory was not made by ekm dev; ekm dev does not touch it")]
+    NotDev,
+    /// The data is of a dev cluster.
+    #[error("the data directory was made by ekm dev, which is for trying out only")]
+    IsDev,
+    /// There is no randomness.
+    #[error("there is no randomness for the first ids")]
+    Entropy(#[from] EntropyError),
+    /// A first entry was not accepted.
+    #[error("a first entry was not accepted")]
+    Proposal(#[from] ProposalError),
+    /// Key material for the canary could not be made.
+    #[error("the canary key cannot be made")]
+    Complete(#[from] CompleteError),
+    /// A plan that a crash left half-way could not be settled.
+    #[error("an adopted plan cannot be settled")]
+    Settle(#[from] ExecuteError),
+    /// A first entry came to something else than it is for.
+    #[error("a first entry came to something unexpected")]
+    Unexpected,
+}
+
+const SHARD: GroupId = ShardId::FIRST.group();
+
+impl KeyStore {
+    /// Brings the key store up: founds what is not there yet, and goes on with what a crash interrupted.
+    ///
+    /// # Errors
+    /// See [`FoundError`]. Whatever was founded stays, and the next start goes on from there.
+    pub async fn start(parts: Parts, founding: &Founding) -> Result<Self, FoundError> {
+        for (id, group) in [(GroupId::SYSTEM, &parts.system), (SHARD, &parts.shard)] {
+            elected(group).await.ok_or(FoundError::NoLeader(id))?;
+        }
+        let lineage = match state_of(&parts.system).meta() {
+            Some(meta) => meta.lineage,
+            None => LineageId::from_bytes(parts.draw_id()?),
+        };
+        parts.found_group(lineage, GroupId::SYSTEM, founding).await?;
+        parts.found_group(lineage, SHARD, founding).await?;
+        let canary = parts.found_canary(lineage).await?;
+        parts.open_tenant_keys(&state_of(&parts.shard));
+        let store = Self { parts, lineage, canary };
+        store.settle_plans().await?;
+        Ok(store)
+    }
+}
+
+/// Waits until the group has a leader and everything before is applied.
+async fn elected(group: &Group) -> Option<()> {
+    let ready = async {
+        loop {
+            if let Ok(index) = group.read_index().await
+                && group.wait_applied(index).await.is_ok()
+            {
+                return;
+            }
+            tokio::time::sleep(ELECTION_POLL).await;
+        }
+    };
+    tokio::time::timeout(ELECTION_DEADLINE, ready).await.ok()
+}
+
+fn state_of(group: &Group) -> replication::machine::state::State {
+    group.watch().borrow().state.clone()
+}
+
+fn reserved_tenant() -> TenantId {
+    RESERVED_TENANT.parse().expect("the reserved tenant has a legal name")
+}
+
+impl Parts {
+    async fn found_group(&self, lineage: LineageId, id: GroupId, founding: &Founding) -> Result<(), FoundError> {
+        let group = if id == GroupId::SYSTEM { &self.system } else { &self.shard };
+        match state_of(group).meta() {
+            Some(meta) if meta.dev && !founding.dev => return Err(FoundError::IsDev),
+            Some(meta) if !meta.dev && founding.dev => return Err(FoundError::NotDev),
+            Some(_) => return Ok(()),
+            None => {}
+        }
+        let replica = Signer { public_key: self.signer.public_key(), role: Role::Replica, revoked_at: None };
+        let operator = |(id, public_key): &(SignerId, [u8; 32])| {
+            let role = Role::Operator { tenants: None };
+            (id.clone(), Signer { public_key: *public_key, role, revoked_at: None })
+        };
+        let genesis = Genesis {
+            meta: Meta { lineage, generation: Generation::FIRST, group: id, dev: founding.dev },
+            signers: std::iter::once((self.signer.signer().clone(), replica))
+                .chain(founding.operators.iter().map(operator))
+                .collect(),
+            trust: (id == GroupId::SYSTEM).then(|| founding.trust.clone()),
+        };
+        self.automatic(lineage, id, Action::Genesis(genesis)).await?;
+        Ok(())
+    }
+
+    /// The reserved tenant with the canary key that health probes use.
+    async fn found_canary(&self, lineage: LineageId) -> Result<KeyVersionId, FoundError> {
+        let tenant = reserved_tenant();
+        if state_of(&self.shard).row::<Tenant>(&tenant).is_none() {
+            let create = self.complete_tenant(lineage, &tenant, Staleness::Available, Some(probe_policy()))?;
+            self.automatic(lineage, SHARD, Action::CreateTenant(create)).await?;
+        }
+        self.open_tenant_keys(&state_of(&self.shard));
+        let name: KeyName = "canary".parse().expect("the canary key has a legal name");
+        if let Some(key) = state_of(&self.shard).row::<Key>(&(tenant.clone(), name.clone())) {
+            return key.versions.get(&key.primary).copied().ok_or(FoundError::Unexpected);
+        }
+        let id = self.draw_id()?;
+        let reserve = ReservePath { id, tenant: tenant.clone(), shard: ShardId::FIRST };
+        self.automatic(lineage, GroupId::SYSTEM, Action::ReservePath(reserve)).await?;
+        let new = NewKey { tenant: &tenant, name: &name, crypto_space: None, purpose: Purpose::EncryptDecrypt };
+        let create = self.complete_key(lineage, new, KeyVersionId::from_bytes(id))?;
+        match self.automatic(lineage, SHARD, Action::CreateKey(create)).await?.effect {
+            Effect::KeyMade { version, .. } => Ok(version),
+            _ => Err(FoundError::Unexpected),
+        }
+    }
+
+    /// Has an automatic command ordered under an id of its own.
+    async fn automatic(&self, lineage: LineageId, group: GroupId, action: Action) -> Result<Done, FoundError> {
+        let id = IdempotencyId::from_bytes(self.draw_id()?);
+        let entry = self.entry(lineage, group, &self.command(id, None, action));
+        let to = if group == GroupId::SYSTEM { &self.system } else { &self.shard };
+        match self.propose(to, entry).await {
+            Err(ProposalError::Refused(Refusal::GenesisRepeated)) => Err(FoundError::Unexpected),
+            other => Ok(other?),
+        }
+    }
+}
+
+/// The probe, and nobody else, may use what belongs to the reserved tenant.
+fn probe_policy() -> Policy {
+    let rule = Rule {
+        name: "probe".parse().expect("the probe's rule has a legal name"),
+        callers: [Principal::Probe].into(),
+        resources: Vec::new(),
+        operations: Operation::ALL.into(),
+        justifications: None,
+    };
+    Policy { denies: Vec::new(), grants: vec![rule] }
+}
