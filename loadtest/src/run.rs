@@ -1,0 +1,100 @@
+//! The shell around the judge: some connections, each going through the next case until there is none. It stops at the first
+//! call without an answer; a wrong answer it notes and goes on.
+
+use std::num::{NonZeroU16, NonZeroU64};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::task::JoinSet;
+
+use crate::client::{Answer, Bearer, Client, ClientError, Verb};
+use crate::dev::DevServer;
+use crate::report::Report;
+use crate::verify::{self, Case, Fault, Probe, Refusal};
+use crate::wire::{UnwrapRequest, WrapRequest};
+
+/// Goes through `count` cases over `connections` connections and reports.
+///
+/// # Errors
+/// If the server cannot be reached, or stops answering on the way.
+pub async fn run(server: &DevServer, count: NonZeroU64, connections: NonZeroU16) -> Result<Report, ClientError> {
+    let next = Arc::new(AtomicU64::new(0));
+    let mut workers = JoinSet::new();
+    for _ in 0..connections.get() {
+        let worker = Worker { client: Client::new(server).await?, report: Report::empty() };
+        workers.spawn(worker.go_through(next.clone(), count.get()));
+    }
+    let mut whole = Report::empty();
+    while let Some(ended) = workers.join_next().await {
+        // leaving early drops the set, which stops the other workers
+        whole.absorb(ended.expect("a worker never panics and is never cancelled before it is joined")?);
+    }
+    Ok(whole)
+}
+
+struct Worker {
+    client: Client,
+    report: Report,
+}
+
+impl Worker {
+    async fn go_through(mut self, next: Arc<AtomicU64>, count: u64) -> Result<Report, ClientError> {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= count {
+                return Ok(self.report);
+            }
+            let case = Case::plan(number, &mut random);
+            if let Err(fault) = self.examine(&case).await? {
+                self.report.failed(number, &fault);
+            }
+            self.report.case_done();
+        }
+    }
+
+    /// Round trip, then probe. The outer error is a missing answer, the inner one a wrong answer.
+    async fn examine(&mut self, case: &Case) -> Result<Result<(), Fault>, ClientError> {
+        let blob = match verify::wrapped_blob(&self.wrap(&case.wrap()).await?) {
+            Ok(blob) => blob,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let answer = self.unwrap(Bearer::Granted, &case.unwrap_of(&blob)).await?;
+        if let Err(fault) = case.opened(&answer) {
+            return Ok(Err(fault));
+        }
+        self.probe(case, &blob).await
+    }
+
+    async fn probe(&mut self, case: &Case, blob: &[u8]) -> Result<Result<(), Fault>, ClientError> {
+        let (bearer, request, refusal) = match case.probe {
+            Probe::WrapAgain => {
+                let second = verify::wrapped_blob(&self.wrap(&case.wrap()).await?);
+                return Ok(second.and_then(|second| verify::differs(&second, blob)));
+            }
+            Probe::OtherAssociatedData => (Bearer::Granted, case.unwrap_elsewhere(blob), Refusal::DoesNotOpen),
+            Probe::FlippedBit => (Bearer::Granted, case.unwrap_damaged(blob), Refusal::DoesNotOpen),
+            Probe::NoToken => (Bearer::Absent, case.unwrap_of(blob), Refusal::NoToken),
+        };
+        let judged = verify::refused(&self.unwrap(bearer, &request).await?, refusal);
+        if judged.is_ok() {
+            self.report.refused_as_expected();
+        }
+        Ok(judged)
+    }
+
+    async fn wrap(&mut self, request: &WrapRequest) -> Result<Answer, ClientError> {
+        let answer = self.client.call(Verb::Wrap, Bearer::Granted, request).await?;
+        self.report.answered(Verb::Wrap, &answer);
+        Ok(answer)
+    }
+
+    async fn unwrap(&mut self, bearer: Bearer, request: &UnwrapRequest) -> Result<Answer, ClientError> {
+        let answer = self.client.call(Verb::Unwrap, bearer, request).await?;
+        self.report.answered(Verb::Unwrap, &answer);
+        Ok(answer)
+    }
+}
+
+fn random(bytes: &mut [u8]) {
+    getrandom::fill(bytes).expect("the machine has a source of random bytes");
+}
