@@ -1,0 +1,280 @@
+//! The house rules that a reviewer should not have to look for: who may import whom, file sizes, opening words, leftovers.
+//! Every rule is a pure function of one file, and is shown to catch a planted offence. Never excuses a single file: a rule
+//! that needs an exception has the exception in its table, with the reason.
+
+mod code;
+
+use std::fs;
+use std::path::Path;
+
+use code::{code_of, identifier, names_crate, paths_after};
+
+/// A file has a subject up to here.
+const LINES_MAX: usize = 600;
+/// The walk found the sources, and not an empty folder.
+const FILES_MIN: usize = 30;
+
+/// Crates that only some places may name.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("redb", &["replication/src/store/"]),
+    ("sled", &["replication/src/store/"]),
+    ("openraft", &["replication/src/raft/", "replication/src/store/"]),
+    ("openraft_rt", &["replication/src/raft/", "replication/src/store/"]),
+    ("openraft_rt_tokio", &["replication/src/raft/", "replication/src/store/"]),
+    ("replication", &["server/", "replication/tests/"]),
+    ("server", &["server/src/bin/", "server/tests/"]),
+    ("axum", &["server/"]),
+    ("http", &["server/", "loadtest/"]),
+    ("hyper", &["server/"]),
+    ("reqwest", &["server/", "loadtest/"]),
+    ("jsonwebtoken", &["server/src/authn/", "server/src/dev/", "server/src/health/", "server/tests/"]),
+];
+
+/// Modules that the journey of a request passes, and what each may import: modules of the server, or one file of a module as
+/// `edge::path`. Everything else (the listeners, the processes, the shells around) may import them all; none of these imports
+/// back. `lookup` stands right of `crypto`, since it keeps the material that `crypto` opens.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("wire", &[]),
+    ("clock", &[]),
+    ("metrics", &[]),
+    ("settings", &[]),
+    ("edge::path", &["wire"]),
+    ("edge::admitted", &["wire", "edge::path"]),
+    ("authn", &["wire", "clock", "metrics", "settings", "edge::path", "edge::admitted"]),
+    ("policy", &["wire", "authn", "edge::path"]),
+    ("error", &["wire", "edge::path", "authn", "policy"]),
+    ("crypto", &["metrics", "error"]),
+    ("lookup", &["clock", "metrics", "authn", "policy", "error", "crypto"]),
+    (
+        "operations",
+        &["wire", "clock", "metrics", "edge::path", "edge::admitted", "authn", "policy", "error", "crypto", "lookup"],
+    ),
+    (
+        "audit",
+        &[
+            "wire",
+            "clock",
+            "metrics",
+            "settings",
+            "edge::path",
+            "edge::admitted",
+            "authn",
+            "policy",
+            "error",
+            "crypto",
+            "lookup",
+            "operations",
+        ],
+    ),
+];
+
+/// Places that decide and never perform: no clock, no store, no waiting.
+const PURE: &[&str] = &["replication/src/machine/", "replication/src/freshness.rs", "server/src/policy/"];
+
+/// What a pure place never says.
+const IMPURE_WORDS: &[&str] = &[
+    "async fn",
+    ".await",
+    "tokio::",
+    "std::fs",
+    "std::net",
+    "std::thread",
+    "SystemTime",
+    "Instant::now",
+    "getrandom::",
+];
+
+/// One source file; the path is relative to the repository, with slashes.
+struct Source<'a> {
+    path: &'a str,
+    text: &'a str,
+}
+
+/// A rule says what offends in a file.
+type Rule = fn(&Source<'_>) -> Vec<String>;
+
+const RULES: &[Rule] = &[
+    opens_with_its_purpose,
+    has_one_subject,
+    names_only_its_crates,
+    keeps_the_journey,
+    stays_pure,
+    leaves_nothing_behind,
+];
+
+fn opens_with_its_purpose(source: &Source<'_>) -> Vec<String> {
+    let opening = source.text.lines().next().unwrap_or_default();
+    let says = opening.strip_prefix("//!").is_some_and(|words| words.trim().len() > 10);
+    if says { vec![] } else { vec!["does not open with `//!` and what the file is for".to_owned()] }
+}
+
+fn has_one_subject(source: &Source<'_>) -> Vec<String> {
+    let lines = source.text.lines().count();
+    if lines < LINES_MAX { vec![] } else { vec![format!("has {lines} lines; split it before {LINES_MAX}")] }
+}
+
+fn names_only_its_crates(source: &Source<'_>) -> Vec<String> {
+    let code = code_of(source.text);
+    OWNERS
+        .iter()
+        .filter(|(_, places)| !places.iter().any(|place| source.path.starts_with(place)))
+        .filter(|(name, _)| names_crate(&code, name))
+        .map(|(name, places)| format!("names {name}, which only {places:?} may"))
+        .collect()
+}
+
+fn keeps_the_journey(source: &Source<'_>) -> Vec<String> {
+    let Some(inner) = source.path.strip_prefix("server/src/") else { return vec![] };
+    let place = inner.trim_end_matches(".rs").trim_end_matches("/mod").replace('/', "::");
+    let Some((module, allowed)) = ARROWS.iter().find(|(module, _)| is_within(&place, module)) else { return vec![] };
+    let code = code_of(source.text);
+    let mut imported = paths_after(&code, "crate::");
+    let outward = if inner.ends_with("/mod.rs") || !inner.contains('/') { "super::" } else { "super::super::" };
+    let known = |path: &String| ARROWS.iter().any(|(known, _)| is_within(path, known) || is_within(known, path));
+    imported.extend(paths_after(&code, outward).into_iter().filter(known));
+    imported
+        .into_iter()
+        .filter(|path| !is_within(path, module) && !allowed.iter().any(|one| is_within(path, one)))
+        .map(|path| format!("{module} imports {path}; it may import {allowed:?}"))
+        .collect()
+}
+
+/// Whether a path of modules is this one, or lies in it.
+fn is_within(path: &str, module: &str) -> bool {
+    path.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+fn stays_pure(source: &Source<'_>) -> Vec<String> {
+    // tests of pure code may read golden files and scripts
+    let is_test = source.path.contains("/tests/") || source.path.ends_with("/tests.rs");
+    if is_test || !PURE.iter().any(|place| source.path.starts_with(place)) {
+        return vec![];
+    }
+    let code = code_of(source.text);
+    IMPURE_WORDS.iter().filter(|word| code.contains(**word)).map(|word| format!("is pure and says `{word}`")).collect()
+}
+
+fn leaves_nothing_behind(source: &Source<'_>) -> Vec<String> {
+    let code = code_of(source.text);
+    let mut found: Vec<String> = [".unwrap()", "#[ignore", "todo!(", "unimplemented!("]
+        .iter()
+        .filter(|word| code.contains(**word))
+        .map(|word| format!("says `{word}`"))
+        .collect();
+    // put together here, so that this file does not offend itself
+    let notes = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
+    let words = source.text.split(|one: char| !one.is_alphanumeric() && one != '_');
+    found.extend(words.filter(|word| notes.contains(word)).map(|word| format!("leaves a {word}")));
+    let weak = ["Manager", "Helper", "Util", "Utils"];
+    let named = ["struct ", "enum ", "trait "].iter().flat_map(|kind| code.split(kind).skip(1)).map(identifier);
+    found.extend(
+        named.filter(|name| weak.iter().any(|end| name.ends_with(end))).map(|name| format!("names a type {name}")),
+    );
+    found
+}
+
+fn visit(folder: &Path, root: &Path, seen: &mut Vec<(String, String)>) {
+    let entries = fs::read_dir(folder).expect("a folder of the repository can be listed");
+    for entry in entries {
+        let path = entry.expect("an entry of the repository can be read").path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                visit(&path, root, seen);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let relative = path.strip_prefix(root).expect("the walk began at the root").display().to_string();
+            seen.push((relative, fs::read_to_string(&path).expect("a source file is UTF-8")));
+        }
+    }
+}
+
+#[test]
+fn every_source_file_keeps_the_house_rules() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate stands in the repository");
+    let mut files = Vec::new();
+    for name in ["replication", "server", "loadtest"] {
+        visit(&root.join(name), root, &mut files);
+    }
+    assert!(files.len() >= FILES_MIN, "only {} files were found", files.len());
+    let mut offences = Vec::new();
+    for (path, text) in &files {
+        let source = Source { path, text };
+        offences.extend(RULES.iter().flat_map(|rule| rule(&source)).map(|offence| format!("{path} {offence}")));
+    }
+    assert!(offences.is_empty(), "{} offences:\n{}", offences.len(), offences.join("\n"));
+}
+
+#[test]
+fn the_journey_never_turns_back() {
+    for (place, (from, allowed)) in ARROWS.iter().enumerate() {
+        for to in *allowed {
+            let earlier = ARROWS[..place].iter().any(|(known, _)| known == to);
+            assert!(earlier, "{from} may import {to}, which does not stand before it");
+        }
+    }
+}
+
+#[test]
+fn every_rule_catches_a_planted_offence() {
+    let long = "//! a file with a purpose\n".repeat(LINES_MAX);
+    let note = concat!("// TO", "DO: later");
+    let table: &[(Rule, &str, &str)] = &[
+        (opens_with_its_purpose, "server/src/a.rs", "use std::fs;"),
+        (opens_with_its_purpose, "server/src/a.rs", "//! x"),
+        (opens_with_its_purpose, "server/src/a.rs", ""),
+        (has_one_subject, "server/src/a.rs", &long),
+        (names_only_its_crates, "server/src/a.rs", "use redb::Database;"),
+        (names_only_its_crates, "server/src/a.rs", "use openraft::Raft;"),
+        (names_only_its_crates, "server/src/a.rs", "fn f() -> ::sled::Db {}"),
+        (names_only_its_crates, "replication/src/machine/a.rs", "use openraft;"),
+        (names_only_its_crates, "replication/src/raft/a.rs", "let x = sled::open(p);"),
+        (names_only_its_crates, "replication/src/a.rs", "use server::wire;"),
+        (names_only_its_crates, "replication/src/a.rs", "use http::Uri;"),
+        (names_only_its_crates, "replication/src/a.rs", "use jsonwebtoken::Header;"),
+        (names_only_its_crates, "server/src/edge/a.rs", "use jsonwebtoken::Header;"),
+        (names_only_its_crates, "loadtest/src/a.rs", "use server::wire;"),
+        (keeps_the_journey, "server/src/policy/mod.rs", "use crate::lookup::Key;"),
+        (keeps_the_journey, "server/src/policy/mod.rs", "use super::lookup::Key;"),
+        (keeps_the_journey, "server/src/policy/a.rs", "use super::super::lookup::Key;"),
+        (keeps_the_journey, "server/src/policy/a.rs", "use crate::{authn::{A, B}, crypto::C};"),
+        (keeps_the_journey, "server/src/authn/a.rs", "fn f() -> crate::edge::Admitted {}"),
+        (keeps_the_journey, "server/src/clock.rs", "use super::settings;"),
+        (keeps_the_journey, "server/src/error.rs", "use crate::edge::listener::Peer;"),
+        (keeps_the_journey, "server/src/error/code.rs", "use crate::edge::Peer;"),
+        (keeps_the_journey, "server/src/edge/path.rs", "use crate::authn::Caller;"),
+        (stays_pure, "replication/src/machine/a.rs", "async fn f() {}"),
+        (stays_pure, "server/src/policy/a.rs", "let t = std::time::SystemTime::now();"),
+        (leaves_nothing_behind, "server/tests/a.rs", "let x = y.unwrap();"),
+        (leaves_nothing_behind, "server/tests/a.rs", "#[ignore = \"slow\"]"),
+        (leaves_nothing_behind, "server/src/a.rs", note),
+        (leaves_nothing_behind, "server/src/a.rs", "pub struct KeyManager;"),
+    ];
+    for (rule, path, text) in table {
+        assert!(!rule(&Source { path, text }).is_empty(), "{path} went unnoticed: {text:.60}");
+    }
+}
+
+#[test]
+fn what_is_allowed_offends_no_rule() {
+    let table = [
+        ("replication/src/store/log.rs", "use redb::{Database, ReadableTable};\nuse openraft::RaftLogReader;"),
+        ("server/src/policy/mod.rs", "use crate::{authn::Caller, wire};\nuse crate::policy::Rules;"),
+        ("server/src/error/code.rs", "use crate::edge::path::Path;\nuse crate::error::Public;"),
+        ("server/src/edge/mod.rs", "use crate::operations::wrap;\nuse hyper::server::conn;"),
+        ("server/src/crypto/a.rs", "// redb:: and .unwrap() in a comment\nlet s = \"sled::open .unwrap()\";"),
+        (
+            "server/src/crypto/a.rs",
+            "let s = r#\"a \"quoted\" sled::\"#; let c = '\"'; let d = '\\''; let e: &'static str;",
+        ),
+        ("server/src/lookup/a.rs", "let value = cache.unwrap_or_default(); /* openraft::Raft */"),
+        ("replication/src/machine/tests/golden.rs", "let bytes = std::fs::read(path)?;"),
+        ("replication/src/raft/a.rs", "use crate::store::server; let server = tower_http::x();"),
+    ];
+    for (path, text) in table {
+        let text = format!("//! A file that says what it is for.\n{text}");
+        let source = Source { path, text: &text };
+        let offences: Vec<String> = RULES.iter().flat_map(|rule| rule(&source)).collect();
+        assert!(offences.is_empty(), "{path}: {offences:?}");
+    }
+}
