@@ -1,0 +1,200 @@
+//! The certificates of `ekm dev`: one authority for servers, another for operators, each with its leaf.
+//!
+//! Authorities are made once and kept; leaves are issued anew when they come near their end. Nothing here is for
+//! production: the names say so.
+
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType, SignatureAlgorithm, SigningKey as _,
+};
+use replication::clock::Timestamp;
+use time::{Duration, OffsetDateTime};
+use zeroize::Zeroizing;
+
+use super::files::{self, FileError, Readers};
+
+/// How long an authority lives.
+const AUTHORITY_DAYS: i64 = 3650;
+/// How long a leaf lives.
+const LEAF_DAYS: i64 = 397;
+/// A leaf with fewer days left is issued anew at the next start.
+const RENEW_DAYS: f64 = 60.0;
+/// Certificates begin a day early, for clocks that lag.
+const EARLY_DAYS: i64 = 1;
+
+/// The certificate files of a data directory, absolute.
+#[derive(Debug, Clone)]
+pub struct Pki {
+    /// Whom clients of the servers trust.
+    pub ca: PathBuf,
+    /// The servers' certificate.
+    pub server: PathBuf,
+    /// Its key.
+    pub server_key: PathBuf,
+    /// Whom the admin listener trusts.
+    pub operator_ca: PathBuf,
+    /// The operator's certificate.
+    pub operator: PathBuf,
+    /// Its key, Ed25519: it signs requests too.
+    pub operator_key: PathBuf,
+}
+
+/// Certificates cannot be made or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum PkiError {
+    /// A file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file holds something else than it did.
+    #[error("{} holds no key that ekm dev made; move the data directory away to begin anew", .0.display())]
+    NotOurs(PathBuf),
+    /// A certificate cannot be made.
+    #[error("a certificate cannot be made")]
+    Make(#[from] rcgen::Error),
+    /// The clock shows a time that no certificate can.
+    #[error("the wall clock shows a time outside the calendar")]
+    Clock(#[from] time::error::ComponentRange),
+}
+
+struct Leaf<'a> {
+    certificate: &'a Path,
+    key: &'a Path,
+    kind: &'static SignatureAlgorithm,
+    params: CertificateParams,
+}
+
+impl Pki {
+    /// The certificates of a folder, each made if it is not there, leaves renewed if they come near their end.
+    pub fn ensure(folder: &Path, hostname: &str, operator: &str, now: Timestamp) -> Result<Self, PkiError> {
+        files::make_folder(folder)?;
+        let at = |name: &str| folder.join(name);
+        let pki = Self {
+            ca: at("ca.pem"),
+            server: at("server.pem"),
+            server_key: at("server-key.pem"),
+            operator_ca: at("operator-ca.pem"),
+            operator: at("operator.pem"),
+            operator_key: at("operator-key.pem"),
+        };
+        let servers = authority(&pki.ca, &at("ca-key.pem"), "ekm dev server authority", now)?;
+        let operators = authority(&pki.operator_ca, &at("operator-ca-key.pem"), "ekm dev operator authority", now)?;
+
+        let mut params = CertificateParams::new(vec![hostname.to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()])?;
+        params.distinguished_name.push(DnType::CommonName, hostname);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let (certificate, key) = (&pki.server, &pki.server_key);
+        leaf(Leaf { certificate, key, kind: &PKCS_ECDSA_P256_SHA256, params }, &servers, now)?;
+
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, operator);
+        params.subject_alt_names = vec![SanType::URI(format!("ekm-dev://operator/{operator}").try_into()?)];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let (certificate, key) = (&pki.operator, &pki.operator_key);
+        leaf(Leaf { certificate, key, kind: &PKCS_ED25519, params }, &operators, now)?;
+        Ok(pki)
+    }
+}
+
+fn authority(
+    certificate: &Path,
+    key: &Path,
+    name: &str,
+    now: Timestamp,
+) -> Result<Issuer<'static, KeyPair>, PkiError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    lives(&mut params, AUTHORITY_DAYS, now)?;
+    let pair = key_pair(key, &PKCS_ECDSA_P256_SHA256)?;
+    if files::read(certificate)?.is_none() {
+        let made = params.self_signed(&pair)?;
+        files::write(certificate, made.pem().as_bytes(), Readers::All)?;
+    }
+    Ok(Issuer::new(params, pair))
+}
+
+fn leaf(mut leaf: Leaf<'_>, issuer: &Issuer<'static, KeyPair>, now: Timestamp) -> Result<(), PkiError> {
+    let pair = key_pair(leaf.key, leaf.kind)?;
+    if fresh(leaf.certificate, &pair, now)? {
+        return Ok(());
+    }
+    lives(&mut leaf.params, LEAF_DAYS, now)?;
+    leaf.params.use_authority_key_identifier_extension = true;
+    leaf.params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    let made = leaf.params.signed_by(&pair, issuer)?;
+    Ok(files::write(leaf.certificate, made.pem().as_bytes(), Readers::All)?)
+}
+
+/// Whether a leaf is there, is this key's, and lives long enough.
+fn fresh(certificate: &Path, pair: &KeyPair, now: Timestamp) -> Result<bool, PkiError> {
+    let Some(text) = files::read(certificate)? else { return Ok(false) };
+    let not_ours = || PkiError::NotOurs(certificate.to_owned());
+    let (_, pem) = x509_parser::pem::parse_x509_pem(&text).map_err(|_| not_ours())?;
+    let parsed = pem.parse_x509().map_err(|_| not_ours())?;
+    let seconds_left = parsed.validity().not_after.timestamp() - i64::try_from(now.seconds()).unwrap_or(i64::MAX);
+    let same_key = parsed.public_key().subject_public_key.data.as_ref() == pair.public_key_raw();
+    #[expect(clippy::cast_precision_loss, reason = "a number of seconds within centuries is exact in 53 bits")]
+    let days_left = seconds_left as f64 / 86_400.0;
+    Ok(same_key && days_left > RENEW_DAYS)
+}
+
+fn key_pair(path: &Path, kind: &'static SignatureAlgorithm) -> Result<KeyPair, PkiError> {
+    if let Some(text) = files::read(path)? {
+        let text = Zeroizing::new(text);
+        let text = std::str::from_utf8(&text).map_err(|_| PkiError::NotOurs(path.to_owned()))?;
+        let pair = KeyPair::from_pem(text).map_err(|_| PkiError::NotOurs(path.to_owned()))?;
+        return if *pair.algorithm() == *kind { Ok(pair) } else { Err(PkiError::NotOurs(path.to_owned())) };
+    }
+    let pair = KeyPair::generate_for(kind)?;
+    files::write(path, Zeroizing::new(pair.serialize_pem()).as_bytes(), Readers::Owner)?;
+    Ok(pair)
+}
+
+fn lives(params: &mut CertificateParams, days: i64, now: Timestamp) -> Result<(), PkiError> {
+    let now = OffsetDateTime::from_unix_timestamp(i64::try_from(now.seconds()).unwrap_or(i64::MAX))?;
+    params.not_before = now - Duration::days(EARLY_DAYS);
+    params.not_after = now + Duration::days(days);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::client::Operator;
+    use crate::edge::tls::Identity;
+
+    const NOW: Timestamp = Timestamp(1_790_000_000_000);
+
+    #[test]
+    fn certificates_are_kept_and_leaves_renewed_before_they_end() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let ensure = |now| Pki::ensure(folder.path(), "localhost", "dev-operator", now).expect("certificates are made");
+        let read = |path: &Path| std::fs::read(path).expect("the file is there");
+        let pki = ensure(NOW);
+        let (ca, server, operator_key) = (read(&pki.ca), read(&pki.server), read(&pki.operator_key));
+        Identity::load(&pki.server, &pki.server_key, NOW).expect("the server's certificate serves");
+        let operator = Operator::load(&pki.operator, &pki.operator_key).expect("the operator's certificate names it");
+        assert_eq!(operator.enrolment().0.as_str(), "dev-operator");
+
+        ensure(Timestamp(NOW.0 + 86_400_000));
+        assert_eq!(read(&pki.server), server, "a day later nothing is due");
+        let year_later = Timestamp(NOW.0 + 365 * 86_400_000);
+        ensure(year_later);
+        assert_ne!(read(&pki.server), server, "a year later the leaf is renewed");
+        assert_eq!((read(&pki.ca), read(&pki.operator_key)), (ca, operator_key), "authorities and keys stay");
+        Identity::load(&pki.server, &pki.server_key, year_later).expect("the new leaf serves");
+    }
+
+    #[test]
+    fn a_foreign_file_is_refused_and_kept() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("ca-key.pem");
+        std::fs::write(&path, "mine").expect("the folder is writable");
+        let refused = Pki::ensure(folder.path(), "localhost", "dev-operator", NOW);
+        assert!(matches!(refused, Err(PkiError::NotOurs(_))));
+        assert_eq!(std::fs::read(&path).expect("it is still there"), b"mine");
+    }
+}
