@@ -1,1 +1,14 @@
-//! edge
+//! The listening side: sockets, TLS, connections and the first decisions about a request, before anyone knows what it
+//! asks. It must never look into a body or a token.
+
+pub mod admission;
+pub mod connection;
+pub mod deadline;
+pub mod limits;
+pub mod listener;
+pub mod peer;
+mod preface;
+pub mod tls;
+
+#[cfg(test)]
+pub(crate) mod testing;
