@@ -1,0 +1,169 @@
+//! The probe against a toy server over real TLS: it passes when all is well and names what is not.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use replication::clock::Timestamp;
+use serde_json::Value;
+
+use super::super::latch::Verdict;
+use super::*;
+use crate::clock::SystemClock;
+use crate::edge::limits::ConnectionLimits;
+use crate::edge::testing::{Authority, PATIENCE, Running, data_tls, run, soon};
+
+const TOKEN: &str = "the-probes-own-token";
+
+/// What the toy does wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    OtherBytes,
+    Unavailable(Step),
+    NoBlob,
+    NoJson(Step),
+    Silent,
+}
+
+/// A "wrapped blob" is the plaintext behind a dot: enough to see that each answer reaches the next call.
+fn toy(fault: Fault) -> Router {
+    Router::new().fallback(move |request: axum::extract::Request| async move { answer(fault, request).await })
+}
+
+async fn answer(fault: Fault, request: axum::extract::Request) -> Response {
+    let step = match request.uri().path() {
+        "/v0/keys/canary:wrap" => Step::Wrap,
+        "/v0/keys/canary:unwrap" => Step::Unwrap,
+        _ => return status(StatusCode::NOT_FOUND),
+    };
+    if request.headers().get(header::AUTHORIZATION).is_none_or(|value| value != "Bearer the-probes-own-token") {
+        return status(StatusCode::UNAUTHORIZED);
+    }
+    let body = request.into_body().collect().await.expect("the probe sends its body").to_bytes();
+    let asked: Value = serde_json::from_slice(&body).expect("the probe sends JSON");
+    assert_eq!(asked["additionalContext"]["isKeyHealthCheck"], true);
+    let told = match (fault, step) {
+        (Fault::Unavailable(at), step) if at == step => return status(StatusCode::SERVICE_UNAVAILABLE),
+        (Fault::NoJson(at), step) if at == step => return Response::new(Body::from("<html>")),
+        (Fault::Silent, _) => std::future::pending().await,
+        (Fault::NoBlob, Step::Wrap) => json!({}),
+        (_, Step::Wrap) => json!({ "wrappedBlob": format!(".{}", asked["plaintext"].as_str().expect("base64 text")) }),
+        (Fault::OtherBytes, Step::Unwrap) => json!({ "plaintext": STANDARD.encode([7; CANARY_BYTES]) }),
+        (_, Step::Unwrap) => json!({ "plaintext": asked["wrappedBlob"].as_str().expect("the toy's blob")[1..] }),
+    };
+    Response::new(Body::from(told.to_string()))
+}
+
+fn status(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+fn serve(authority: &Authority, fault: Fault) -> Running {
+    run(Some(data_tls(authority)), ConnectionLimits::default(), toy(fault))
+}
+
+fn probe(running: &Running, hostname: &str, trust: &Authority) -> Probe {
+    let target = ProbeTarget {
+        address: running.address,
+        hostname: hostname.to_owned(),
+        key_path: "v0/keys/canary".to_owned(),
+        relative_resource_name: "projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1".to_owned(),
+    };
+    let mint: Mint = Arc::new(|| TOKEN.to_owned());
+    let trust = std::slice::from_ref(&trust.certificate);
+    let probe = Probe::new(target, trust, mint).expect("the target can be probed");
+    Probe { round_max: PATIENCE, ..probe } // a busy machine is no fault here
+}
+
+#[tokio::test]
+async fn each_fault_is_named_and_a_good_machine_passes() {
+    let unavailable = |step| ProbeFailure::Status { step, status: StatusCode::SERVICE_UNAVAILABLE };
+    let table = [
+        (Fault::None, Ok(())),
+        (Fault::OtherBytes, Err(ProbeFailure::Mismatch)),
+        (Fault::Unavailable(Step::Wrap), Err(unavailable(Step::Wrap))),
+        (Fault::Unavailable(Step::Unwrap), Err(unavailable(Step::Unwrap))),
+        (Fault::NoBlob, Err(ProbeFailure::Body(Step::Wrap))),
+        (Fault::NoJson(Step::Wrap), Err(ProbeFailure::Body(Step::Wrap))),
+        (Fault::NoJson(Step::Unwrap), Err(ProbeFailure::Body(Step::Unwrap))),
+    ];
+    let authority = Authority::new("servers");
+    for (fault, expected) in table {
+        let running = serve(&authority, fault);
+        assert_eq!(probe(&running, "localhost", &authority).round().await, expected, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_authority_or_name_fails_tls() {
+    let authority = Authority::new("servers");
+    let running = serve(&authority, Fault::None);
+    let foreign = probe(&running, "localhost", &Authority::new("others"));
+    assert_eq!(foreign.round().await, Err(ProbeFailure::Tls));
+    let misnamed = probe(&running, "ekm.example", &authority);
+    assert_eq!(misnamed.round().await, Err(ProbeFailure::Tls));
+}
+
+#[tokio::test]
+async fn a_machine_that_does_not_answer_fails_the_round() {
+    let authority = Authority::new("servers");
+    let running = serve(&authority, Fault::Silent);
+    let probe = Probe { round_max: Duration::from_millis(50), ..probe(&running, "localhost", &authority) };
+    assert_eq!(soon("the end of the round", probe.round()).await, Err(ProbeFailure::TimedOut));
+}
+
+#[tokio::test]
+async fn a_closed_port_fails_to_connect() {
+    let authority = Authority::new("servers");
+    let running = serve(&authority, Fault::None);
+    let probe = probe(&running, "localhost", &authority);
+    running.stop.cancel();
+    soon("the end of the listener", running.task).await.expect("the listener ends");
+    assert_eq!(probe.round().await, Err(ProbeFailure::Connect));
+}
+
+#[test]
+fn a_host_name_that_is_none_is_refused() {
+    let target = ProbeTarget {
+        address: SocketAddr::from(([127, 0, 0, 1], 1)),
+        hostname: "not a name".to_owned(),
+        key_path: String::new(),
+        relative_resource_name: String::new(),
+    };
+    let refused = Probe::new(target, &[], Arc::new(String::new)).err();
+    assert!(matches!(refused, Some(ProbeError::Hostname(_))));
+}
+
+#[tokio::test]
+async fn the_loop_publishes_rounds_and_conditions_and_counts_them() {
+    let authority = Authority::new("servers");
+    let running = serve(&authority, Fault::None);
+    let key_set = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&key_set);
+    let condition: Condition =
+        Box::new(move || if seen.load(Ordering::Relaxed) { Ok(()) } else { Err("no usable token key set") });
+    let readiness = Arc::new(Readiness::default());
+    let metrics = Arc::new(Metrics::new(Timestamp(0), "0.0.1"));
+    let stop = CancellationToken::new();
+    let probe = probe(&running, "localhost", &authority);
+    let watch = probe.watch(vec![condition], readiness.clone(), Arc::new(SystemClock), metrics.clone(), stop.clone());
+    let task = tokio::spawn(watch);
+
+    soon("the unmet condition", readiness.published(|failures| failures == ["no usable token key set"])).await;
+    key_set.store(true, Ordering::Relaxed);
+    soon("readiness", readiness.passed()).await;
+    assert_eq!(readiness.verdict(SystemClock.now()), Verdict::Ready);
+    running.stop.cancel();
+    let closed = [ProbeFailure::Connect.to_string()];
+    soon("the failed round", readiness.published(|failures| failures == closed)).await;
+    stop.cancel();
+    soon("the end of the loop", task).await.expect("the loop ends without a panic");
+    let text = metrics.render();
+    assert!(text.contains("ekm_probe_passing 0"), "{text}");
+    assert!(!text.contains("ekm_probe_rounds_total{result=\"passed\"} 0"), "{text}");
+    assert!(!text.contains("ekm_probe_rounds_total{result=\"failed\"} 0"), "{text}");
+}
