@@ -1,1 +1,26 @@
-//! dev
+//! `ekm dev`: the whole product in one process, with everything it needs made under one folder. For trying out only.
+//!
+//! Binds loopback and nothing else, stamps what it makes as dev, and refuses a folder that something else made.
+
+mod announce;
+mod demo;
+mod file;
+mod files;
+mod folder;
+mod pki;
+mod ports;
+mod run;
+mod token;
+
+pub use file::{DEV_FILE, DevFile, DevFileError};
+pub use run::{DevError, DevOptions, run};
+pub use token::{TokenOptions, TokenError, mint};
+
+/// The name on the server's certificate.
+pub const HOSTNAME: &str = "localhost";
+/// What tokens must name as their audience: never a port.
+pub const AUDIENCE: &str = "https://localhost";
+/// The operator that the first start enrols.
+pub const OPERATOR: &str = "dev-operator";
+/// The caller that the demo grant admits.
+pub const CALLER: &str = "service-0@gcp-sa-ekms.iam.gserviceaccount.com";

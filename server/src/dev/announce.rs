@@ -1,0 +1,117 @@
+//! What `ekm dev` prints once it serves: what it made, and two calls that work when pasted, also tomorrow.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::HOSTNAME;
+use super::file::DevFile;
+
+/// What the printed wrap wraps: "hello, external key manager", in base64.
+const PLAINTEXT: &str = "aGVsbG8sIGV4dGVybmFsIGtleSBtYW5hZ2Vy";
+/// How long the one call may take that makes the blob of the printed unwrap.
+const CALL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Why there is nothing to print.
+#[derive(Debug, thiserror::Error)]
+pub enum AnnounceError {
+    /// A file cannot be read back.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Which.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The own data listener does not answer as it should.
+    #[error("the demo key cannot be used")]
+    Call(#[from] reqwest::Error),
+}
+
+#[derive(Deserialize)]
+struct Wrapped {
+    #[serde(rename = "wrappedBlob")]
+    wrapped_blob: String,
+}
+
+/// Wraps the demo plaintext through the data listener, so that the printed unwrap has something to unwrap. `None` if the
+/// demo key does not wrap now, because an operator disabled it or took the grant away.
+pub async fn demo_blob(dev: &DevFile, address: SocketAddr) -> Result<Option<String>, AnnounceError> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|source| AnnounceError::Read { path: path.to_owned(), source })
+    };
+    let ca = reqwest::Certificate::from_pem(&read(&dev.ca_file)?)?;
+    let token = String::from_utf8_lossy(&read(&dev.token_file)?).into_owned();
+    let client = reqwest::Client::builder()
+        .tls_certs_only([ca])
+        .https_only(true)
+        .no_proxy()
+        .resolve(HOSTNAME, address)
+        .timeout(CALL_DEADLINE)
+        .build()?;
+    let call = client
+        .post(format!("{}/{}:wrap", dev.data_url, dev.key_path))
+        .bearer_auth(token)
+        .body(format!(r#"{{"plaintext":"{PLAINTEXT}"}}"#));
+    let response = call.send().await?;
+    if response.status().is_success() { Ok(Some(response.json::<Wrapped>().await?.wrapped_blob)) } else { Ok(None) }
+}
+
+/// The text to print. `dev` has absolute paths.
+pub fn text(dev: &DevFile, folder: &Path, blob: Option<&str>) -> String {
+    let quoted = |path: &Path| shell_quoted(&path.display().to_string());
+    let call = |verb: &str, body: &str| {
+        format!(
+            "curl -sS --cacert {} -H \"Authorization: Bearer $(cat {})\" -d '{body}' {}/{}:{verb}",
+            quoted(&dev.ca_file),
+            quoted(&dev.token_file),
+            dev.data_url,
+            dev.key_path,
+        )
+    };
+    let calls = match blob {
+        Some(blob) => format!(
+            "Wrap and unwrap with the demo key:\n\n{}\n\n{}\n",
+            call("wrap", &format!(r#"{{"plaintext":"{PLAINTEXT}"}}"#)),
+            call("unwrap", &format!(r#"{{"wrappedBlob":"{blob}"}}"#)),
+        ),
+        None => "The demo key does not wrap now: its version is disabled. Enable it with:\n\n".to_owned()
+            + &format!("ekmctl --dev {} version enable {}\n", quoted(folder), dev.key_path),
+    };
+    format!(
+        "\nekm dev serves from {}. For trying out only: it binds loopback and stamps its data as dev.\n\n\
+         data     {}\nadmin    {}\nhealth   {}/readyz\nmetrics  {}\nkey      {}\nspace    {}\ncaller   {}\n\n\
+         {calls}\nOperate it:  ekmctl --dev {} status\nMore tokens: ekm dev token --data-dir {} --email you@example.com\n",
+        folder.display(),
+        dev.data_url,
+        dev.admin_url,
+        dev.health_url,
+        dev.metrics_url,
+        dev.key_path,
+        dev.cryptospace_path,
+        dev.caller_email,
+        quoted(folder),
+        quoted(folder),
+    )
+}
+
+/// A word that a POSIX shell takes as it is.
+fn shell_quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_survive_a_shell() {
+        for (word, quoted) in [("/a/b-c_1.pem", "/a/b-c_1.pem"), ("/a b", "'/a b'"), ("it's", r"'it'\''s'"), ("", "''")] {
+            assert_eq!(shell_quoted(word), quoted);
+        }
+    }
+}

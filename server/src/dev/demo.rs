@@ -1,0 +1,95 @@
+//! The demo tenant, crypto space, key and grant: made through the same signed requests that an operator sends.
+
+use replication::ids::{CryptoSpaceName, IdempotencyId, KeyName, RuleName, TenantId, crypto_space_path, key_path};
+use replication::machine::policy::{Operation, Principal, Rule};
+use replication::machine::request::{AdminOperation, Level};
+use replication::machine::rows::{CryptoSpace, Key, Purpose, Staleness, Tenant};
+
+use crate::admin::client::{ClientError, Operator, new_idempotency_id};
+use crate::keystore::{ExecuteError, KeyStore};
+
+use super::token::demo_caller;
+
+/// Why the demo is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// A request was not carried out.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// No id for a request.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// What was made is not there.
+    #[error("the demo key was made and is not there")]
+    Missing,
+}
+
+/// The paths of what was made, without a leading slash.
+#[derive(Debug, Clone)]
+pub struct Demo {
+    /// Of the key's first version.
+    pub key_path: String,
+    /// Of the crypto space.
+    pub crypto_space_path: String,
+}
+
+struct Names {
+    tenant: TenantId,
+    space: CryptoSpaceName,
+    key: KeyName,
+    rule: RuleName,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            tenant: "demo".parse().expect("a legal tenant name"),
+            space: "demo-space".parse().expect("a legal crypto space name"),
+            key: "demo-key".parse().expect("a legal key name"),
+            rule: "demo-caller".parse().expect("a legal rule name"),
+        }
+    }
+}
+
+/// Makes what is not there yet. What an operator changed since is left as it is.
+pub async fn ensure(store: &KeyStore, operator: &Operator) -> Result<Demo, DemoError> {
+    let names = Names::default();
+    let named = (names.tenant.clone(), names.key.clone());
+    let space = (names.tenant.clone(), names.space.clone());
+    let before = store.shard_state();
+    let ask = async |operation| -> Result<(), DemoError> {
+        let id: IdempotencyId = new_idempotency_id()?;
+        store.execute(operator.request(store.lineage(), id, operation)).await?;
+        Ok(())
+    };
+    if before.row::<Tenant>(&names.tenant).is_none() {
+        ask(AdminOperation::CreateTenant { tenant: names.tenant.clone(), staleness: Staleness::default() }).await?;
+    }
+    if before.row::<CryptoSpace>(&space).is_none() {
+        ask(AdminOperation::CreateCryptoSpace { tenant: names.tenant.clone(), name: names.space.clone() }).await?;
+    }
+    if before.row::<Key>(&named).is_none() {
+        ask(AdminOperation::CreateKey {
+            tenant: names.tenant.clone(),
+            name: names.key.clone(),
+            crypto_space: Some(names.space.clone()),
+            purpose: Purpose::EncryptDecrypt,
+        })
+        .await?;
+    }
+    if before.row::<Key>(&named).is_none_or(|key| key.policy.is_none()) {
+        let rule = Rule {
+            name: names.rule,
+            callers: [Principal::ServiceAccount(demo_caller())].into(),
+            resources: Vec::new(),
+            operations: Operation::ALL.into(),
+            justifications: None,
+        };
+        ask(AdminOperation::Grant { tenant: names.tenant, level: Level::Key(names.key), rule }).await?;
+    }
+    let after = store.shard_state();
+    let key = after.row::<Key>(&named).ok_or(DemoError::Missing)?;
+    let version = key.versions.get(&key.primary).ok_or(DemoError::Missing)?;
+    let space = after.row::<CryptoSpace>(&space).ok_or(DemoError::Missing)?;
+    Ok(Demo { key_path: key_path(*version), crypto_space_path: crypto_space_path(space.id) })
+}

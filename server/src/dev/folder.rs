@@ -1,0 +1,93 @@
+//! The data directory: its stamp, its lock, and where everything in it lies.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::files::{self, FileError, Readers};
+
+/// The file that says who made the folder. Its content is for people.
+const STAMP_FILE: &str = "EKM-DEV";
+const STAMP: &[u8] = b"This folder was made by `ekm dev`, for trying out only. Nothing but ekm dev uses it.\n";
+
+/// The data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// A file or the folder itself cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It is not empty, and not ours.
+    #[error("{} is not empty and was not made by ekm dev; name another folder with --data-dir", .0.display())]
+    NotOurs(PathBuf),
+    /// Its path cannot be made absolute, or it cannot be listed.
+    #[error("cannot look into {}", path.display())]
+    Look {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process runs on it.
+    #[error("another ekm dev runs on {}; stop it, or name another folder with --data-dir", .0.display())]
+    InUse(PathBuf),
+}
+
+/// A stamped data directory that this process alone uses, for as long as this value lives.
+#[derive(Debug)]
+pub struct Folder {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Takes the folder, made and stamped if it is not there.
+    pub fn take(path: &Path) -> Result<Self, FolderError> {
+        let look = |source| FolderError::Look { path: path.to_owned(), source };
+        files::make_folder(path)?;
+        let root = path.canonicalize().map_err(look)?;
+        let stamp = root.join(STAMP_FILE);
+        if files::read(&stamp)?.is_none() {
+            // a start that was cut off while it stamped leaves the draft of a stamp and nothing else
+            let foreign = std::fs::read_dir(&root).map_err(look)?.any(|entry| {
+                entry.map_or(true, |entry| !entry.file_name().to_string_lossy().starts_with(STAMP_FILE))
+            });
+            if foreign {
+                return Err(FolderError::NotOurs(root));
+            }
+            files::write(&stamp, STAMP, Readers::Owner)?;
+        }
+        let lock = File::open(&stamp).map_err(look)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| FolderError::InUse(root.clone()))?;
+        Ok(Self { root, _lock: lock })
+    }
+
+    /// A path below the folder, absolute.
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// The folder, absolute.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_taken_once_and_only_if_it_is_ours() {
+        let parent = tempfile::tempdir().expect("a temporary folder can be made");
+        let ours = parent.path().join("a/b");
+        let taken = Folder::take(&ours).expect("a new folder is ours");
+        assert!(matches!(Folder::take(&ours), Err(FolderError::InUse(_))));
+        drop(taken);
+        Folder::take(&ours).expect("a folder of ours is taken again");
+        std::fs::write(parent.path().join("thesis.txt"), "x").expect("the folder is writable");
+        assert!(matches!(Folder::take(parent.path()), Err(FolderError::NotOurs(_))));
+        assert!(!parent.path().join(STAMP_FILE).exists(), "a foreign folder is left as it was");
+    }
+}

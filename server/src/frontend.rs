@@ -1,0 +1,133 @@
+//! The frontend's assembly: what answers Google, put together from settings and from what the key store feeds it.
+//!
+//! It decides nothing; it owns the audit spool and the key set's task, and no other state.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use replication::clock::Clock;
+use replication::directory::Directory;
+
+use crate::audit::{Audit, AuditFile};
+use crate::authn::{ClockHealth, ProbeVerifier, Verifier, key_set_channel, key_set_task};
+use crate::crypto::{Arena, Entropy};
+use crate::edge::admission::Admission;
+use crate::edge::google;
+use crate::edge::listener::{BindError, Listener};
+use crate::edge::tls::{Identity, ServerTls, TlsError};
+use crate::lookup::{Lookup, TenantKeys};
+use crate::metrics::{ListenerLabel, Metrics};
+use crate::operations::Service;
+use crate::settings::FrontendSettings;
+use crate::tasks::Tasks;
+
+/// What a frontend is given beside its settings.
+pub struct Given {
+    /// What the key store publishes.
+    pub directory: Arc<Directory>,
+    /// The tenant keys that the key store hands over.
+    pub tenant_keys: Arc<TenantKeys>,
+    /// Where unsealed material lies.
+    pub arena: Arc<Arena>,
+    /// Nonces and request ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The process's own probe.
+    pub probe: ProbeVerifier,
+}
+
+/// Why a frontend does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum FrontendError {
+    /// Its certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Its address cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Its audit file cannot be opened.
+    #[error("cannot open the audit file {}", path.display())]
+    Audit {
+        /// Which.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A running frontend.
+pub struct Frontend {
+    /// What it answers with.
+    pub service: Arc<Service>,
+    /// What it presents.
+    pub tls: ServerTls,
+    /// Where it listens.
+    pub address: SocketAddr,
+    audit: AuditFile,
+}
+
+impl Frontend {
+    /// Binds and serves; tasks that must not wait for requests run apart, in `background`.
+    ///
+    /// # Errors
+    /// See [`FrontendError`]; nothing runs then. Must be called within the data plane's runtime.
+    pub fn start(
+        settings: FrontendSettings,
+        given: Given,
+        data: &Tasks,
+        background: &Tasks,
+    ) -> Result<Self, FrontendError> {
+        let identity = Identity::load(&settings.certificate_file, &settings.key_file, given.clock.wall())?;
+        let tls = ServerTls::data(identity);
+        let listener = Listener::bind(settings.data_address)?;
+        let address = listener.local_addr();
+        let audit = AuditFile::open(&settings.audit_file)
+            .map_err(|source| FrontendError::Audit { path: settings.audit_file.clone(), source })?;
+        let (reader, publisher) = key_set_channel();
+        follow_key_set(&settings, &given, publisher, background);
+        let metrics = Arc::clone(&given.metrics);
+        let unsealed_max = u64::from(settings.unsealed_max.get());
+        let service = Arc::new(Service {
+            verifier: Arc::new(Verifier::new(reader, Arc::clone(&given.clock)).with_probe(given.probe)),
+            // one machine has no peers whose clocks could disagree with its own
+            clock_health: ClockHealth::Agrees,
+            directory: given.directory,
+            lookup: Arc::new(Lookup::new(given.tenant_keys, given.arena, unsealed_max)),
+            audit: Audit::new(audit.log(), Arc::clone(&given.clock), &settings.name),
+            entropy: given.entropy,
+            clock: given.clock,
+            metrics: given.metrics,
+            admission: Admission::new(settings.in_progress_max),
+            settings: settings.dialect,
+        });
+        let router = google::router(Arc::clone(&service));
+        let counters = metrics.connections(ListenerLabel::Data);
+        let stop = data.stop_signal().clone();
+        data.spawn("data listener", listener.serve(Some(tls.clone()), settings.limits, router, counters, stop));
+        Ok(Self { service, tls, address, audit })
+    }
+
+    /// Writes out and syncs what the audit still holds. The last step of a shutdown.
+    pub fn finish(self) {
+        drop(self.audit);
+    }
+}
+
+fn follow_key_set(
+    settings: &FrontendSettings,
+    given: &Given,
+    publisher: crate::authn::source::KeySetPublisher,
+    background: &Tasks,
+) {
+    let (source, clock) = (settings.key_set.clone(), Arc::clone(&given.clock));
+    let stop = background.stop_signal().clone();
+    background.spawn("key set", async move {
+        if let Err(error) = key_set_task(source, publisher, clock, stop).await {
+            tracing::error!(%error, "the key set cannot be fetched: no client can be made; callers get 503");
+        }
+    });
+}
