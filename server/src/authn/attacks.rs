@@ -62,21 +62,45 @@ fn hmac_signed(alg: &str, secret: &[u8]) -> HeaderMap {
     bearer(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref())))
 }
 
+fn swapped_case(text: &str) -> String {
+    let swapped = |c: char| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+    text.chars().map(swapped).collect()
+}
+
 fn algorithms() -> Vec<Attack> {
     use AuthnError::AlgorithmForeign;
-    let public_pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(signing_key().jwk()));
+    let public_pem =
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(signing_key().jwk()));
     let mut rows = vec![
         control("RS256", bearer(&good_token())),
         control("type in small letters", with_header(&header_json().replace("JWT", "jwt"))),
         control("no type", with_header(&header_json().replace(r#","typ":"JWT""#, ""))),
-        attack("HS256 with the public key set as the secret", hmac_signed("HS256", signing_key().jwk().as_bytes()), AlgorithmForeign),
+        attack(
+            "HS256 with the public key set as the secret",
+            hmac_signed("HS256", signing_key().jwk().as_bytes()),
+            AlgorithmForeign,
+        ),
         attack("HS256 with a PEM as the secret", hmac_signed("HS256", public_pem.as_bytes()), AlgorithmForeign),
-        attack("RS256 with an HMAC as the signature", hmac_signed("RS256", signing_key().jwk().as_bytes()), AuthnError::SignatureInvalid),
-        attack("no algorithm", with_header(&header_json().replace(r#""alg":"RS256","#, "")), AuthnError::HeaderMalformed),
-        attack("a list of algorithms", with_header(&header_json().replace(r#""RS256""#, r#"["RS256"]"#)), AuthnError::HeaderMalformed),
+        attack(
+            "RS256 with an HMAC as the signature",
+            hmac_signed("RS256", signing_key().jwk().as_bytes()),
+            AuthnError::SignatureInvalid,
+        ),
+        attack(
+            "no algorithm",
+            with_header(&header_json().replace(r#""alg":"RS256","#, "")),
+            AuthnError::HeaderMalformed,
+        ),
+        attack(
+            "a list of algorithms",
+            with_header(&header_json().replace(r#""RS256""#, r#"["RS256"]"#)),
+            AuthnError::HeaderMalformed,
+        ),
         attack("another type", with_header(&header_json().replace("JWT", "at+jwt")), AuthnError::TypeForeign),
     ];
-    for alg in ["none", "None", "NONE", "nOnE", "", "HS256", "RS384", "RS512", "PS256", "ES256", "EdDSA", "rs256", "RS256 "] {
+    for alg in
+        ["none", "None", "NONE", "nOnE", "", "HS256", "RS384", "RS512", "PS256", "ES256", "EdDSA", "rs256", "RS256 "]
+    {
         rows.push(attack(&format!("alg {alg:?}"), with_header(&header_json().replace("RS256", alg)), AlgorithmForeign));
     }
     let none = URL_SAFE_NO_PAD.encode(header_json().replace("RS256", "none"));
@@ -96,15 +120,26 @@ fn headers() -> Vec<Attack> {
         attack("a header that is a list", with_header(r#"["RS256","JWT","k"]"#), HeaderMalformed),
         attack("bytes after the header", with_header(&format!("{} {{}}", header_json())), HeaderMalformed),
         kid_row("unknown kid", "\"no-such-key\"", KidUnknown),
-        kid_row("a kid of another key's", &format!("{:?}", second_key().kid()), KidUnknown),
-        kid_row("a kid in other case", &format!("{:?}", signing_key().kid().to_uppercase() + "A"), KidUnknown),
+        kid_row("a kid of another key's", &format!("\"{}\"", second_key().kid()), KidUnknown),
+        kid_row("a kid in other case", &format!("\"{}\"", swapped_case(signing_key().kid().as_str())), KidUnknown),
         kid_row("null kid", "null", KidMalformed),
         kid_row("number kid", "1", HeaderMalformed),
-        kid_row("list kid", &format!("[{:?}]", signing_key().kid()), HeaderMalformed),
+        kid_row("list kid", &format!("[\"{}\"]", signing_key().kid()), HeaderMalformed),
         kid_row("empty kid", "\"\"", KidMalformed),
         kid_row("long kid", &long, KidMalformed),
     ];
-    for kid in ["../../dev/null", "/etc/passwd", "..", "a/b", "c:\\\\keys", "%2e%2e", "a\\u0000", "a b", "a\\n", "k' OR '1'='1"] {
+    for kid in [
+        "../../dev/null",
+        "/etc/passwd",
+        "..",
+        "a/b",
+        "c:\\\\keys",
+        "%2e%2e",
+        "a\\u0000",
+        "a b",
+        "a\\n",
+        "k' OR '1'='1",
+    ] {
         rows.push(kid_row(&format!("kid {kid}"), &format!("\"{kid}\""), KidMalformed));
     }
     let jwk = signing_key().jwk();
@@ -127,8 +162,16 @@ fn audiences_and_issuers() -> Vec<Attack> {
     let mut rows = vec![
         control("the second audience", with_claim(AUDIENCE, "https://second.example.com")),
         control("the issuer without https", with_claim(ISSUER, "accounts.google.com")),
-        attack("a list of the right audience", with_claim(&format!("{AUDIENCE:?}"), &format!("[{AUDIENCE:?}]")), ClaimsMalformed),
-        attack("a list with the right issuer", with_claim(&format!("{ISSUER:?}"), &format!("[{ISSUER:?}]")), ClaimsMalformed),
+        attack(
+            "a list of the right audience",
+            with_claim(&format!("{AUDIENCE:?}"), &format!("[{AUDIENCE:?}]")),
+            ClaimsMalformed,
+        ),
+        attack(
+            "a list with the right issuer",
+            with_claim(&format!("{ISSUER:?}"), &format!("[{ISSUER:?}]")),
+            ClaimsMalformed,
+        ),
         attack("no audience", with_claim(&format!(r#""aud":"{AUDIENCE}","#), ""), ClaimsMalformed),
         attack("null audience", with_claim(&format!("{AUDIENCE:?}"), "null"), ClaimsMalformed),
         attack("no issuer", with_claim(&format!(r#""iss":"{ISSUER}","#), ""), ClaimsMalformed),
@@ -153,7 +196,13 @@ fn audiences_and_issuers() -> Vec<Attack> {
     ] {
         rows.push(attack(&format!("audience {audience}"), with_claim(AUDIENCE, audience), AudienceForeign));
     }
-    for issuer in ["https://accounts.google.com/", "https://accounts.google.com.evil.example", "https://evil.example", "ACCOUNTS.GOOGLE.COM", ""] {
+    for issuer in [
+        "https://accounts.google.com/",
+        "https://accounts.google.com.evil.example",
+        "https://evil.example",
+        "ACCOUNTS.GOOGLE.COM",
+        "",
+    ] {
         rows.push(attack(&format!("issuer {issuer}"), with_claim(ISSUER, issuer), IssuerForeign));
     }
     rows
@@ -203,12 +252,16 @@ fn claims_and_callers() -> Vec<Attack> {
     let deep = format!(r#""sub":{}{}"#, "[".repeat(500), "]".repeat(500));
     vec![
         control("an unknown claim", with_claim(r#""sub":"1""#, r#""x":{"y":[1.5,null]}"#)),
+        control("an unknown claim nested deeply, skipped without recursion", with_claim(r#""sub":"1""#, &deep)),
         attack("issuer twice", with_claim(r#""sub":"1""#, &format!(r#""iss":"{ISSUER}""#)), ClaimsMalformed),
         attack("e-mail twice", with_claim(r#""sub":"1""#, &format!(r#""email":"{EMAIL}""#)), ClaimsMalformed),
-        attack("an escaped name twice", with_claim(r#""sub":"1""#, &format!(r#""\u0061ud":"{AUDIENCE}""#)), ClaimsMalformed),
+        attack(
+            "an escaped name twice",
+            with_claim(r#""sub":"1""#, &format!(r#""\u0061ud":"{AUDIENCE}""#)),
+            ClaimsMalformed,
+        ),
         attack("an unknown claim twice", with_claim(r#""sub":"1""#, r#""sub":"1","sub":"2""#), ClaimsMalformed),
         attack("too many claims", with_claim(r#""sub":"1""#, &members.join(",")), ClaimsMalformed),
-        attack("claims nested deeply", with_claim(r#""sub":"1""#, &deep), ClaimsMalformed),
         attack("a list of claims", with_claims(&format!("[{}]", claims_json())), ClaimsMalformed),
         attack("bytes after the claims", with_claims(&format!("{}{{}}", claims_json())), ClaimsMalformed),
         attack("empty claims", with_claims("{}"), ClaimsMalformed),
@@ -231,15 +284,13 @@ fn shapes_and_signatures() -> Vec<Attack> {
     let good = good_token();
     let parts: Vec<&str> = good.split('.').collect();
     let (header, claims, signature) = (parts[0], parts[1], parts[2]);
-    let one = |value: &str| {
-        HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(value).expect("printable"))])
-    };
+    let one = |value: &str| HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(value).expect("printable"))]);
     let foreign = second_key().sign_json(&header_json(), &claims_json());
     let other_claims = URL_SAFE_NO_PAD.encode(claims_json().replace("service-1", "service-2"));
     let mut twice = bearer(&good);
     twice.append(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {good}")).expect("printable"));
     let mut twice_other = one("Basic YTpi");
-    twice_other.extend(bearer(&good));
+    twice_other.append(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {good}")).expect("printable"));
     let cookie = HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&format!("token={good}")).expect("printable"))]);
     vec![
         control("scheme in capitals", one(&format!("BEARER {good}"))),
@@ -265,9 +316,17 @@ fn shapes_and_signatures() -> Vec<Attack> {
         attack("a byte too long", bearer(&format!("{good}{}", "A".repeat(8193 - good.len()))), TokenTooLong),
         attack("signed by another key under this kid", bearer(&foreign), SignatureInvalid),
         attack("changed claims", bearer(&format!("{header}.{other_claims}.{signature}")), SignatureInvalid),
-        attack("half a signature", bearer(&format!("{header}.{claims}.{}", &signature[..signature.len() / 2])), SignatureInvalid),
+        attack(
+            "half a signature",
+            bearer(&format!("{header}.{claims}.{}", &signature[..signature.len() / 2])),
+            SignatureInvalid,
+        ),
         attack("a longer signature", bearer(&format!("{good}AAAA")), SignatureInvalid),
-        attack("a signature of zeros", bearer(&format!("{header}.{claims}.{}", URL_SAFE_NO_PAD.encode([0; 256]))), SignatureInvalid),
+        attack(
+            "a signature of zeros",
+            bearer(&format!("{header}.{claims}.{}", URL_SAFE_NO_PAD.encode([0; 256]))),
+            SignatureInvalid,
+        ),
     ]
 }
 
@@ -275,7 +334,7 @@ fn shapes_and_signatures() -> Vec<Attack> {
 fn probes(probe: &ProbeIssuer) -> Vec<Attack> {
     use AuthnError::{AudienceForeign, IssuerForeign, KidUnknown, SignatureInvalid};
     let kid = probe.verifier().kid.as_str().to_owned();
-    let header = header_json().replace(signing_key().kid(), &kid);
+    let header = header_json().replace(signing_key().kid().as_str(), &kid);
     let probe_claims = claims_json().replace(ISSUER, &probe.verifier().issuer).replace(AUDIENCE, PROBE_AUDIENCE);
     let other = ProbeIssuer::generate().expect("the library makes an RSA key");
     let other_token = other.mint(replication::clock::Timestamp(NOW * 1000));
@@ -283,7 +342,11 @@ fn probes(probe: &ProbeIssuer) -> Vec<Attack> {
         attack("the probe's claims under the issuer's key", with_claims(&probe_claims), IssuerForeign),
         attack("the probe's kid under the issuer's key", with_header(&header), SignatureInvalid),
         attack("another process's probe", bearer(&other_token), KidUnknown),
-        attack("the probe as a service account", bearer(&probe.signing_key().sign_json(&header, &claims_json())), IssuerForeign),
+        attack(
+            "the probe as a service account",
+            bearer(&probe.signing_key().sign_json(&header, &claims_json())),
+            IssuerForeign,
+        ),
         attack(
             "the probe for this server's audience",
             bearer(&probe.signing_key().sign_json(&header, &claims_json().replace(ISSUER, &probe.verifier().issuer))),

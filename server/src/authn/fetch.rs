@@ -145,9 +145,12 @@ mod tests {
 
     #[test]
     fn a_key_set_comes_over_https_or_from_this_machine() {
-        for good in
-            ["https://www.googleapis.com/oauth2/v3/certs", "http://127.0.0.1:1/x", "http://[::1]:1/x", "http://localhost/x"]
-        {
+        for good in [
+            "https://www.googleapis.com/oauth2/v3/certs",
+            "http://127.0.0.1:1/x",
+            "http://[::1]:1/x",
+            "http://localhost/x",
+        ] {
             assert!(good.parse::<KeySetUrl>().is_ok(), "{good}");
         }
         for (bad, expected) in [

@@ -100,7 +100,10 @@ impl Keys {
     /// Whether both hold the same keys under the same ids.
     pub fn same_as(&self, other: &Self) -> bool {
         self.count() == other.count()
-            && self.0.iter().all(|(kid, key)| other.0.get(kid).is_some_and(|theirs| components(key) == components(theirs)))
+            && self
+                .0
+                .iter()
+                .all(|(kid, key)| other.0.get(kid).is_some_and(|theirs| components(key) == components(theirs)))
     }
 
     /// Whether these may follow `last` without further proof. Google rotates about daily: one key leaves and one enters,
@@ -208,7 +211,8 @@ impl Jwk {
         let exponent = decode_integer(self.e.as_deref())?;
         let bits = modulus.len() * 8 - usize::try_from(modulus[0].leading_zeros()).expect("a byte has eight bits");
         let odd = exponent.last().is_some_and(|byte| byte % 2 == 1) && exponent != [1];
-        let usable = (MODULUS_BITS_MIN..=MODULUS_BITS_MAX).contains(&bits) && exponent.len() <= EXPONENT_BYTES_MAX && odd;
+        let usable =
+            (MODULUS_BITS_MIN..=MODULUS_BITS_MAX).contains(&bits) && exponent.len() <= EXPONENT_BYTES_MAX && odd;
         Ok(usable.then(|| (kid, DecodingKey::from_rsa_raw_components(&modulus, &exponent))))
     }
 }
@@ -286,10 +290,7 @@ mod tests {
             let start: String = document.chars().take(60).collect();
             assert_eq!(Keys::parse(document.as_bytes()).map(|k| k.count()), Err(expected), "{start}");
         }
-        assert_eq!(
-            parse(&[jwk("a", 2048, ""), jwk("a", 3072, "")]).map(|k| k.count()),
-            Err(KeySetError::DuplicateKid)
-        );
+        assert_eq!(parse(&[jwk("a", 2048, ""), jwk("a", 3072, "")]).map(|k| k.count()), Err(KeySetError::DuplicateKid));
     }
 
     #[test]
@@ -313,12 +314,19 @@ mod tests {
     fn a_set_is_current_for_its_lifetime_a_file_for_ever_a_restored_one_never() {
         let at = |seconds| Moment::since_origin(Duration::from_secs(seconds));
         let set = |provenance| {
-            KeySet::new(Keys::parse(testing::jwks().as_bytes()).expect("the test issuer's set parses"), 1, at(100), provenance)
+            KeySet::new(
+                Keys::parse(testing::jwks().as_bytes()).expect("the test issuer's set parses"),
+                1,
+                at(100),
+                provenance,
+            )
         };
-        let fetched = set(Provenance::Fetched { lifetime: Duration::from_secs(60) });
+        let fetched = set(Provenance::Fetched { lifetime: Duration::from_mins(1) });
         assert!(fetched.is_current(at(159)) && !fetched.is_current(at(160)));
         assert!(fetched.was_fetched_after(at(99)) && !fetched.was_fetched_after(at(100)));
-        assert!(set(Provenance::File).is_current(at(u64::MAX)) && set(Provenance::File).was_fetched_after(at(u64::MAX)));
+        assert!(
+            set(Provenance::File).is_current(at(u64::MAX)) && set(Provenance::File).was_fetched_after(at(u64::MAX))
+        );
         assert!(!set(Provenance::Restored).is_current(at(100)) && !set(Provenance::Restored).was_fetched_after(at(0)));
     }
 }

@@ -18,7 +18,9 @@ use replication::ids::Email;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Serialize;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
+
+use super::token::Kid;
 
 /// The issuer of `ekm dev`'s tokens: `.invalid` never resolves (RFC 2606), so no one else can be it.
 pub const DEV_ISSUER: &str = "https://ekm-dev.invalid";
@@ -40,7 +42,7 @@ pub enum SigningKeyError {
 /// An RSA key that signs tokens, with the id its public half is published under.
 pub struct SigningKey {
     pair: RsaKeyPair,
-    kid: String,
+    kid: Kid,
 }
 
 impl std::fmt::Debug for SigningKey {
@@ -95,7 +97,7 @@ impl SigningKey {
     }
 
     /// The id of the public key: half of its SHA-256, in base64url.
-    pub fn kid(&self) -> &str {
+    pub const fn kid(&self) -> &Kid {
         &self.kid
     }
 
@@ -119,8 +121,7 @@ impl SigningKey {
 
     /// Signs a token of this key's own header and the given claims.
     pub fn sign(&self, claims: &MintedClaims<'_>) -> String {
-        let claims = serde_json::to_string(claims).expect("strings and numbers always serialise");
-        self.sign_json(&format!(r#"{{"alg":"RS256","kid":"{}","typ":"JWT"}}"#, self.kid), &claims)
+        self.sign_json(&format!(r#"{{"alg":"RS256","kid":"{}","typ":"JWT"}}"#, self.kid), &claims.to_json())
     }
 
     /// Signs a header and claims of any text, for tests of what a verifier refuses.
@@ -132,13 +133,13 @@ impl SigningKey {
             .expect("a loaded RSA key signs any message");
         token.push('.');
         token.push_str(&URL_SAFE_NO_PAD.encode(&signature));
-        signature.zeroize();
         token
     }
 
     fn named(pair: RsaKeyPair) -> Self {
         let thumbprint = digest::digest(&digest::SHA256, pair.public_key().as_ref());
-        Self { kid: URL_SAFE_NO_PAD.encode(&thumbprint.as_ref()[..16]), pair }
+        let kid = Kid::parse(&URL_SAFE_NO_PAD.encode(&thumbprint.as_ref()[..16]));
+        Self { kid: kid.expect("22 characters of base64url are a legal key id"), pair }
     }
 
     fn components(&self) -> RsaPublicKeyComponents<Vec<u8>> {
@@ -161,6 +162,12 @@ pub struct MintedClaims<'a> {
     pub iat: u64,
     /// Expires at.
     pub exp: u64,
+}
+
+impl MintedClaims<'_> {
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("strings and numbers always serialise")
+    }
 }
 
 /// What a token of the dev issuer should say.

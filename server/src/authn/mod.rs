@@ -2,7 +2,8 @@
 //!
 //! The key set arrives by one background task ([`source`]); a request only reads what that task published. Must never
 //! fetch inside a request, never quote a token or its claims in an error, and never make a final refusal (401) out of
-//! trouble of ours: a missing or old key set and a doubtful clock are 503 (`design` section 5).
+//! trouble of ours: a missing or old key set and a doubtful clock are 503, because Google may disable a customer's key on
+//! a final answer.
 
 pub mod cache;
 pub mod keyset;

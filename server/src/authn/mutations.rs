@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::cache::VERIFIED_TOKENS_MAX;
-use super::testing::{AUDIENCE, EMAIL, ISSUER, ManualClock, NOW, bearer, good_token, header_json, signing_key, trust, verifier};
+use super::testing::{
+    AUDIENCE, EMAIL, ISSUER, ManualClock, NOW, bearer, good_token, header_json, signing_key, trust, verifier,
+};
 use super::verify::{ClockHealth, Verifier};
 
 fn refused(verifier: &Verifier, token: &str) -> bool {

@@ -32,11 +32,6 @@ impl Schedule {
         self.due
     }
 
-    /// How many fetches have failed in a row.
-    pub(super) const fn failures(&self) -> u32 {
-        self.failures
-    }
-
     /// A fetch begins.
     pub(super) const fn started(&mut self, now: Moment) {
         self.last_started = Some(now);
@@ -97,8 +92,10 @@ mod tests {
         }
         assert_eq!(pauses[..7], [2, 4, 8, 16, 32, 60, 60]);
         assert!(pauses[7..].iter().all(|pause| *pause == 60));
-        schedule.succeeded(at(200), Duration::from_secs(600));
-        assert_eq!((schedule.due(), schedule.failures()), (at(500), 0));
+        schedule.succeeded(at(200), Duration::from_mins(10));
+        assert_eq!(schedule.due(), at(500));
+        schedule.failed(at(500));
+        assert_eq!(schedule.due(), at(502));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use parking_lot::Mutex;
 use replication::clock::Moment;
 
-use super::keyset::KeySet;
+use super::keyset::{KeySet, Provenance};
 use super::token::Kid;
 
 /// Most missing `kid`s remembered; the one first missed is forgotten first.
@@ -46,8 +46,8 @@ impl Sightings {
     /// the older set, and then again the new one. So absence is final when two answers with the same keys lack the
     /// `kid`, the second asked for after it was missed.
     pub fn judge(&self, kid: &Kid, keys: &KeySet, now: Moment) -> Missing {
-        if keys.is_current(now) && keys.was_fetched_after(now) {
-            return Missing::ForGood; // a file: nothing to wait for
+        if keys.provenance() == Provenance::File {
+            return Missing::ForGood; // there is nothing newer to wait for
         }
         let mut memory = self.0.lock();
         let sighting = memory.first_missed(kid, keys.epoch(), now);
@@ -85,7 +85,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::authn::keyset::{Keys, Provenance};
+    use crate::authn::keyset::Keys;
     use crate::authn::testing;
 
     fn at(seconds: u64) -> Moment {
@@ -106,10 +106,18 @@ mod tests {
         let fetched = Provenance::Fetched { lifetime: Duration::from_secs(100) };
         let seen = Sightings::default();
         assert_eq!(seen.judge(&kid("k"), &set(1, 10, fetched), at(20)), Missing::Perhaps);
-        assert_eq!(seen.judge(&kid("k"), &set(1, 20, fetched), at(21)), Missing::Perhaps, "asked for at that moment, not after");
+        assert_eq!(
+            seen.judge(&kid("k"), &set(1, 20, fetched), at(21)),
+            Missing::Perhaps,
+            "asked for at that moment, not after"
+        );
         assert_eq!(seen.judge(&kid("k"), &set(2, 30, fetched), at(31)), Missing::Perhaps, "other keys: missed anew");
         assert_eq!(seen.judge(&kid("k"), &set(2, 32, fetched), at(33)), Missing::ForGood);
-        assert_eq!(seen.judge(&kid("k"), &set(2, 32, fetched), at(132)), Missing::Perhaps, "the set has outlived itself");
+        assert_eq!(
+            seen.judge(&kid("k"), &set(2, 32, fetched), at(132)),
+            Missing::Perhaps,
+            "the set has outlived itself"
+        );
         assert_eq!(seen.judge(&kid("k"), &set(2, 32, Provenance::Restored), at(33)), Missing::Perhaps);
         assert_eq!(seen.judge(&kid("new"), &set(1, 0, Provenance::File), at(9)), Missing::ForGood);
     }

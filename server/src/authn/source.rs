@@ -14,8 +14,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use super::fetch::{KeySetUrl, KeySetUrlError};
 use super::fetch::{FetchError, Fetched, Fetcher};
+pub use super::fetch::{KeySetUrl, KeySetUrlError};
 use super::keyset::{KEY_SET_BYTES_MAX, KeySet, KeySetError, Keys, Provenance};
 use super::schedule::Schedule;
 use super::spool;
@@ -166,6 +166,8 @@ async fn follow_url(
     clock: &dyn Clock,
     cancel: &CancellationToken,
 ) {
+    // first, so that a start without egress serves before the first fetch has timed out
+    restore(fetcher, spool, &mut publisher, clock.now()).await;
     let mut schedule = Schedule::new(clock.now());
     loop {
         let now = clock.now();
@@ -179,9 +181,6 @@ async fn follow_url(
                 Ok(lifetime) => schedule.succeeded(now, *lifetime),
                 Err(failure) => {
                     warn_of(failure, fetcher.url());
-                    if schedule.failures() == 0 {
-                        restore(fetcher, spool, &mut publisher, now).await;
-                    }
                     schedule.failed(clock.now());
                 }
             }
@@ -202,8 +201,8 @@ async fn fetch_and_publish(
     asked_at: Moment,
 ) -> Result<Duration, Failure> {
     let Fetched { json, lifetime } = fetcher.fetch().await?;
-    let published = publisher.publish(&json, asked_at, Provenance::Fetched { lifetime })?;
-    if let (Published::NewKeys, Some(path)) = (published, spool) {
+    let outcome = publisher.publish(&json, asked_at, Provenance::Fetched { lifetime })?;
+    if let (Published::NewKeys, Some(path)) = (outcome, spool) {
         let (path, url) = (path.to_owned(), fetcher.url().to_string());
         let saved = tokio::task::spawn_blocking(move || spool::save(&path, &url, &json)).await;
         if let Err(error) = saved.map_err(io::Error::other).flatten() {
@@ -213,11 +212,12 @@ async fn fetch_and_publish(
     Ok(lifetime)
 }
 
-/// Publishes what an earlier process kept, if nothing has been published yet.
+/// Publishes what an earlier process kept; the first fetch replaces it.
 async fn restore(fetcher: &Fetcher, spool: Option<&Path>, publisher: &mut KeySetPublisher, now: Moment) {
-    let (Some(path), None) = (spool, publisher.current.load().as_ref()) else { return };
+    let Some(path) = spool else { return };
     let (path, url) = (path.to_owned(), fetcher.url().to_string());
-    let loaded = tokio::task::spawn_blocking(move || spool::load(&path, &url)).await.map_err(io::Error::other).flatten();
+    let loaded =
+        tokio::task::spawn_blocking(move || spool::load(&path, &url)).await.map_err(io::Error::other).flatten();
     match loaded {
         Ok(None) => {}
         Ok(Some(json)) => {
@@ -237,7 +237,12 @@ pub(super) enum Published {
 }
 
 impl KeySetPublisher {
-    pub(super) fn publish(&mut self, json: &[u8], asked_at: Moment, provenance: Provenance) -> Result<Published, KeySetError> {
+    pub(super) fn publish(
+        &mut self,
+        json: &[u8],
+        asked_at: Moment,
+        provenance: Provenance,
+    ) -> Result<Published, KeySetError> {
         let keys = Keys::parse(json)?;
         let last = self.current.load_full();
         let same = last.as_ref().is_some_and(|last| last.keys().same_as(&keys));
@@ -247,12 +252,11 @@ impl KeySetPublisher {
         };
         self.shrunken = None;
         let epoch = last.as_ref().map_or(1, |last| if same { last.epoch() } else { last.epoch() + 1 });
-        let restored_before = last.is_some_and(|last| last.provenance() == Provenance::Restored);
         if !same {
             tracing::info!(keys = keys.count(), epoch, ?provenance, "a new key set is published");
         }
         self.current.store(Some(Arc::new(KeySet::new(keys, epoch, asked_at, provenance))));
-        Ok(if same && !restored_before { Published::SameKeys } else { Published::NewKeys })
+        Ok(if same { Published::SameKeys } else { Published::NewKeys })
     }
 
     /// Only an answer of the issuer is held to its own last one: a file is what its owner says, and what was kept on

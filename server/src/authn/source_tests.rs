@@ -57,7 +57,7 @@ impl Issuer {
 fn published(running: &Running) -> Option<(u64, [bool; 3])> {
     let set = running.reader.current();
     let set = set.as_deref()?;
-    let holds = |key: &SigningKey| super::token::Kid::parse(key.kid()).is_some_and(|kid| set.find(&kid).is_some());
+    let holds = |key: &SigningKey| set.find(key.kid()).is_some();
     Some((set.epoch(), [holds(signing_key()), holds(second_key()), holds(third_key())]))
 }
 
@@ -112,7 +112,7 @@ async fn a_shrunken_set_is_believed_once_it_has_stayed_the_answer() {
     assert_eq!(running.attempts(1).await, 0);
     issuer.answers(StatusCode::OK, jwks_of(&[third_key()]));
     assert_eq!(fetch_again(&running, &clock, 2).await, 1);
-    clock.advance(SHRUNKEN_BELIEVED_AFTER - 2 * A_WHILE);
+    clock.advance(SHRUNKEN_BELIEVED_AFTER.saturating_sub(2 * A_WHILE));
     assert_eq!(fetch_again(&running, &clock, 3).await, 2);
     assert_eq!(published(&running), Some((1, [true, true, false])));
     assert_eq!(fetch_again(&running, &clock, 4).await, 2);
@@ -146,7 +146,7 @@ async fn a_flood_of_an_unknown_kid_causes_one_refetch_and_turns_final_only_after
     running.attempts(3).await;
     issuer.answers(StatusCode::OK, jwks_of(&[signing_key(), second_key()]));
     fetch_again(&running, &clock, 4).await;
-    assert!(verify().is_ok(), "the issuer publishes the key now");
+    assert_eq!(verify().err(), Some(AuthnError::Expired), "the issuer publishes the key now, and the token is judged");
     assert_eq!(*issuer.asked.lock(), 4);
 }
 
@@ -190,9 +190,11 @@ async fn a_file_is_followed_and_its_loss_changes_nothing() {
     let look_until = async |expected: Option<(u64, [bool; 3])>| {
         // the file is also looked at by itself every few seconds, so attempts are awaited rather than counted
         let mut progress = running.reader.progress();
-        let next = progress.borrow_and_update().attempts + 2;
-        running.reader.ask_refetch();
-        progress.wait_for(|progress| progress.attempts >= next).await.expect("the task runs");
+        progress.borrow_and_update();
+        for _ in 0..2 {
+            running.reader.ask_refetch();
+            progress.changed().await.expect("the task runs");
+        }
         assert_eq!(published(&running), expected);
     };
     look_until(None).await;

@@ -87,6 +87,12 @@ impl Kid {
     }
 }
 
+impl fmt::Display for Kid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A token of the right shape with a legal header; its signature and claims are unread.
 #[derive(Debug)]
 pub struct ParsedToken<'a> {
@@ -255,7 +261,8 @@ mod tests {
         for (lines, expected) in table {
             let mut headers = HeaderMap::new();
             for line in lines {
-                headers.append(AUTHORIZATION, HeaderValue::from_str(line).expect("the table holds legal header values"));
+                headers
+                    .append(AUTHORIZATION, HeaderValue::from_str(line).expect("the table holds legal header values"));
             }
             assert_eq!(AuthorizationHeader::from_headers(&headers).token(), expected, "{lines:?}");
         }

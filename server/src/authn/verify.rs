@@ -120,10 +120,7 @@ impl Verifier {
         if let Some(probe) = self.probe.as_ref().filter(|probe| probe.kid == *parsed.kid()) {
             return self.verify_probe(probe, &parsed, clock);
         }
-        let (Some(keys), Some(cached)) = (keys.as_deref(), cached) else {
-            self.keys.ask_refetch();
-            return Err(AuthnError::NoKeySet);
-        };
+        let (Some(keys), Some(cached)) = (keys.as_deref(), cached) else { return Err(AuthnError::NoKeySet) };
         self.check_signature(keys, &parsed)?;
         let claims = Arc::new(accept(parsed.claims()?)?);
         judge(&claims, trust, self.clock.0.wall(), clock)?;
@@ -241,7 +238,8 @@ mod tests {
     use crate::authn::keyset::Provenance;
     use crate::authn::source::key_set_channel;
     use crate::authn::testing::{
-        AUDIENCE, EMAIL, ManualClock, bearer, good_token, jwks, jwks_of, second_key, signing_key, trust, verifier, verifier_of,
+        AUDIENCE, EMAIL, ManualClock, bearer, good_token, jwks, jwks_of, second_key, signing_key, trust, verifier,
+        verifier_of,
     };
 
     fn verify(verifier: &Verifier, trust: &Trust) -> Result<String, AuthnError> {
@@ -312,7 +310,8 @@ mod tests {
         let verifier = verifier(ManualClock::new());
         let token = good_token();
         let stranger = Trust { issuers: Vec::new(), audiences: Vec::new() };
-        let error = verifier.verify_headers(&bearer(&token), &stranger, ClockHealth::Agrees).expect_err("nobody is trusted");
+        let error =
+            verifier.verify_headers(&bearer(&token), &stranger, ClockHealth::Agrees).expect_err("nobody is trusted");
         let said = format!("{error} {error:?} {verifier:?}");
         assert!(token.split('.').all(|part| !said.contains(part)) && !said.contains(EMAIL) && !said.contains(AUDIENCE));
     }
