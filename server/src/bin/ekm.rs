@@ -1,2 +1,116 @@
-//! x
-fn main() {}
+//! `ekm`: the server. Parses its command line, starts what is asked for, and says how it ended.
+#![allow(clippy::print_stdout, reason = "a command line speaks through its streams")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use replication::ids::Email;
+use server::dev::{self, DevOptions, TokenOptions};
+use server::exit;
+use server::operations;
+use server::wire::ErrorShape;
+
+/// An external key manager for Google Cloud KMS.
+#[derive(Debug, Parser)]
+#[command(name = "ekm", version)]
+struct Args {
+    /// What to log, as a filter such as `info` or `server=debug`.
+    #[arg(long, env = "EKM_LOG", default_value = "info,openraft=error", global = true)]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything in one process on loopback, for trying it out: certificates, tokens and a demo key included.
+    Dev(Box<DevArgs>),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+struct DevArgs {
+    #[command(subcommand)]
+    command: Option<DevCommand>,
+    /// Where everything is kept; made if it is not there.
+    #[arg(long, value_name = "DIR", default_value = "./ekm-dev")]
+    data_dir: PathBuf,
+    /// The data port; admin and health take the next two. 0 takes three free ones. Default: as last time, else 8443.
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// A file that appears when it serves.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// How error bodies are laid out: `google.rpc.Status` as it is, or inside {"error": …}.
+    #[arg(long, value_enum, default_value_t = ShapeArg::Status)]
+    error_body: ShapeArg,
+    /// A path on which GET is getInfo. Give it several times for several paths.
+    #[arg(long, value_name = "PATH", default_value = "/v0/info")]
+    info_path: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum DevCommand {
+    /// Print a further token of the dev issuer.
+    Token {
+        /// Where everything is kept.
+        #[arg(long, value_name = "DIR", default_value = "./ekm-dev")]
+        data_dir: PathBuf,
+        /// The caller it proves. Default: the one that the demo grant admits.
+        #[arg(long)]
+        email: Option<Email>,
+        /// For which server. Default: this one.
+        #[arg(long)]
+        audience: Option<String>,
+        /// For how long, in seconds; the server takes no more than an hour.
+        #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+        ttl: u64,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ShapeArg {
+    Status,
+    Envelope,
+}
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return exit::usage(&error),
+    };
+    if let Err(error) = server::logging::start(&args.log) {
+        return exit::failure(exit::USAGE, &error);
+    }
+    let Command::Dev(args) = args.command;
+    match args.command {
+        Some(DevCommand::Token { data_dir, email, audience, ttl }) => {
+            match dev::mint(&TokenOptions { data_dir, email, audience, ttl: Duration::from_secs(ttl) }) {
+                Ok(token) => {
+                    println!("{token}");
+                    ExitCode::SUCCESS
+                }
+                Err(error) => exit::failure(exit::USAGE, &error),
+            }
+        }
+        None => run(*args),
+    }
+}
+
+fn run(args: DevArgs) -> ExitCode {
+    let dialect = operations::Settings {
+        error_shape: match args.error_body {
+            ShapeArg::Status => ErrorShape::Status,
+            ShapeArg::Envelope => ErrorShape::Envelope,
+        },
+        info_paths: args.info_path,
+        ..operations::Settings::default()
+    };
+    let options = DevOptions { data_dir: args.data_dir, port: args.port, ready_file: args.ready_file, dialect };
+    match dev::run(options, &|text| println!("{text}")) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::failure(exit::UNAVAILABLE, &error),
+    }
+}

@@ -1,0 +1,14 @@
+//! Logs: one JSON line an event, on standard error. ERROR means that a human must look.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// Starts logging what `filter` lets through.
+///
+/// # Errors
+/// When the filter cannot be read.
+pub fn start(filter: &str) -> Result<(), ParseError> {
+    let filter = EnvFilter::builder().parse(filter)?;
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    Ok(())
+}
