@@ -1,1 +1,18 @@
-//! Log, vote, committed index and applied state on disk.
+//! What is on disk: the truth (log, vote, committed index, snapshots) and the mirror of the applied state.
+//!
+//! The only place that names redb ([`log`]) and sled ([`state`]). Knows nothing of openraft: positions, votes and
+//! memberships pass through as bytes that `raft` wrote.
+
+pub mod blocking;
+pub mod folder;
+#[cfg(test)]
+pub(crate) mod held;
+pub mod log;
+mod log_error;
+pub mod record;
+pub mod snapshots;
+pub mod state;
+mod writes;
+
+#[cfg(test)]
+mod tests;

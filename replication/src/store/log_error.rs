@@ -1,0 +1,61 @@
+//! What can go wrong with the log, and with what it says of itself.
+
+use std::io;
+use std::sync::Arc;
+
+use super::blocking::Stopped;
+use super::record::Damage;
+use crate::ids::{GroupId, LogIndex, ReplicaId};
+
+/// What can go wrong with the log. The first error of a write is kept and answers every later write.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LogError {
+    /// Another process, or another part of this one, has the database open.
+    #[error("the log is in use by another process; a data directory belongs to one process at a time")]
+    InUse,
+    /// The database was made for another group or by another replica.
+    #[error("the log belongs to group {found_group} of replica {}, not to group {group} of replica {}", found_replica.0, replica.0)]
+    OtherOwner {
+        /// Whose it should be.
+        group: GroupId,
+        /// Whose it should be.
+        replica: ReplicaId,
+        /// Whose it is.
+        found_group: GroupId,
+        /// Whose it is.
+        found_replica: ReplicaId,
+    },
+    /// An entry is not what was written.
+    #[error("log entry {index} is damaged")]
+    Entry {
+        /// Which entry.
+        index: LogIndex,
+        /// How it was found.
+        #[source]
+        source: Damage,
+    },
+    /// The vote, the committed index, the purge mark, the owner or a snapshot's record is not what was written.
+    #[error("the log's record of its {what} is damaged")]
+    Fact {
+        /// Which record.
+        what: &'static str,
+        /// How it was found.
+        #[source]
+        source: Damage,
+    },
+    /// The database or the disk under it failed.
+    #[error("the log database failed")]
+    Database(#[source] Arc<redb::Error>),
+    /// The file could not be made or opened.
+    #[error("the log file cannot be opened")]
+    File(#[source] Arc<io::Error>),
+    /// The log was closed, or its writer is gone.
+    #[error("the log is closed")]
+    Closed(#[from] Stopped),
+}
+
+impl LogError {
+    pub(super) fn database(error: impl Into<redb::Error>) -> Self {
+        Self::Database(Arc::new(error.into()))
+    }
+}

@@ -1,0 +1,219 @@
+//! The stores by themselves: what they keep, what they refuse, and what they notice.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::blocking::Blocking;
+use super::held::HeldStorage;
+use super::log::{LogError, LogStore, Owner};
+use super::record;
+use super::snapshots::{SnapshotError, Snapshots};
+use super::state::{Doubt, StateMirror};
+use crate::ids::{GroupId, LogIndex, ReplicaId, ShardId, TenantId};
+use crate::machine::state::{RowChange, State};
+use crate::testkit::Author;
+
+const SHARD: GroupId = ShardId::FIRST.group();
+
+fn temporary() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder can be made")
+}
+
+fn log(blocking: Blocking) -> LogStore {
+    let owner = Owner { group: SHARD, replica: ReplicaId(1) };
+    LogStore::open(HeldStorage::default(), owner, blocking).expect("an empty log opens")
+}
+
+/// A state of some rows, and how it came to be.
+fn states() -> Vec<(State, Vec<RowChange>)> {
+    let author = Author::default();
+    let tenants = (0..20).map(|number| format!("tenant-{number}").parse().expect("a legal name"));
+    let entries =
+        std::iter::once(author.genesis(SHARD)).chain(tenants.map(|name: TenantId| author.create_tenant(&name)));
+    let mut state = State::empty();
+    entries
+        .zip(1..)
+        .map(|(entry, index)| {
+            let step = state.apply(LogIndex(index), &entry).expect("the author's entries decode");
+            state = step.state;
+            (state.clone(), step.rows)
+        })
+        .collect()
+}
+
+fn grown() -> State {
+    states().pop().expect("there are some").0
+}
+
+async fn append(log: &LogStore, indexes: std::ops::RangeInclusive<u64>) {
+    let entries = indexes.map(|index| (index, index.to_string().into_bytes())).collect();
+    log.append(entries, Box::new(|result| result.expect("memory does not fail"))).await.expect("the log is open");
+}
+
+fn read(log: &LogStore) -> Vec<u64> {
+    let entries = log.read(&..).expect("the log is whole");
+    for (index, body) in &entries {
+        assert_eq!(*body, index.to_string().into_bytes());
+    }
+    entries.into_iter().map(|(index, _)| index).collect()
+}
+
+#[tokio::test]
+async fn a_log_cut_at_either_end_goes_on_without_a_hole() -> Result<(), LogError> {
+    for blocking in [Blocking::Threads, Blocking::Inline] {
+        let log = log(blocking);
+        assert_eq!((read(&log), log.last()?), (vec![], None));
+        append(&log, 1..=6).await;
+        assert_eq!(read(&log), [1, 2, 3, 4, 5, 6]);
+        log.truncate_after(Some(4)).await?;
+        append(&log, 5..=5).await;
+        log.purge(2, b"two").await?;
+        assert_eq!(read(&log), [3, 4, 5]);
+        assert_eq!(log.purged()?.as_deref(), Some(&b"two"[..]));
+        assert_eq!(log.read(&(4..4))?, []);
+        let (first, last) = (5, 4);
+        assert_eq!(log.read(&(first..=last))?, []);
+        log.truncate_after(None).await?;
+        assert_eq!((read(&log), log.last()?), (vec![], None));
+        log.close();
+        assert!(matches!(log.read(&..), Err(LogError::Closed(_))));
+        assert!(matches!(log.flush().await, Err(LogError::Closed(_))));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn vote_and_committed_position_are_kept() -> Result<(), LogError> {
+    let log = log(Blocking::Threads);
+    assert_eq!((log.vote()?, log.committed(), log.durable().borrow().committed), (None, None, None));
+    log.save_vote(b"vote").await?;
+    log.save_committed(LogIndex(7), b"seven").await?;
+    assert_eq!(log.committed().as_deref(), Some(&b"seven"[..]));
+    log.flush().await?;
+    assert_eq!(log.durable().borrow().committed, Some(LogIndex(7)));
+    assert_eq!(log.vote()?.as_deref(), Some(&b"vote"[..]));
+    Ok(())
+}
+
+fn reopen(folder: &Path) -> super::state::Opened {
+    StateMirror::open(folder, Blocking::Inline).expect("an empty mirror can always be had")
+}
+
+#[tokio::test]
+async fn the_mirror_holds_the_last_recorded_state() -> Result<(), super::state::MirrorError> {
+    let folder = temporary();
+    for (state, rows) in states() {
+        let opened = reopen(folder.path());
+        opened.mirror.record(rows, state.digest().as_bytes().to_vec(), state.digest()).await?;
+        opened.mirror.checkpoint().await?;
+        opened.mirror.close();
+        let again = reopen(folder.path());
+        assert!(again.doubt.is_none());
+        let found = again.found.expect("something was recorded");
+        assert_eq!((found.state, found.position), (state.clone(), state.digest().as_bytes().to_vec()));
+        again.mirror.close();
+    }
+    let opened = reopen(folder.path());
+    opened.mirror.replace(State::empty(), b"none".to_vec()).await?;
+    opened.mirror.close();
+    let found = reopen(folder.path()).found.expect("an empty state was recorded");
+    assert_eq!((found.state, found.position), (State::empty(), b"none".to_vec()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mirror_that_is_not_what_its_mark_says_is_thrown_away() -> Result<(), Box<dyn std::error::Error>> {
+    type Damage = fn(&sled::Db) -> sled::Result<()>;
+    type Expected = fn(&Doubt) -> bool;
+    let state = grown();
+    let table: [(&str, Damage, Expected); 6] = [
+        ("a row lost", |rows| rows.pop_max().map(drop), |doubt| matches!(doubt, Doubt::Digest { .. })),
+        ("a row of no kind", |rows| rows.insert([99], &[1]).map(drop), |doubt| matches!(doubt, Doubt::Row(_))),
+        ("no mark", |rows| rows.remove([0]).map(drop), |doubt| matches!(doubt, Doubt::Unmarked)),
+        ("a damaged mark", |rows| rows.insert([0], b"rubbish").map(drop), |doubt| matches!(doubt, Doubt::Mark(_))),
+        (
+            "a mark of another content",
+            |rows| rows.insert([0], record::seal(b"rubbish")).map(drop),
+            |doubt| matches!(doubt, Doubt::MarkContent(_)),
+        ),
+        (
+            "a row changed",
+            |rows| {
+                let (key, _) = rows.pop_max()?.expect("there are rows");
+                let (_, other) = rows.pop_max()?.expect("there are more rows");
+                rows.insert(key, other).map(drop)
+            },
+            |doubt| matches!(doubt, Doubt::Digest { .. } | Doubt::Row(_)),
+        ),
+    ];
+    for (name, damage, expected) in table {
+        let folder = temporary();
+        let opened = reopen(folder.path());
+        opened.mirror.replace(state.clone(), b"here".to_vec()).await?;
+        opened.mirror.close();
+        let rows = sled::open(folder.path())?;
+        damage(&rows)?;
+        rows.flush()?;
+        drop(rows);
+        let again = reopen(folder.path());
+        assert!(again.found.is_none(), "{name}");
+        let doubt = again.doubt.ok_or(name)?;
+        assert!(expected(&doubt), "{name}: {doubt}");
+        // What took its place works.
+        again.mirror.replace(state.clone(), b"here".to_vec()).await?;
+        again.mirror.close();
+        assert_eq!(reopen(folder.path()).found.map(|found| found.state), Some(state.clone()), "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_two_newest_snapshots_are_kept_and_found_again() -> Result<(), SnapshotError> {
+    let (folder, log) = (temporary(), log(Blocking::Threads));
+    let snapshots = Snapshots::open(folder.path(), log.clone(), Blocking::Threads)?;
+    assert_eq!(snapshots.newest()?, None);
+    for (state, _) in states().into_iter().take(5) {
+        let meta = state.digest().to_string().into_bytes();
+        let written = snapshots.write(state.clone(), meta.clone()).await?;
+        assert_eq!(snapshots.newest()?.as_ref(), Some(&written));
+        assert_eq!(written.meta, meta);
+        assert_eq!(snapshots.take_over(written).await?, state);
+    }
+    let names = || std::fs::read_dir(folder.path()).map(Iterator::count);
+    assert_eq!(names()?, 2);
+    std::fs::write(folder.path().join("00000000000000000009.tmp"), b"half a snapshot")?;
+    let again = Snapshots::open(folder.path(), log, Blocking::Threads)?;
+    assert_eq!((names()?, again.newest()?), (2, snapshots.newest()?));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_snapshot_changed_or_cut_anywhere_is_refused() -> Result<(), SnapshotError> {
+    let (folder, elsewhere) = (temporary(), temporary());
+    let state = states().swap_remove(1).0;
+    let written = Snapshots::open(folder.path(), log(Blocking::Inline), Blocking::Inline)?;
+    let written = written.write(state, b"meta".to_vec()).await?;
+    let bytes = std::fs::read(&written.path)?;
+    let flips = (0..bytes.len()).map(|at| {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        damaged
+    });
+    let cuts = (0..bytes.len()).step_by(7).map(|length| bytes[..length].to_vec());
+    let longer = std::iter::once([&bytes[..], &[0]].concat());
+    let taking = Snapshots::open(&elsewhere.path().join("snapshots"), log(Blocking::Inline), Blocking::Inline)?;
+    let mut damaged = written.clone();
+    damaged.path = elsewhere.path().join("damaged");
+    for (number, content) in flips.chain(cuts).chain(longer).enumerate() {
+        std::fs::write(&damaged.path, content)?;
+        assert!(taking.take_over(damaged.clone()).await.is_err(), "damage {number}");
+    }
+    assert_eq!(taking.newest()?, None);
+    damaged.meta = b"another".to_vec();
+    std::fs::write(&damaged.path, bytes)?;
+    assert!(taking.take_over(damaged).await.is_err(), "a snapshot of another position");
+    taking.take_over(written).await?;
+    assert!(taking.newest()?.is_some());
+    Ok(())
+}

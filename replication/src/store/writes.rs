@@ -1,0 +1,126 @@
+//! The writer of the log: one commit for everything that was queued, then the answers.
+//!
+//! Never answers before its commit has returned, and never writes again after the first error: what a failed
+//! `fdatasync` left on disk is unknown, so the only safe answer to every later write is the same error.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use redb::{Database, Durability};
+
+use super::blocking::Stopped;
+use super::log::{CATALOGUE, COMMITTED, Done, ENTRIES, FACTS, LogError, PURGED, Shared};
+use crate::ids::LogIndex;
+
+/// One change to the log, its records sealed.
+pub(super) enum Write {
+    /// Consecutive entries.
+    Append(Vec<(u64, Arc<Vec<u8>>)>),
+    /// The vote.
+    Fact { what: &'static str, record: Vec<u8> },
+    /// The committed position.
+    Committed { index: LogIndex, record: Vec<u8> },
+    /// Removes the entries from `first` on.
+    Truncate { first: u64 },
+    /// Removes the entries up to `last`.
+    Purge { last: u64, record: Vec<u8> },
+    /// One snapshot more, some fewer.
+    Catalogue { number: u64, record: Vec<u8>, forget: Vec<u64> },
+    /// Only waits for what came before.
+    Nothing,
+}
+
+/// A change, and whom to tell.
+pub(super) struct Job {
+    pub(super) write: Write,
+    pub(super) done: Option<Done>,
+}
+
+impl Shared {
+    /// Makes all jobs durable in one commit and answers them in their order.
+    pub(super) fn commit(&self, jobs: &mut Vec<Job>) {
+        let failed = self.durable.borrow().failed.clone();
+        let result = match failed {
+            Some(error) => Err(error),
+            None => self.database.read().as_ref().ok_or(LogError::Closed(Stopped)).and_then(|open| write(open, jobs)),
+        };
+        match &result {
+            Ok(()) => self.settle(jobs),
+            Err(error) => self.durable.send_modify(|durable| durable.failed = Some(error.clone())),
+        }
+        for done in jobs.drain(..).filter_map(|job| job.done) {
+            done(result.clone());
+        }
+    }
+
+    fn settle(&self, jobs: &[Job]) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        let mut committed = None;
+        for job in jobs {
+            match &job.write {
+                Write::Append(entries) => {
+                    self.entries.fetch_add(entries.len() as u64, Ordering::Relaxed);
+                    let mut tail = self.tail.lock();
+                    for (index, entry) in entries {
+                        if tail.get(index).is_some_and(|newest| Arc::ptr_eq(newest, entry)) {
+                            tail.remove(index);
+                        }
+                    }
+                }
+                Write::Committed { index, .. } => committed = Some(*index),
+                Write::Fact { .. }
+                | Write::Truncate { .. }
+                | Write::Purge { .. }
+                | Write::Catalogue { .. }
+                | Write::Nothing => {}
+            }
+        }
+        if committed.is_some() {
+            self.durable.send_modify(|durable| durable.committed = committed);
+        }
+    }
+}
+
+/// One durable commit of all jobs, in their order.
+fn write(database: &Database, jobs: &[Job]) -> Result<(), LogError> {
+    if jobs.iter().all(|job| matches!(job.write, Write::Nothing)) {
+        return Ok(());
+    }
+    let mut change = database.begin_write().map_err(LogError::database)?;
+    change.set_durability(Durability::Immediate).map_err(LogError::database)?;
+    {
+        let mut log = change.open_table(ENTRIES).map_err(LogError::database)?;
+        let mut facts = change.open_table(FACTS).map_err(LogError::database)?;
+        let mut catalogue = change.open_table(CATALOGUE).map_err(LogError::database)?;
+        for job in jobs {
+            match &job.write {
+                Write::Append(entries) => {
+                    for (index, entry) in entries {
+                        log.insert(index, entry.as_slice()).map_err(LogError::database)?;
+                    }
+                }
+                Write::Fact { what, record } => {
+                    facts.insert(*what, record.as_slice()).map_err(LogError::database)?;
+                }
+                Write::Committed { record, .. } => {
+                    facts.insert(COMMITTED, record.as_slice()).map_err(LogError::database)?;
+                }
+                Write::Truncate { first } => {
+                    log.retain_in::<u64, _>(*first.., |_, _| false).map_err(LogError::database)?;
+                }
+                Write::Purge { last, record } => {
+                    log.retain_in::<u64, _>(..=*last, |_, _| false).map_err(LogError::database)?;
+                    facts.insert(PURGED, record.as_slice()).map_err(LogError::database)?;
+                }
+                Write::Catalogue { number, record, forget } => {
+                    catalogue.insert(number, record.as_slice()).map_err(LogError::database)?;
+                    for number in forget {
+                        catalogue.remove(number).map_err(LogError::database)?;
+                    }
+                }
+                Write::Nothing => {}
+            }
+        }
+    }
+    change.commit().map_err(LogError::database)
+}
