@@ -1,1 +1,13 @@
-//! The Raft group, its type configuration and its host.
+//! One Raft group on openraft, and the groups on this replica.
+//!
+//! Everything that names openraft is here. Entries are opaque bytes, decoded by the state machine alone.
+
+pub mod config;
+pub mod error;
+pub mod group;
+pub mod host;
+pub mod log;
+pub mod machine;
+pub mod network;
+#[cfg(test)]
+mod tests;

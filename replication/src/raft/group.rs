@@ -1,0 +1,333 @@
+//! One Raft group on this replica: open it, propose to it, read from it, shut it down.
+//!
+//! Speaks in the product's own types; nothing of openraft, redb or sled shows. An answer leaves only when the entry,
+//! and the committed index that covers it, are durable (see `machine.rs`).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::{ClientWriteError, InitializeError, LinearizableReadError, RaftError};
+use openraft::impls::BasicNode;
+use openraft::{AsyncRuntime, Config, Instant, Raft, ReadPolicy, ServerState, SnapshotPolicy};
+use openraft_rt_tokio::TokioRuntime;
+use tokio::sync::{Semaphore, watch};
+
+pub use super::error::{Failure, InitialiseError, OpenError, ProposeError, ReadError};
+
+use super::config::{Answer, Answered, EntryBytes, Types};
+use super::log::RaftLog;
+use super::machine::{Applied, Machine, Parts};
+use super::network::NoPeers;
+use crate::codec;
+use crate::ids::{GroupId, LogIndex, ReplicaId};
+use crate::machine::digest::Digest;
+use crate::machine::outcome::Outcome;
+use crate::store::blocking::{Blocking, Stopped};
+use crate::store::folder;
+use crate::store::log::{LogStore, Owner, Written};
+use crate::store::snapshots::Snapshots;
+use crate::store::state::{MirrorError, StateMirror};
+
+/// Largest entry, in bytes: the largest command, with room for its signatures.
+pub const ENTRY_BYTES_MAX: usize = 64 * 1024;
+/// Proposals under way, those whose proposer has stopped waiting included.
+pub const PROPOSALS_MAX: usize = 1024;
+
+/// How long a quorum may take to confirm a read index; what comes later could not make anything fresh.
+pub const READ_INDEX_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a shutdown waits for entries on their way to be applied.
+const DRAIN_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long a shutdown waits for the applier, which itself waits for the disk.
+const APPLIER_STOP_MAX: Duration = Duration::from_secs(10);
+
+const LOG_FILE: &str = "log.redb";
+const STATE_FOLDER: &str = "state";
+const SNAPSHOTS_FOLDER: &str = "snapshots";
+
+/// How long openraft waits; the defaults suit replicas within one site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timers {
+    /// Between two heartbeats of a leader.
+    pub heartbeat: Duration,
+    /// Shortest silence after which a follower stands for election.
+    pub election_min: Duration,
+    /// Longest such silence.
+    pub election_max: Duration,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        let millis = Duration::from_millis;
+        Self { heartbeat: millis(100), election_min: millis(500), election_max: millis(1000) }
+    }
+}
+
+/// What a group is opened with.
+#[derive(Debug, Clone)]
+pub struct GroupSettings {
+    /// Which group.
+    pub group: GroupId,
+    /// Which replica this is.
+    pub replica: ReplicaId,
+    /// The group's own folder; made with mode 0700 if it is not there.
+    pub folder: PathBuf,
+    /// How long openraft waits.
+    pub timers: Timers,
+    /// How blocking work is run.
+    pub blocking: Blocking,
+}
+
+impl GroupSettings {
+    /// Whose log it is.
+    pub const fn owner(&self) -> Owner {
+        Owner { group: self.group, replica: self.replica }
+    }
+}
+
+/// What a proposal came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposed {
+    /// Its entry.
+    pub index: LogIndex,
+    /// What the state machine decided. A refusal is an outcome too.
+    pub outcome: Outcome,
+}
+
+/// One Raft group on this replica.
+pub struct Group<RT: AsyncRuntime = TokioRuntime> {
+    id: GroupId,
+    replica: ReplicaId,
+    pub(super) raft: Raft<Types<RT>, Machine>,
+    log: LogStore,
+    mirror: StateMirror,
+    applied: watch::Receiver<Applied>,
+    proposals: Arc<Semaphore>,
+    stopping: AtomicBool,
+    rebuilt: bool,
+}
+
+impl<RT: AsyncRuntime> Group<RT> {
+    /// Opens the group's folder, or makes it, and brings the state up to the committed index.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(settings: GroupSettings) -> Result<Self, OpenError> {
+        let folder = &settings.folder;
+        folder::create(folder).map_err(|source| OpenError::Folder { folder: folder.clone(), source })?;
+        let log = LogStore::open_file(&folder.join(LOG_FILE), settings.owner(), settings.blocking)
+            .map_err(|source| OpenError::Log { folder: folder.clone(), source })?;
+        Self::open_on(log, settings).await
+    }
+
+    /// Opens the group on a log that is open already, for a log that lives on a storage of the caller's.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_on(log: LogStore, settings: GroupSettings) -> Result<Self, OpenError> {
+        let GroupSettings { group, replica, folder, timers, blocking } = settings;
+        let snapshots = Snapshots::open(&folder.join(SNAPSHOTS_FOLDER), log.clone(), blocking)?;
+        let opened = StateMirror::open(&folder.join(STATE_FOLDER), blocking)?;
+        if let Some(doubt) = &opened.doubt {
+            tracing::info!(%group, %doubt, "the mirror of the applied state was thrown away and is rebuilt from the log");
+        }
+        let mirror = opened.mirror;
+        let parts = Parts { durable: log.durable(), mirror: mirror.clone(), snapshots, found: opened.found };
+        let (machine, applied) = Machine::new(parts).await?;
+        let config = Arc::new(raft_settings(group, timers).validate()?);
+        let raft = Raft::new(replica.0, config, NoPeers, RaftLog::new(log.clone()), machine).await;
+        let raft = raft.map_err(|fatal| OpenError::Recovery(fatal.into()))?;
+        let proposals = Arc::new(Semaphore::new(PROPOSALS_MAX));
+        let (stopping, rebuilt) = (AtomicBool::new(false), opened.doubt.is_some());
+        Ok(Self { id: group, replica, raft, log, mirror, applied, proposals, stopping, rebuilt })
+    }
+
+    /// Makes this replica the group's only voter, unless the group has a membership already, and waits until it leads.
+    ///
+    /// # Errors
+    /// [`InitialiseError`].
+    pub async fn initialise_single(&self, within: Duration) -> Result<(), InitialiseError> {
+        if !self.raft.is_initialized().await.map_err(Failure::from)? {
+            let voters = BTreeMap::from([(self.replica.0, BasicNode { addr: String::new() })]);
+            match self.raft.initialize(voters).await {
+                // Somebody else of this process was quicker.
+                Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
+                Err(RaftError::APIError(InitializeError::NotInMembers(_))) => {
+                    unreachable!("the only member is this replica")
+                }
+                Err(RaftError::Fatal(fatal)) => return Err(Failure::from(fatal).into()),
+            }
+        }
+        let elected = self.raft.wait(Some(within)).state(ServerState::Leader, "the only voter leads").await;
+        elected.map(drop).map_err(|_| InitialiseError::NotElected { within })
+    }
+
+    /// Proposes an entry and waits, at most for `within`, until it is applied and durable.
+    ///
+    /// # Errors
+    /// [`ProposeError`]; after [`ProposeError::Unknown`] it may have happened, after [`ProposeError::Halted`] it may
+    /// yet be applied by another release, after every other it has no effect.
+    pub async fn propose(&self, entry: Vec<u8>, within: Duration) -> Result<Proposed, ProposeError> {
+        if entry.len() > ENTRY_BYTES_MAX {
+            return Err(ProposeError::TooLarge { bytes: entry.len() });
+        }
+        // In the log it would halt every replica, so a slip of ours must not get there.
+        codec::decode_entry(&entry).and_then(|signed| codec::decode_command(&signed.command))?;
+        self.submit(entry, within).await
+    }
+
+    pub(super) async fn submit(&self, entry: Vec<u8>, within: Duration) -> Result<Proposed, ProposeError> {
+        let deadline = RT::Instant::now() + within;
+        let place = RT::timeout_at(deadline, Arc::clone(&self.proposals).acquire_owned()).await;
+        let place = place.map_err(|_| ProposeError::Busy)?.map_err(|_| ProposeError::Stopped)?;
+        if self.stopping.load(Ordering::Acquire) || self.raft.metrics().borrow_watched().running_state.is_err() {
+            return Err(ProposeError::Stopped);
+        }
+        let raft = self.raft.clone();
+        // A task of its own keeps its place until the entry's fate is known, however long the proposer waits.
+        let fate = RT::spawn(async move {
+            let fate = raft.client_write(EntryBytes(entry)).await;
+            drop(place);
+            fate
+        });
+        match RT::timeout_at(deadline, fate).await {
+            Ok(Ok(Ok(written))) => proposed(written.data),
+            Ok(Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to))))) => {
+                Err(ProposeError::NotLeader { leader: to.leader_id.map(ReplicaId) })
+            }
+            // Out of time, lost with its leader, or caught by the end of the group: the entry may be in the log.
+            Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(ProposeError::Unknown),
+        }
+    }
+
+    /// An index that covers everything acknowledged before this call, confirmed by a quorum within
+    /// [`READ_INDEX_WAIT_MAX`].
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn read_index(&self) -> Result<LogIndex, ReadError> {
+        match RT::timeout(READ_INDEX_WAIT_MAX, self.raft.get_read_log_id(ReadPolicy::ReadIndex)).await {
+            Ok(Ok((read, _))) => Ok(LogIndex(read.index())),
+            Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to)))) => {
+                Err(ReadError::NotLeader { leader: to.leader_id.map(ReplicaId) })
+            }
+            Err(_) | Ok(Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_)))) => {
+                Err(ReadError::NoQuorum)
+            }
+            Ok(Err(RaftError::Fatal(_))) => Err(ReadError::Stopped),
+        }
+    }
+
+    /// The state, once everything up to `index` is in it. Has no deadline of its own.
+    ///
+    /// # Errors
+    /// [`ReadError::Halted`] or [`ReadError::Stopped`].
+    pub async fn wait_applied(&self, index: LogIndex) -> Result<Applied, ReadError> {
+        let mut applied = self.applied.clone();
+        let reached = applied.wait_for(|applied| applied.index >= index || applied.halted.is_some()).await;
+        let applied = reached.map_err(|_| ReadError::Stopped)?.clone();
+        match applied.halted {
+            Some(since) if applied.index < index => Err(ReadError::Halted { since }),
+            _ => Ok(applied),
+        }
+    }
+
+    /// The applied state, to look at and to be woken by.
+    pub fn watch(&self) -> watch::Receiver<Applied> {
+        self.applied.clone()
+    }
+
+    /// The digest of the applied state.
+    pub fn digest(&self) -> Digest {
+        self.applied.borrow().state.digest()
+    }
+
+    /// Which group this is.
+    pub fn id(&self) -> GroupId {
+        self.id
+    }
+
+    /// How much its log has written since it was opened.
+    pub fn written(&self) -> Written {
+        self.log.written()
+    }
+
+    /// Whether the mirror of the state was thrown away when the group was opened.
+    pub fn mirror_was_rebuilt(&self) -> bool {
+        self.rebuilt
+    }
+
+    /// Waits until the group can no longer go on, and says why. Its process should then end: after a failed sync
+    /// nobody knows what is on the disk.
+    pub async fn failed(&self) -> Failure {
+        let mut metrics = self.raft.metrics();
+        loop {
+            let state = metrics.borrow_watched().running_state.clone();
+            if let Err(fatal) = state {
+                return fatal.into();
+            }
+            if metrics.changed().await.is_err() {
+                return Failure::Stopped;
+            }
+        }
+    }
+
+    /// Stops the group: no more proposals, then openraft, then the mirror with a checkpoint, then the log. The files
+    /// are closed when this returns. A second call does nothing more.
+    pub async fn shutdown(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.proposals.close();
+        // Entries on their way are let through; one that nobody commits any more is in the log, for the next start.
+        if let Ok(Some((last, _))) = self.log.last() {
+            let drained = self.raft.wait(Some(DRAIN_WAIT_MAX)).applied_index_at_least(Some(last), "drained").await;
+            drained.map_or_else(|error| tracing::info!(group = %self.id, %error, "not drained"), drop);
+        }
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::error!(group = %self.id, %error, "a task of the group did not end well");
+        }
+        // openraft does not wait for the task that applies; it is done when nobody can publish any more.
+        let mut applied = self.applied.clone();
+        let ended = async move { while applied.changed().await.is_ok() {} };
+        if RT::timeout(APPLIER_STOP_MAX, ended).await.is_err() {
+            tracing::error!(group = %self.id, "the applier did not end; what it had not mirrored is replayed at the next start");
+        }
+        match self.mirror.checkpoint().await {
+            // Closed by an earlier call, or behind since an error that was told when it happened.
+            Ok(()) | Err(MirrorError::Closed(Stopped)) => {}
+            Err(error) => {
+                tracing::error!(group = %self.id, %error, "the mirror of the applied state did not end well");
+            }
+        }
+        self.mirror.close();
+        self.log.close();
+    }
+}
+
+fn proposed(answer: Answer) -> Result<Proposed, ProposeError> {
+    match answer.outcome {
+        Answered::Applied(outcome) => Ok(Proposed { index: answer.index, outcome }),
+        Answered::Halted { since } => Err(ProposeError::Halted { since }),
+        Answered::Blank => unreachable!("a proposal is a command, and a command is never answered as blank"),
+    }
+}
+
+fn raft_settings(group: GroupId, timers: Timers) -> Config {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Config {
+        cluster_name: format!("group-{group}"),
+        heartbeat_interval: millis(timers.heartbeat),
+        election_timeout_min: millis(timers.election_min),
+        election_timeout_max: millis(timers.election_max),
+        enable_pre_vote: Some(true),
+        // The committed index is saved, so a restored leader answers no older state than before.
+        enable_leader_restore: Some(true),
+        // Snapshots and purges are triggered by the host, after verification, never by openraft.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX,
+        api_channel_size: Some(PROPOSALS_MAX as u64),
+        ..Config::default()
+    }
+}

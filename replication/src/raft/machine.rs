@@ -1,0 +1,262 @@
+//! The shell around the state machine: hands it the committed entries in order, and makes what came of them known.
+//!
+//! The order of one step is the same always: apply in memory, wait until the log has the committed index durable,
+//! mirror, publish, answer. So nobody, neither the mirror, nor a reader, nor the proposer, ever sees a state that a
+//! power cut could take back.
+//!
+//! An entry that cannot be decoded halts the machine: it goes on taking entries, answers `Halted` to each, and keeps its
+//! own applied position where it was; that position, and never openraft's, is what the mirror, snapshots and readers
+//! get. Nothing is written down about it: a restart comes to the same entry again, and a release that can decode it
+//! goes on from there. Never returns an error for what an entry contains, since openraft would stop for good.
+
+use std::io;
+use std::pin::pin;
+
+use futures::{Stream, StreamExt};
+use openraft::impls::BasicNode;
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use openraft::{AsyncRuntime, EntryPayload, OptionalSend};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::config::{Answer, Answered, Entry, Leader, LogId, Replica, SnapshotMeta, StoredMembership, Types};
+use super::error::OpenError;
+use super::log::{encode, io_error};
+use crate::ids::LogIndex;
+use crate::machine::state::{RowChange, State};
+use crate::store::log::Durable;
+use crate::store::snapshots::{Snapshot, SnapshotError, Snapshots};
+use crate::store::state::{Found, StateMirror};
+
+/// Entries that are applied before they are mirrored, published and answered together.
+const ENTRIES_PER_STEP: usize = 256;
+
+/// The applied state, as readers get it: an immutable value, replaced as a whole.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// Everything up to this entry is in `state`; 0 before the first.
+    pub index: LogIndex,
+    /// The state.
+    pub state: State,
+    /// The entry that could not be decoded, if the machine has halted.
+    pub halted: Option<LogIndex>,
+}
+
+/// Where a state stands in the log: written with the mirror and with every snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Position {
+    applied: Option<LogId>,
+    membership: StoredMembership,
+}
+
+/// The parts that a machine is made of.
+pub struct Parts {
+    /// What the log has durable: nothing beyond its committed index is shown.
+    pub durable: watch::Receiver<Durable>,
+    /// Where the rows are mirrored.
+    pub mirror: StateMirror,
+    /// Where snapshots are kept.
+    pub snapshots: Snapshots,
+    /// What the mirror held when it was opened.
+    pub found: Option<Found>,
+}
+
+impl Parts {
+    /// The newest entry that the log has durable as committed, or that a snapshot covers.
+    fn known(&self) -> Result<Option<LogIndex>, OpenError> {
+        let snapshot = self.snapshots.newest()?;
+        let snapshot: Option<Position> = snapshot.map(|found| postcard::from_bytes(&found.meta)).transpose()?;
+        let covered = snapshot.and_then(|position| position.applied).map(index_in);
+        Ok(covered.max(self.durable.borrow().committed))
+    }
+}
+
+/// The state machine as openraft sees it.
+pub struct Machine {
+    state: State,
+    position: Position,
+    halted: Option<LogIndex>,
+    durable: watch::Receiver<Durable>,
+    mirror: StateMirror,
+    snapshots: Snapshots,
+    published: watch::Sender<Applied>,
+}
+
+impl Machine {
+    /// A machine that goes on from what the mirror held. Its states are published to the receiver.
+    ///
+    /// A mirror ahead of the log belongs to another, newer log (somebody put an older file back): it is emptied.
+    ///
+    /// # Errors
+    /// [`OpenError::Position`], [`OpenError::Mirror`] or [`OpenError::Snapshots`].
+    pub async fn new(mut parts: Parts) -> Result<(Self, watch::Receiver<Applied>), OpenError> {
+        let (state, position) = match parts.found.take() {
+            Some(found) => (found.state, postcard::from_bytes(&found.position)?),
+            None => (State::empty(), Position::default()),
+        };
+        let (state, position) = if position.applied.map(index_in) <= parts.known()? {
+            (state, position)
+        } else {
+            tracing::info!(mirror = %index_of(&position), "the mirror of the applied state is ahead of its log and is emptied");
+            parts.mirror.replace(State::empty(), encode(&Position::default())).await?;
+            (State::empty(), Position::default())
+        };
+        let index = index_of(&position);
+        let (published, receiver) = watch::channel(Applied { index, state: state.clone(), halted: None });
+        let machine = Self {
+            state,
+            position,
+            halted: None,
+            durable: parts.durable,
+            mirror: parts.mirror,
+            snapshots: parts.snapshots,
+            published,
+        };
+        Ok((machine, receiver))
+    }
+
+    /// Applies one entry in memory.
+    fn take(&mut self, entry: Entry, rows: &mut Vec<RowChange>) -> Answer {
+        let index = LogIndex(entry.log_id.index);
+        if let Some(since) = self.halted {
+            return Answer { index, outcome: Answered::Halted { since } };
+        }
+        let outcome = match entry.payload {
+            EntryPayload::Blank => Answered::Blank,
+            EntryPayload::Membership(membership) => {
+                self.position.membership = StoredMembership::new(Some(entry.log_id), membership);
+                Answered::Blank
+            }
+            EntryPayload::Normal(bytes) => match self.state.apply(index, &bytes.0) {
+                Ok(transition) => {
+                    self.state = transition.state;
+                    rows.extend(transition.rows);
+                    Answered::Applied(transition.outcome)
+                }
+                Err(error) => {
+                    tracing::error!(%index, %error, "this release cannot decode a log entry; the state stays where it is");
+                    self.halted = Some(index);
+                    return Answer { index, outcome: Answered::Halted { since: index } };
+                }
+            },
+        };
+        self.position.applied = Some(entry.log_id);
+        Answer { index, outcome }
+    }
+
+    /// One step: in memory, durable, mirrored, published; the answers come after.
+    async fn step(&mut self, entries: Vec<Entry>) -> io::Result<Vec<Answer>> {
+        let last = entries.last().map(|entry| LogIndex(entry.log_id.index));
+        let before = self.position.applied;
+        let mut rows = Vec::new();
+        let answers = entries.into_iter().map(|entry| self.take(entry, &mut rows)).collect();
+        if let Some(last) = last {
+            self.wait_durable(last).await?;
+        }
+        if self.position.applied != before {
+            let record = self.mirror.record(rows, encode(&self.position), self.state.digest());
+            record.await.map_err(io::Error::other)?;
+        }
+        self.publish();
+        Ok(answers)
+    }
+
+    async fn wait_durable(&mut self, index: LogIndex) -> io::Result<()> {
+        let reached = |durable: &Durable| durable.failed.is_some() || durable.committed >= Some(index);
+        let durable = self.durable.wait_for(reached).await.map_err(io::Error::other)?;
+        durable.failed.clone().map_or(Ok(()), |error| Err(io_error(error)))
+    }
+
+    fn publish(&self) {
+        let (state, halted) = (self.state.clone(), self.halted);
+        self.published.send_replace(Applied { index: index_of(&self.position), state, halted });
+    }
+}
+
+fn index_of(position: &Position) -> LogIndex {
+    position.applied.map_or(LogIndex(0), index_in)
+}
+
+fn index_in(place: LogId) -> LogIndex {
+    LogIndex(place.index)
+}
+
+fn meta_of(position: Position) -> SnapshotMeta {
+    SnapshotMeta { last_log_id: position.applied, last_membership: position.membership }
+}
+
+fn snapshot_error(error: SnapshotError) -> io::Error {
+    io::Error::other(error)
+}
+
+impl<RT: AsyncRuntime> RaftStateMachine<Types<RT>> for Machine {
+    type SnapshotData = Snapshot;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok((self.position.applied, self.position.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<Types<RT>>>> + Unpin + OptionalSend,
+    {
+        let mut steps = pin!(entries.ready_chunks(ENTRIES_PER_STEP));
+        while let Some(step) = steps.next().await {
+            let step = step.into_iter().collect::<io::Result<Vec<_>>>()?;
+            let (entries, waiting): (Vec<_>, Vec<_>) = step.into_iter().unzip();
+            let answers = self.step(entries).await?;
+            for (waiting, answer) in waiting.into_iter().zip(answers) {
+                if let Some(waiting) = waiting {
+                    waiting.send(answer);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder { state: self.state.clone(), position: self.position.clone(), snapshots: self.snapshots.clone() }
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Snapshot) -> io::Result<()> {
+        let position = Position { applied: meta.last_log_id, membership: meta.last_membership.clone() };
+        let bytes = encode(&position);
+        if snapshot.meta != bytes {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the snapshot is not the one that was announced"));
+        }
+        let state = self.snapshots.take_over(snapshot).await.map_err(snapshot_error)?;
+        self.mirror.replace(state.clone(), bytes).await.map_err(io::Error::other)?;
+        self.state = state;
+        self.position = position;
+        self.halted = None;
+        self.publish();
+        Ok(())
+    }
+
+    async fn get_current_snapshot(
+        &mut self,
+    ) -> io::Result<Option<openraft::Snapshot<Leader, Replica, BasicNode, Snapshot>>> {
+        let newest = self.snapshots.newest().map_err(snapshot_error)?;
+        let newest = newest.map(|snapshot| Ok((postcard::from_bytes(&snapshot.meta)?, snapshot))).transpose();
+        let newest: Option<(Position, Snapshot)> = newest.map_err(|error: postcard::Error| io::Error::other(error))?;
+        Ok(newest.map(|(position, snapshot)| openraft::Snapshot { meta: meta_of(position), snapshot }))
+    }
+}
+
+/// Builds a snapshot from a clone of the state, while the machine goes on.
+pub struct Builder {
+    state: State,
+    position: Position,
+    snapshots: Snapshots,
+}
+
+impl<RT: AsyncRuntime> RaftSnapshotBuilder<Types<RT>> for Builder {
+    type SnapshotData = Snapshot;
+
+    async fn build_snapshot(&mut self) -> io::Result<openraft::Snapshot<Leader, Replica, BasicNode, Snapshot>> {
+        let written = self.snapshots.write(self.state.clone(), encode(&self.position));
+        let snapshot = written.await.map_err(snapshot_error)?;
+        Ok(openraft::Snapshot { meta: meta_of(self.position.clone()), snapshot })
+    }
+}

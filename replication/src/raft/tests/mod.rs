@@ -1,0 +1,6 @@
+//! What a group promises, held against damaged files, killed processes and slow or failing storage.
+
+mod bench;
+mod conformance;
+mod proposals;
+mod restarts;
