@@ -1,0 +1,180 @@
+//! The decision itself. The only maker of a [`Grant`].
+
+use replication::directory::Target;
+use replication::ids::RuleName;
+use replication::machine::policy::{Operation, Principal, Rule};
+
+use crate::wire::AccessReason;
+
+use super::Levels;
+use super::matching::{Match, ResourceName, covers};
+
+/// What is asked, and by whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Proven by a token.
+    pub caller: &'a Principal,
+    /// What is to be done.
+    pub operation: Operation,
+    /// For which Cloud KMS resource; `None` if none was stated, or one of no known shape.
+    pub resource: Option<ResourceName<'a>>,
+    /// For which reason.
+    pub reason: &'a AccessReason,
+}
+
+/// What a reason that this release does not know does under a list. A setting.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownReasons {
+    /// 503 and an alarm: Google's next new code must not disable every key.
+    #[default]
+    Unavailable,
+    /// A denial like that of a reason that the list leaves out.
+    Deny,
+}
+
+/// Leave to use one key version for one request. Made by [`decide`] alone, moved into the lookup.
+#[derive(Debug)]
+pub struct Grant {
+    target: Target,
+    rule: RuleName,
+}
+
+impl Grant {
+    /// The rule that grants.
+    pub fn rule(&self) -> &RuleName {
+        &self.rule
+    }
+
+    /// The version and everything over it. Consumes the leave.
+    pub fn into_target(self) -> Target {
+        self.target
+    }
+}
+
+/// Why the answer is no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// A deny rule covers the request.
+    Denied {
+        /// The rule.
+        rule: RuleName,
+    },
+    /// A deny rule covers the request by its list of reasons, or a grant covers all but the reason.
+    Reason {
+        /// The rule.
+        rule: RuleName,
+        /// The reason stated.
+        reason: AccessReason,
+    },
+    /// No grant covers the request.
+    NotGranted,
+}
+
+impl Why {
+    /// The rule that decided, if one did.
+    pub fn rule(&self) -> Option<&RuleName> {
+        match self {
+            Self::Denied { rule } | Self::Reason { rule, .. } => Some(rule),
+            Self::NotGranted => None,
+        }
+    }
+}
+
+/// The rules say no. Not yet a 403: only a fresh view makes it one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    why: Why,
+}
+
+impl Denial {
+    /// Why.
+    pub fn why(&self) -> &Why {
+        &self.why
+    }
+}
+
+/// No grant came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// The rules say no.
+    Denied(Denial),
+    /// The rules cannot say, as they hang on a reason that this release does not know.
+    Unjudged {
+        /// The first rule whose list could not be held against the reason.
+        rule: RuleName,
+    },
+}
+
+/// Decides, and turns the target into leave to use it.
+///
+/// # Errors
+/// [`Refused`], with the target given back for what the caller still has to say about it.
+pub fn decide(target: Target, asked: &Asked<'_>, unknown: UnknownReasons) -> Result<Grant, (Refused, Target)> {
+    match judge(Levels::of(&target), asked, unknown).map(Clone::clone) {
+        Ok(rule) => Ok(Grant { target, rule }),
+        Err(refused) => Err((refused, target)),
+    }
+}
+
+/// The granting rule, or why there is none.
+pub(super) fn judge<'a>(
+    levels: Levels<'a>,
+    asked: &Asked<'_>,
+    unknown: UnknownReasons,
+) -> Result<&'a RuleName, Refused> {
+    let unjudged_deny = check_denies(levels, asked)?;
+    let granted = check_grants(levels, asked, unknown)?;
+    match unjudged_deny {
+        None => Ok(granted),
+        Some(rule) => Err(unknown_reason(rule, asked, unknown)),
+    }
+}
+
+/// Refuses if a deny rule covers the request; otherwise the first one that might, if the reason were known.
+fn check_denies<'a>(levels: Levels<'a>, asked: &Asked<'_>) -> Result<Option<&'a RuleName>, Refused> {
+    let mut unjudged = None;
+    for rule in levels.nearest_first().flat_map(|policy| &policy.denies) {
+        match covers(rule, asked) {
+            Match::Yes => return Err(Refused::Denied(Denial { why: denied_by(rule, asked) })),
+            Match::Unknown => unjudged = unjudged.or(Some(&rule.name)),
+            Match::No | Match::ButForReason => {}
+        }
+    }
+    Ok(unjudged)
+}
+
+fn check_grants<'a>(levels: Levels<'a>, asked: &Asked<'_>, unknown: UnknownReasons) -> Result<&'a RuleName, Refused> {
+    let Some(nearest) = levels.nearest_first().next() else {
+        return Err(Refused::Denied(Denial { why: Why::NotGranted }));
+    };
+    let (mut unjudged, mut but_for_reason) = (None, None);
+    for rule in &nearest.grants {
+        match covers(rule, asked) {
+            Match::Yes => return Ok(&rule.name),
+            Match::Unknown => unjudged = unjudged.or(Some(&rule.name)),
+            Match::ButForReason => but_for_reason = but_for_reason.or(Some(&rule.name)),
+            Match::No => {}
+        }
+    }
+    if let Some(rule) = unjudged {
+        return Err(unknown_reason(rule, asked, unknown));
+    }
+    let why = but_for_reason.map_or(Why::NotGranted, |rule| reason_refused(rule, asked));
+    Err(Refused::Denied(Denial { why }))
+}
+
+fn denied_by(rule: &Rule, asked: &Asked<'_>) -> Why {
+    if rule.justifications.is_some() { reason_refused(&rule.name, asked) } else { Why::Denied { rule: rule.name.clone() } }
+}
+
+fn reason_refused(rule: &RuleName, asked: &Asked<'_>) -> Why {
+    Why::Reason { rule: rule.clone(), reason: asked.reason.clone() }
+}
+
+fn unknown_reason(rule: &RuleName, asked: &Asked<'_>, unknown: UnknownReasons) -> Refused {
+    match unknown {
+        UnknownReasons::Unavailable => Refused::Unjudged { rule: rule.clone() },
+        UnknownReasons::Deny => Refused::Denied(Denial { why: reason_refused(rule, asked) }),
+    }
+}
