@@ -1,1 +1,80 @@
-//! audit
+//! One record per decision, refusals included, written before the answer leaves.
+//!
+//! Takes an outcome and gives a [`Response`]; nothing else makes one, so nothing leaves unrecorded. Never sees payloads,
+//! associated data or tokens, and bounds every text that a caller chose.
+
+mod file;
+mod log;
+mod record;
+
+pub use file::{AuditFile, SYNC_INTERVAL};
+pub use log::{AuditFull, AuditLog, Standing, UNWRITTEN_BYTES_MAX};
+pub use record::{RequestId, Trail};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use replication::clock::Clock;
+
+use crate::error::ServiceError;
+use crate::operations::Wrapped;
+
+/// Records outcomes. The only maker of a [`Response`].
+pub struct Audit {
+    log: Arc<AuditLog>,
+    clock: Arc<dyn Clock>,
+    machine: Box<str>,
+}
+
+/// What may leave: an answer whose record stands in the file.
+#[derive(Debug)]
+pub struct Response {
+    request: RequestId,
+    outcome: Result<Wrapped, ServiceError>,
+    latency: Duration,
+}
+
+impl Response {
+    /// The id of the request, for the header and the error's details.
+    pub fn request(&self) -> &RequestId {
+        &self.request
+    }
+
+    /// From the first byte to the record.
+    pub fn latency(&self) -> Duration {
+        self.latency
+    }
+
+    /// What to answer.
+    pub fn outcome(&self) -> Result<&Wrapped, &ServiceError> {
+        self.outcome.as_ref()
+    }
+
+    /// What to answer, to be sent.
+    pub fn into_outcome(self) -> Result<Wrapped, ServiceError> {
+        self.outcome
+    }
+}
+
+impl Audit {
+    /// Records to `log` under this machine's name.
+    pub fn new(log: Arc<AuditLog>, clock: Arc<dyn Clock>, machine: &str) -> Self {
+        Self { log, clock, machine: machine.into() }
+    }
+
+    /// Records the outcome. If it cannot be recorded it is dropped, and the answer is that.
+    pub fn record(&self, trail: &Trail<'_>, outcome: Result<Wrapped, ServiceError>) -> Response {
+        let latency = self.clock.now().since(trail.started);
+        let line = record::line(trail, outcome.as_ref().err(), &self.machine, self.clock.wall(), latency);
+        let outcome = match self.log.append(&line) {
+            Ok(()) => outcome,
+            Err(AuditFull) => Err(ServiceError::AuditFull),
+        };
+        Response { request: trail.request, outcome, latency }
+    }
+
+    /// How the file stands.
+    pub fn standing(&self) -> Standing {
+        self.log.standing()
+    }
+}

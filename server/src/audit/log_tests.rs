@@ -1,0 +1,126 @@
+//! The log over a file that takes little, nothing, or fails, as a script says.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use super::*;
+
+/// What the file does with the next write; without an instruction it takes everything.
+#[derive(Clone, Copy)]
+enum Next {
+    Take(usize),
+    Fail(ErrorKind),
+}
+
+#[derive(Clone, Default)]
+struct Disk {
+    script: Arc<Mutex<VecDeque<Next>>>,
+    bytes: Arc<Mutex<Vec<u8>>>,
+    /// Once set, every write fails.
+    is_full: Arc<AtomicBool>,
+}
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        let count = match self.script.lock().pop_front() {
+            None => bytes.len(),
+            Some(Next::Take(count)) => count.min(bytes.len()),
+            Some(Next::Fail(kind)) => return Err(kind.into()),
+        };
+        self.bytes.lock().extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Disk {
+    fn text(&self) -> String {
+        String::from_utf8(self.bytes.lock().clone()).expect("lines are texts")
+    }
+}
+
+fn log(script: &[Next]) -> (Disk, AuditLog) {
+    let disk = Disk::default();
+    disk.script.lock().extend(script);
+    (disk.clone(), AuditLog::over(Box::new(disk)))
+}
+
+#[test]
+fn a_line_is_in_the_file_when_append_returns() {
+    let (disk, log) = log(&[Next::Take(1), Next::Fail(ErrorKind::Interrupted), Next::Take(2)]);
+    assert_eq!(log.append(b"one\n"), Ok(()));
+    assert_eq!(disk.text(), "one\n");
+    assert_eq!(log.append(b"two\n"), Ok(()));
+    assert_eq!(disk.text(), "one\ntwo\n");
+    assert_eq!(log.standing(), Standing::default());
+}
+
+#[test]
+fn a_write_that_broke_off_is_completed_and_not_repeated() {
+    for fault in [Next::Fail(ErrorKind::StorageFull), Next::Take(0)] {
+        let (disk, log) = log(&[Next::Take(2), fault, fault]);
+        assert_eq!(log.append(b"one\n"), Ok(()));
+        assert_eq!((disk.text().as_str(), log.standing().unwritten_bytes), ("on", 2));
+        assert_eq!(log.append(b"two\n"), Ok(()));
+        assert_eq!((disk.text().as_str(), log.standing().unwritten_bytes), ("on", 6));
+        log.write_out();
+        assert_eq!(disk.text(), "one\ntwo\n");
+        assert_eq!(log.standing(), Standing { write_errors: 2, ..Standing::default() });
+    }
+}
+
+#[test]
+fn a_full_disk_holds_a_bounded_remainder_and_then_refuses() {
+    let (disk, log) = log(&[]);
+    disk.is_full.store(true, Ordering::SeqCst);
+    let line = [&[b'x'; 1023][..], b"\n"].concat();
+    let room = UNWRITTEN_BYTES_MAX / 1024;
+    for _ in 0..room {
+        assert_eq!(log.append(&line), Ok(()));
+    }
+    assert_eq!(log.append(&line), Err(AuditFull));
+    assert_eq!(log.append(b"\n"), Err(AuditFull));
+    let full = log.standing();
+    assert_eq!((full.unwritten_bytes, full.refused), (UNWRITTEN_BYTES_MAX, 2));
+
+    disk.is_full.store(false, Ordering::SeqCst);
+    assert_eq!(log.append(b"after\n"), Ok(()));
+    let text = disk.text();
+    assert_eq!(text.len() as u64, UNWRITTEN_BYTES_MAX + 6);
+    assert!(text.ends_with("x\nafter\n"));
+    assert_eq!(log.standing().unwritten_bytes, 0);
+}
+
+#[test]
+fn many_threads_lose_and_tear_no_line() {
+    let (disk, log) = log(&[Next::Take(3), Next::Fail(ErrorKind::StorageFull), Next::Take(1), Next::Take(0)]);
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let log = &log;
+            scope.spawn(move || {
+                for number in 0..200 {
+                    log.append(format!("{thread} {number}\n").as_bytes()).expect("there is room");
+                }
+            });
+        }
+    });
+    log.write_out();
+    let text = disk.text();
+    for thread in 0..8 {
+        let prefix = format!("{thread} ");
+        let numbers: Vec<usize> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(&prefix))
+            .map(|number| number.parse().expect("a whole line"))
+            .collect();
+        assert_eq!(numbers, (0..200).collect::<Vec<_>>());
+    }
+    assert_eq!(text.lines().count(), 1600);
+}
