@@ -243,14 +243,13 @@ impl ServiceError {
         }
     }
 
-    /// Whether an operator must look: something is wrong that no retry mends.
+    /// Whether an operator must look: something is wrong that no retry mends, and nobody has said so yet.
     pub fn is_alarm(&self) -> bool {
         matches!(
             self,
             Self::Ambiguous(_)
                 | Self::ReasonUnjudged { .. }
                 | Self::KeyTrouble(_, KeyTrouble::DoesNotOpen | KeyTrouble::CanaryFailed | KeyTrouble::NoEntropy)
-                | Self::AuditFull
                 | Self::Internal
         )
     }

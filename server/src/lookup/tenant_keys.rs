@@ -1,0 +1,38 @@
+//! The tenant keys of this process, filled by whoever opens them and read by every first use of a version.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use replication::ids::TenantId;
+
+use crate::crypto::TenantKey;
+
+/// Opened tenant keys. Read without a lock; replaced whole.
+#[derive(Debug, Default)]
+pub struct TenantKeys(ArcSwap<HashMap<TenantId, Arc<TenantKey>>>);
+
+impl TenantKeys {
+    /// Adds a tenant's key, or replaces it.
+    pub fn insert(&self, tenant: &TenantId, key: Arc<TenantKey>) {
+        self.0.rcu(|keys| {
+            let mut keys = HashMap::clone(keys);
+            keys.insert(tenant.clone(), Arc::clone(&key));
+            keys
+        });
+    }
+
+    /// Takes a tenant's key away.
+    pub fn remove(&self, tenant: &TenantId) {
+        self.0.rcu(|keys| {
+            let mut keys = HashMap::clone(keys);
+            keys.remove(tenant);
+            keys
+        });
+    }
+
+    /// A tenant's key, if this process has it.
+    pub fn find(&self, tenant: &TenantId) -> Option<Arc<TenantKey>> {
+        self.0.load().get(tenant).cloned()
+    }
+}

@@ -1,0 +1,120 @@
+//! The steps that wrap and unwrap share, each leaving in the trail what it learnt.
+
+use replication::clock::Moment;
+use replication::directory::{Directory, Resolution, Target};
+use replication::freshness::Age;
+use replication::ids::{GroupId, KeyVersionId};
+use replication::machine::policy::Operation;
+
+use crate::audit::Trail;
+use crate::authn::Caller;
+use crate::edge::google::Admitted;
+use crate::edge::path::{BoundedPath, Named};
+use crate::error::{DeniedKey, ServiceError};
+use crate::policy::{self, Asked, Grant, Refused, ResourceName};
+use crate::wire::{CryptoCall, PayloadField};
+
+use super::Service;
+
+/// Who is asking.
+pub(super) fn authenticate(
+    request: &Admitted,
+    service: &Service,
+    trail: &mut Trail<'_>,
+) -> Result<Caller, ServiceError> {
+    // the age before what it is the age of: what is published in between can only be younger
+    let age = service.directory.trust_age(service.clock.now()).ok_or(ServiceError::NotLoaded)?;
+    let trust = service.directory.trust().ok_or(ServiceError::NotLoaded)?;
+    let caller = service
+        .verifier
+        .verify_headers(request.headers(), &trust, service.clock_health)
+        .map_err(|error| ServiceError::unauthenticated(error, age))?;
+    trail.caller = Some(caller.principal().clone());
+    Ok(caller)
+}
+
+/// What is asked.
+pub(super) fn read<'a>(
+    request: &'a Admitted,
+    payload: PayloadField,
+    trail: &mut Trail<'a>,
+) -> Result<CryptoCall<'a>, ServiceError> {
+    let call = CryptoCall::parse(request.body(), payload).map_err(ServiceError::MalformedBody)?;
+    trail.resource.clone_from(&call.resource_name);
+    trail.reason = Some(call.reason.clone());
+    trail.is_health_check = call.is_health_check;
+    Ok(call)
+}
+
+/// Which version, whose rules, how fresh.
+pub(super) fn resolve(request: &Admitted, service: &Service, trail: &mut Trail<'_>) -> Result<Target, ServiceError> {
+    let now = service.clock.now();
+    let target = match request.named() {
+        Named::Key(version) => find(*version, &service.directory, now)?,
+        Named::Other(path) => {
+            let age = oldest_age(&service.directory, now).ok_or(ServiceError::NotLoaded)?;
+            return Err(ServiceError::unknown_key(path.clone(), age));
+        }
+        Named::Malformed(fault, _) => return Err(ServiceError::MalformedPath(*fault)),
+    };
+    trail.tenant = Some(target.tenant_id().clone());
+    trail.version = Some((target.version.key.clone(), target.version.number));
+    Ok(target)
+}
+
+/// May they, for the reason they state.
+pub(super) fn permit(
+    caller: &Caller,
+    operation: Operation,
+    target: Target,
+    call: &CryptoCall<'_>,
+    service: &Service,
+    trail: &mut Trail<'_>,
+) -> Result<Grant, ServiceError> {
+    let asked = Asked {
+        caller: caller.principal(),
+        operation,
+        resource: call.resource_name.as_deref().and_then(ResourceName::parse),
+        reason: &call.reason,
+    };
+    match policy::decide(target, &asked, service.settings.unknown_reasons) {
+        Ok(grant) => {
+            trail.rule = Some(grant.rule().clone());
+            Ok(grant)
+        }
+        Err((Refused::Denied(denial), target)) => {
+            trail.rule = denial.why().rule().cloned();
+            let caller = caller.principal().to_string();
+            Err(ServiceError::denied(DeniedKey { version: target.id, caller, denial }, target.age))
+        }
+        Err((Refused::Unjudged { rule }, target)) => {
+            trail.rule = Some(rule.clone());
+            Err(ServiceError::ReasonUnjudged { version: target.id, rule, reason: call.reason.clone() })
+        }
+    }
+}
+
+/// Is there time left for the crypto?
+pub(super) fn check_time(request: &Admitted, service: &Service) -> Result<(), ServiceError> {
+    if request.deadline().passed(service.clock.now()) { Err(ServiceError::DeadlinePassed) } else { Ok(()) }
+}
+
+fn find(version: KeyVersionId, directory: &Directory, now: Moment) -> Result<Target, ServiceError> {
+    match directory.resolve(version, now) {
+        Resolution::Found(target) => Ok(target),
+        Resolution::Unknown { age } => {
+            Err(ServiceError::unknown_key(BoundedPath::new(&replication::ids::key_path(version)), age))
+        }
+        Resolution::Ambiguous => Err(ServiceError::Ambiguous(version)),
+        Resolution::NotLoaded => Err(ServiceError::NotLoaded),
+    }
+}
+
+/// The age of the oldest shard; `None` if one has no view yet.
+fn oldest_age(directory: &Directory, now: Moment) -> Option<Age> {
+    directory
+        .groups()
+        .filter(|group| *group != GroupId::SYSTEM)
+        .map(|group| directory.age(group, now))
+        .try_fold(Age::new(std::time::Duration::ZERO), |oldest, age| Some(oldest.max(age?)))
+}
