@@ -9,7 +9,6 @@ mod record;
 
 pub use file::{AuditFile, SYNC_INTERVAL};
 pub use log::{AuditFull, AuditLog, Standing, UNWRITTEN_BYTES_MAX};
-pub use record::{RequestId, Trail};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,8 @@ use std::time::Duration;
 use replication::clock::Clock;
 
 use crate::error::ServiceError;
-use crate::operations::Wrapped;
+use crate::operations::{Outcome, Wrapped};
+use crate::wire::RequestId;
 
 /// Records outcomes. The only maker of a [`Response`].
 pub struct Audit {
@@ -30,7 +30,7 @@ pub struct Audit {
 #[derive(Debug)]
 pub struct Response {
     request: RequestId,
-    outcome: Result<Wrapped, ServiceError>,
+    result: Result<Wrapped, ServiceError>,
     latency: Duration,
 }
 
@@ -46,13 +46,13 @@ impl Response {
     }
 
     /// What to answer.
-    pub fn outcome(&self) -> Result<&Wrapped, &ServiceError> {
-        self.outcome.as_ref()
+    pub fn result(&self) -> Result<&Wrapped, &ServiceError> {
+        self.result.as_ref()
     }
 
     /// What to answer, to be sent.
-    pub fn into_outcome(self) -> Result<Wrapped, ServiceError> {
-        self.outcome
+    pub fn into_result(self) -> Result<Wrapped, ServiceError> {
+        self.result
     }
 }
 
@@ -63,14 +63,15 @@ impl Audit {
     }
 
     /// Records the outcome. If it cannot be recorded it is dropped, and the answer is that.
-    pub fn record(&self, trail: &Trail<'_>, outcome: Result<Wrapped, ServiceError>) -> Response {
-        let latency = self.clock.now().since(trail.started);
-        let line = record::line(trail, outcome.as_ref().err(), &self.machine, self.clock.wall(), latency);
-        let outcome = match self.log.append(&line) {
-            Ok(()) => outcome,
+    pub fn record(&self, outcome: Outcome<'_>) -> Response {
+        let (trail, result) = outcome.into_parts();
+        let latency = self.clock.now().since(trail.arrival.at);
+        let line = record::line(&trail, result.as_ref().err(), &self.machine, self.clock.wall(), latency);
+        let result = match self.log.append(&line) {
+            Ok(()) => result,
             Err(AuditFull) => Err(ServiceError::AuditFull),
         };
-        Response { request: trail.request, outcome, latency }
+        Response { request: trail.arrival.request, result, latency }
     }
 
     /// How the file stands.

@@ -1,104 +1,19 @@
 //! One record as one line of JSON.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use replication::clock::{Moment, Timestamp};
-use replication::ids::{KeyName, RuleName, TenantId};
+use replication::clock::Timestamp;
+use replication::ids::{RuleName, TenantId};
 use replication::machine::policy::Principal;
 use serde::{Serialize, Serializer};
 
-use crate::crypto::{Draw, Entropy};
 use crate::error::{Code, Fault, ServiceError};
+use crate::operations::Trail;
 use crate::wire::AccessReason;
 
 /// Longest text of a caller's in a record, in bytes before escaping.
 const TEXT_BYTES_MAX: usize = 512;
-
-/// Names one request: 16 random bytes, shown as 32 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct RequestId([u8; 32]);
-
-impl RequestId {
-    /// A new one. Without randomness it is all zeros; the request itself then fails where it needs a nonce.
-    pub fn draw(entropy: &dyn Entropy) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut bytes = [0; 16];
-        if entropy.fill(Draw::Id, &mut bytes).is_err() {
-            bytes = [0; 16];
-        }
-        let mut text = [0; 32];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
-        }
-        Self(text)
-    }
-
-    /// The digits.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
-    }
-}
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Debug for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// What has become known of a request on its way. Filled in as the journey goes, so that a refusal tells as much as it can.
-#[derive(Debug)]
-pub struct Trail<'a> {
-    /// Its id.
-    pub request: RequestId,
-    /// When it was admitted.
-    pub started: Moment,
-    /// What was called: an operation's name, or `none`.
-    pub operation: &'static str,
-    /// The path called, bounded by its reader.
-    pub path: Cow<'a, str>,
-    /// Who was proven to ask.
-    pub caller: Option<Principal>,
-    /// The resource stated.
-    pub resource: Option<Cow<'a, str>>,
-    /// The reason stated; `None` as long as the body is unread.
-    pub reason: Option<AccessReason>,
-    /// Google's own check of the key.
-    pub is_health_check: bool,
-    /// The owner of the version reached.
-    pub tenant: Option<TenantId>,
-    /// The key of the version reached, and the version's number.
-    pub version: Option<(KeyName, u32)>,
-    /// The rule that decided.
-    pub rule: Option<RuleName>,
-}
-
-impl<'a> Trail<'a> {
-    /// A request of which nothing more is known yet.
-    pub fn new(request: RequestId, started: Moment, operation: &'static str, path: impl Into<Cow<'a, str>>) -> Self {
-        Self {
-            request,
-            started,
-            operation,
-            path: path.into(),
-            caller: None,
-            resource: None,
-            reason: None,
-            is_health_check: false,
-            tenant: None,
-            version: None,
-            rule: None,
-        }
-    }
-}
 
 /// The order of the fields is the order in the file.
 #[derive(Serialize)]
@@ -138,9 +53,9 @@ pub(super) fn line(
     let record = Record {
         time: Rfc3339(wall),
         machine,
-        request: trail.request.as_str(),
+        request: trail.arrival.request.as_str(),
         operation: trail.operation,
-        path: bounded(&trail.path),
+        path: bounded(trail.path),
         tenant: trail.tenant.as_ref().map(TenantId::as_str),
         key: trail.version.as_ref().map(|(key, _)| key.as_str()),
         version: trail.version.as_ref().map(|(_, number)| *number),
@@ -212,16 +127,20 @@ impl fmt::Display for Rfc3339 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::error::Doubt;
+    use replication::clock::Moment;
 
-    fn request() -> RequestId {
-        RequestId([b'7'; 32])
+    use super::*;
+    use crate::edge::admitted::Arrival;
+    use crate::error::Doubt;
+    use crate::wire::RequestId;
+
+    fn arrival() -> Arrival {
+        Arrival { request: RequestId::new([0x77; 16]), at: Moment::default() }
     }
 
     #[test]
     fn a_full_record_reads_as_pinned() {
-        let mut trail = Trail::new(request(), Moment::default(), "wrap", "v0/keys/k");
+        let mut trail = Trail::new(arrival(), "wrap", "v0/keys/k");
         trail.caller = Some("service-1@x.example".parse().expect("an e-mail"));
         trail.resource = Some("projects/p".into());
         trail.reason = Some(AccessReason::from_number(5));
@@ -245,7 +164,8 @@ mod tests {
 
     #[test]
     fn what_a_caller_wrote_is_bounded_and_stays_on_its_line() {
-        let mut trail = Trail::new(request(), Moment::default(), "none", "p\n\"}".repeat(10_000));
+        let path = "p\n\"}".repeat(10_000);
+        let mut trail = Trail::new(arrival(), "other", &path);
         trail.resource = Some("\u{2028}\u{0}\n".repeat(10_000).into());
         trail.caller = Some(Principal::Probe);
         let error = ServiceError::Doubtful(Doubt::Path);
@@ -255,17 +175,5 @@ mod tests {
         let read: serde_json::Value = serde_json::from_slice(&line).expect("a line is JSON");
         assert_eq!((&read["probe"], &read["decision"]), (&true.into(), &"unavailable".into()));
         assert_eq!(read["status"], 503);
-    }
-
-    #[test]
-    fn an_id_is_32_digits() {
-        struct Fixed;
-        impl Entropy for Fixed {
-            fn fill(&self, _: Draw, bytes: &mut [u8]) -> Result<(), crate::crypto::EntropyError> {
-                bytes.fill(0x0f);
-                Ok(())
-            }
-        }
-        assert_eq!(RequestId::draw(&Fixed).as_str(), "0f".repeat(16));
     }
 }

@@ -2,12 +2,19 @@
 //! asks. It must never look into a body or a token.
 
 pub mod admission;
+pub mod admitted;
+pub mod body;
 pub mod connection;
 pub mod deadline;
+pub mod google;
 pub mod limits;
 pub mod listener;
+pub mod path;
 pub mod peer;
 mod preface;
+pub mod respond;
+pub mod routes;
+pub mod service;
 pub mod tls;
 
 #[cfg(test)]

@@ -87,6 +87,12 @@ pub fn split_verb(path: &str) -> Option<(&str, &str)> {
     Some((&path[..at], &path[at + length..]))
 }
 
+/// What records show of a path: without the leading slash and the verb.
+pub fn shown(path: &str) -> &str {
+    let named = split_verb(path).map_or(path, |(named, _)| named);
+    named.strip_prefix('/').unwrap_or(named)
+}
+
 fn check(path: &str) -> Result<(), PathFault> {
     if path.len() > PATH_BYTES_MAX {
         return Err(PathFault::TooLong);

@@ -4,10 +4,10 @@ use axum::body::Body;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::{Response as HttpResponse, StatusCode};
 
-use crate::audit::{RequestId, Response};
+use crate::audit::Response;
 use crate::error::{Code, NotOffered, Retry, ServiceError};
 use crate::metrics::{CodeLabel, MalformedReason};
-use crate::wire::{Detail, ErrorShape, Status, WireError};
+use crate::wire::{Detail, ErrorShape, RequestId, Status, WireError};
 
 /// The header that carries the request's id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -15,7 +15,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Lays out a response.
 pub fn respond(response: Response, shape: ErrorShape) -> HttpResponse<Body> {
     let request = *response.request();
-    match response.into_outcome() {
+    match response.into_result() {
         Ok(wrapped) => build(Code::Ok, wrapped.into_body(), &request),
         Err(error) => refuse(&error, &request, shape),
     }
@@ -68,9 +68,9 @@ fn build(code: Code, body: Vec<u8>, request: &RequestId) -> HttpResponse<Body> {
     response
 }
 
-/// The metric label of an outcome.
-pub fn code_label(outcome: Result<(), &ServiceError>) -> CodeLabel {
-    let code = outcome.err().map_or(Code::Ok, ServiceError::code);
+/// The metric label of a result.
+pub fn code_label(result: Result<(), &ServiceError>) -> CodeLabel {
+    let code = result.err().map_or(Code::Ok, ServiceError::code);
     CodeLabel::from_number(code.rpc()).expect("the table holds google.rpc codes")
 }
 

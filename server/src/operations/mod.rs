@@ -1,23 +1,51 @@
 //! The operations, and the only place that knows the order of the journey. Each step consumes what the one before proved:
-//! `Admitted → Caller → Grant → UsableKey → Wrapped → Response`. A bug in one request stays in that request.
+//! `Admitted → Caller → Grant → UsableKey → Wrapped`. A bug in one request stays in that request.
+//!
+//! An operation ends in an [`Outcome`], which nothing but the audit can turn into an answer.
 
 mod get_info;
-mod service;
 mod steps;
+mod trail;
 mod unwrap;
 mod wrap;
 
 pub use get_info::get_info;
-pub use service::{Service, Settings};
+pub use trail::Trail;
 pub use unwrap::unwrap;
 pub use wrap::wrap;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use crate::audit::{Response, Trail};
+use replication::clock::Clock;
+use replication::directory::Directory;
+
+use crate::authn::{ClockHealth, Verifier};
+use crate::crypto::Entropy;
+use crate::edge::admitted::Admitted;
 use crate::error::ServiceError;
+use crate::lookup::Lookup;
+use crate::policy::UnknownReasons;
 
-/// A success, laid out as its answer. Made by the operations alone; the audit turns it into a [`Response`].
+/// What a journey needs, all of it in memory.
+pub struct Journey {
+    /// Who is asking.
+    pub verifier: Arc<Verifier>,
+    /// Whether the own clock can judge a token's times.
+    pub clock_health: ClockHealth,
+    /// Which version, whose rules, how fresh.
+    pub directory: Arc<Directory>,
+    /// What a reason that this release does not know does under a list.
+    pub unknown_reasons: UnknownReasons,
+    /// The key, for a grant.
+    pub lookup: Arc<Lookup>,
+    /// Nonces and request ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// Both clocks.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A success, laid out as its answer. Made by the operations alone.
 pub struct Wrapped(Vec<u8>);
 
 impl Wrapped {
@@ -33,18 +61,33 @@ impl std::fmt::Debug for Wrapped {
     }
 }
 
-/// Records a refusal that came before any operation began.
-pub fn refuse(trail: &Trail<'_>, error: ServiceError, service: &Service) -> Response {
-    service.audit.record(trail, Err(error))
+/// How a request ended, and everything that became known of it. For the audit.
+#[derive(Debug)]
+pub struct Outcome<'a> {
+    trail: Trail<'a>,
+    result: Result<Wrapped, ServiceError>,
 }
 
-/// Runs a journey and records how it ended, a panic as well.
-fn record<'a>(
-    mut trail: Trail<'a>,
-    service: &Service,
+impl<'a> Outcome<'a> {
+    /// A refusal that came before any operation began.
+    pub fn refused(trail: Trail<'a>, error: ServiceError) -> Self {
+        Self { trail, result: Err(error) }
+    }
+
+    /// For the record, and the answer.
+    pub fn into_parts(self) -> (Trail<'a>, Result<Wrapped, ServiceError>) {
+        (self.trail, self.result)
+    }
+}
+
+/// Makes a journey and says how it ended; a panic is a way to end as well.
+fn travel<'a>(
+    operation: &'static str,
+    request: &'a Admitted,
     journey: impl FnOnce(&mut Trail<'a>) -> Result<Wrapped, ServiceError>,
-) -> Response {
+) -> Outcome<'a> {
+    let mut trail = Trail::new(request.arrival(), operation, request.path());
     // what a panic leaves half done is this trail alone: everything shared is replaced whole or behind its own lock
-    let outcome = catch_unwind(AssertUnwindSafe(|| journey(&mut trail))).unwrap_or(Err(ServiceError::Internal));
-    service.audit.record(&trail, outcome)
+    let result = catch_unwind(AssertUnwindSafe(|| journey(&mut trail))).unwrap_or(Err(ServiceError::Internal));
+    Outcome { trail, result }
 }

@@ -6,28 +6,27 @@ use replication::freshness::Age;
 use replication::ids::{GroupId, KeyVersionId};
 use replication::machine::policy::Operation;
 
-use crate::audit::Trail;
 use crate::authn::Caller;
-use crate::edge::google::Admitted;
+use crate::edge::admitted::Admitted;
 use crate::edge::path::{BoundedPath, Named};
 use crate::error::{DeniedKey, ServiceError};
 use crate::policy::{self, Asked, Grant, Refused, ResourceName};
 use crate::wire::{CryptoCall, PayloadField};
 
-use super::Service;
+use super::{Journey, Trail};
 
 /// Who is asking.
 pub(super) fn authenticate(
     request: &Admitted,
-    service: &Service,
+    journey: &Journey,
     trail: &mut Trail<'_>,
 ) -> Result<Caller, ServiceError> {
     // the age before what it is the age of: what is published in between can only be younger
-    let age = service.directory.trust_age(service.clock.now()).ok_or(ServiceError::NotLoaded)?;
-    let trust = service.directory.trust().ok_or(ServiceError::NotLoaded)?;
-    let caller = service
+    let age = journey.directory.trust_age(journey.clock.now()).ok_or(ServiceError::NotLoaded)?;
+    let trust = journey.directory.trust().ok_or(ServiceError::NotLoaded)?;
+    let caller = journey
         .verifier
-        .verify_headers(request.headers(), &trust, service.clock_health)
+        .verify_headers(request.headers(), &trust, journey.clock_health)
         .map_err(|error| ServiceError::unauthenticated(error, age))?;
     trail.caller = Some(caller.principal().clone());
     Ok(caller)
@@ -47,12 +46,12 @@ pub(super) fn read<'a>(
 }
 
 /// Which version, whose rules, how fresh.
-pub(super) fn resolve(request: &Admitted, service: &Service, trail: &mut Trail<'_>) -> Result<Target, ServiceError> {
-    let now = service.clock.now();
+pub(super) fn resolve(request: &Admitted, journey: &Journey, trail: &mut Trail<'_>) -> Result<Target, ServiceError> {
+    let now = journey.clock.now();
     let target = match request.named() {
-        Named::Key(version) => find(*version, &service.directory, now)?,
+        Named::Key(version) => find(*version, &journey.directory, now)?,
         Named::Other(path) => {
-            let age = oldest_age(&service.directory, now).ok_or(ServiceError::NotLoaded)?;
+            let age = oldest_age(&journey.directory, now).ok_or(ServiceError::NotLoaded)?;
             return Err(ServiceError::unknown_key(path.clone(), age));
         }
         Named::Malformed(fault, _) => return Err(ServiceError::MalformedPath(*fault)),
@@ -68,7 +67,7 @@ pub(super) fn permit(
     operation: Operation,
     target: Target,
     call: &CryptoCall<'_>,
-    service: &Service,
+    journey: &Journey,
     trail: &mut Trail<'_>,
 ) -> Result<Grant, ServiceError> {
     let asked = Asked {
@@ -77,7 +76,7 @@ pub(super) fn permit(
         resource: call.resource_name.as_deref().and_then(ResourceName::parse),
         reason: &call.reason,
     };
-    match policy::decide(target, &asked, service.settings.unknown_reasons) {
+    match policy::decide(target, &asked, journey.unknown_reasons) {
         Ok(grant) => {
             trail.rule = Some(grant.rule().clone());
             Ok(grant)
@@ -95,8 +94,8 @@ pub(super) fn permit(
 }
 
 /// Is there time left for the crypto?
-pub(super) fn check_time(request: &Admitted, service: &Service) -> Result<(), ServiceError> {
-    if request.deadline().passed(service.clock.now()) { Err(ServiceError::DeadlinePassed) } else { Ok(()) }
+pub(super) fn check_time(request: &Admitted, journey: &Journey) -> Result<(), ServiceError> {
+    if request.deadline().passed(journey.clock.now()) { Err(ServiceError::DeadlinePassed) } else { Ok(()) }
 }
 
 fn find(version: KeyVersionId, directory: &Directory, now: Moment) -> Result<Target, ServiceError> {

@@ -104,7 +104,7 @@ pub enum PayloadField {
 }
 
 /// A call that wraps or unwraps, read from its body.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub struct CryptoCall<'a> {
     /// The bytes to wrap or unwrap: opaque, of any length.
     pub payload: Vec<u8>,
@@ -116,6 +116,14 @@ pub struct CryptoCall<'a> {
     pub reason: AccessReason,
     /// Google's own check of the key; it takes the real path.
     pub is_health_check: bool,
+}
+
+impl fmt::Debug for CryptoCall<'_> {
+    /// Shows how long the bytes are, never the bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (payload, data) = (self.payload.len(), self.associated_data.len());
+        write!(f, "CryptoCall({payload} + {data} bytes, {:?}, {:?})", self.resource_name, self.reason)
+    }
 }
 
 impl<'a> CryptoCall<'a> {
