@@ -131,5 +131,5 @@ impl Drop for Counted<'_> {
 }
 
 #[cfg(test)]
-#[path = "google_tests.rs"]
+#[path = "google_tests/mod.rs"]
 mod tests;

@@ -92,6 +92,12 @@ impl Denial {
     pub fn why(&self) -> &Why {
         &self.why
     }
+
+    /// A denial that no rule made, for the tests of what is said about one.
+    #[cfg(test)]
+    pub fn danger_made_up(why: Why) -> Self {
+        Self { why }
+    }
 }
 
 /// No grant came of it.

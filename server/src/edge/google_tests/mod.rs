@@ -1,0 +1,310 @@
+//! Requests in, answers and records out, through the real router.
+
+mod world;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Method, Request};
+use replication::clock::Clock as _;
+
+use crate::crypto::{Draw, Entropy, EntropyError, SystemEntropy};
+use crate::error::Code;
+use crate::policy::UnknownReasons;
+
+use super::super::service::DataSettings;
+use world::{Answer, CALLER, Choices, World};
+
+const WRAP: &str = r#"{"plaintext":"c2VjcmV0","additionalAuthenticatedData":"YWFk"}"#;
+
+async fn wrap(world: &World, key: &str) -> Answer {
+    world.post(&format!("{}:wrap", world.path(key)), WRAP).await
+}
+
+/// A wrap that states a reason, as JSON.
+async fn wrap_for(world: &World, key: &str, reason: &str) -> Answer {
+    let body = format!(r#"{{"plaintext":"","additionalContext":{{"accessReasonContext":{{"reason":{reason}}}}}}}"#);
+    world.post(&format!("{}:wrap", world.path(key)), body).await
+}
+
+#[tokio::test]
+async fn what_was_wrapped_unwraps_and_both_are_recorded() {
+    let world = World::fresh().await;
+    let wrapped = wrap(&world, "k1").await;
+    assert_eq!(wrapped.status, 200, "{:?}", wrapped.json);
+    let blob = wrapped.json["wrappedBlob"].as_str().expect("a blob").to_owned();
+    let unwrap = format!("{}%3Aunwrap", world.path("k1"));
+    let body = |aad: &str| {
+        format!(
+            r#"{{"wrappedBlob":"{blob}","additionalAuthenticatedData":"{aad}","additionalContext":{{
+            "relativeResourceName":"projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1",
+            "accessReasonContext":{{"reason":"CUSTOMER_INITIATED_ACCESS"}},"isKeyHealthCheck":true}}}}"#
+        )
+    };
+    let unwrapped = world.post(&unwrap, body("YWFk")).await;
+    assert_eq!((unwrapped.status, &unwrapped.json), (200, &serde_json::json!({"plaintext": "c2VjcmV0"})));
+    assert_eq!(world.post(&unwrap, body("YWFl")).await.status, 400);
+
+    let audit = world.audit();
+    let told: Vec<_> =
+        audit.iter().map(|line| format!("{} {} {}", line["operation"], line["decision"], line["code"])).collect();
+    assert_eq!(
+        told,
+        [r#""wrap" "allowed" "OK""#, r#""unwrap" "allowed" "OK""#, r#""unwrap" "refused" "INVALID_ARGUMENT""#]
+    );
+    let line = &audit[1];
+    assert_eq!(format!("/{}", line["path"].as_str().expect("a path")), world.path("k1"));
+    assert_eq!(line["request"].as_str(), unwrapped.headers["x-request-id"].to_str().ok());
+    assert_eq!((&line["tenant"], &line["key"], &line["version"]), (&"acme".into(), &"k1".into(), &1.into()));
+    assert_eq!((&line["caller"], &line["rule"]), (&CALLER.into(), &"r1".into()));
+    assert_eq!(
+        (&line["justification"], &line["health_check"]),
+        (&"CUSTOMER_INITIATED_ACCESS".into(), &true.into())
+    );
+    let text = format!("{audit:?}");
+    for secret in [world.token.as_str(), "c2VjcmV0", "secret", &blob] {
+        assert!(!text.contains(secret), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn every_malformed_call_gets_its_documented_error_and_a_record() {
+    let world = World::fresh().await;
+    let key = world.path("k1");
+    let deep = format!(r#"{{"x":{}{}}}"#, "[".repeat(9000), "]".repeat(9000));
+    let huge = format!(r#"{{"plaintext":"{}"}}"#, "A".repeat(256 * 1024));
+    let post = Method::POST;
+    let rows: Vec<(&str, Method, String, String, u16, &str)> = vec![
+        ("empty body", post.clone(), format!("{key}:wrap"), String::new(), 400, "the body is empty"),
+        ("bad JSON", post.clone(), format!("{key}:wrap"), "{".into(), 400, "not a JSON object"),
+        ("deep JSON", post.clone(), format!("{key}:wrap"), deep, 400, "not a JSON object"),
+        ("huge JSON", post.clone(), format!("{key}:wrap"), huge, 413, "262144"),
+        ("bad base64", post.clone(), format!("{key}:wrap"), r#"{"plaintext":"!"}"#.into(), 400, "plaintext is not base64"),
+        ("bad blob", post.clone(), format!("{key}:unwrap"), r#"{"wrappedBlob":"AAAA"}"#.into(), 400, "does not open"),
+        ("no blob", post.clone(), format!("{key}:unwrap"), "{}".into(), 400, "does not open"),
+        ("wrong method", Method::GET, format!("{key}:wrap"), String::new(), 501, "HTTP POST"),
+        ("wrong method", Method::DELETE, "/v0/info".into(), String::new(), 501, "HTTP GET"),
+        ("unknown verb", post.clone(), format!("{key}:shred"), "{}".into(), 501, "no such method"),
+        ("no verb", post.clone(), key.clone(), "{}".into(), 501, "no such method"),
+        ("not offered", post.clone(), format!("{key}:asymmetricSign"), "{}".into(), 501, "asymmetricSign"),
+        ("dot segment", post.clone(), format!("/v0/x/..{}:wrap", &key[3..]), "{}".into(), 400, "dot segment"),
+        ("encoded slash", post.clone(), format!("{}:wrap", key.replacen("/keys/", "/keys%2F", 1)), "{}".into(), 400, "percent"),
+        ("doubled slash", post.clone(), format!("/{key}:wrap"), "{}".into(), 400, "empty segment"),
+        ("over-long", post.clone(), format!("/v0/keys/{}:wrap", "a".repeat(600)), "{}".into(), 400, "longer than"),
+        ("unknown key", post.clone(), format!("/v0/keys/{}:wrap", "0".repeat(32)), "{}".into(), 404, "knows no key"),
+        ("other path", post, "/v0/keys/unknown:wrap".into(), "{}".into(), 404, "'v0/keys/unknown'"),
+    ];
+    for (count, (what, method, path, body, status, message)) in rows.into_iter().enumerate() {
+        let answer = world.send(world.request(&method, &path, body)).await;
+        assert_eq!(answer.status, status, "{what}: {:?}", answer.json);
+        assert!(answer.message().contains(message), "{what}: {}", answer.message());
+        let id = answer.headers["x-request-id"].to_str().expect("digits");
+        assert_eq!(answer.json["details"][0]["requestId"], id, "{what}");
+        let audit = world.audit();
+        assert_eq!((audit.len(), &audit[count]["request"]), (count + 1, &id.into()), "{what}");
+        assert_eq!(audit[count]["status"], status, "{what}");
+        if message.starts_with("HTTP") {
+            assert!(message.ends_with(answer.headers["allow"].to_str().expect("a method")), "{what}");
+        }
+    }
+    let metrics = world.service.metrics.render();
+    for counted in [
+        r#"{reason="empty_body"} 1"#,
+        r#"{reason="json"} 2"#,
+        r#"{reason="base64"} 1"#,
+        r#"{reason="body_too_large"} 1"#,
+        r#"{reason="path"} 4"#,
+        r#"{reason="verb"} 2"#,
+        r#"{reason="method"} 2"#,
+    ] {
+        assert!(metrics.contains(&format!("ekm_malformed_requests_total{counted}")), "{counted}");
+    }
+    assert_eq!(wrap(&world, "k1").await.status, 200, "nothing of it changed anything");
+}
+
+#[tokio::test]
+async fn a_body_that_says_it_is_too_long_is_not_read() {
+    let world = World::fresh().await;
+    let path = format!("{}:wrap", world.path("k1"));
+    let unread = futures::stream::poll_fn(|_| -> std::task::Poll<Option<Result<Bytes, std::io::Error>>> {
+        panic!("the body was read")
+    });
+    let length = http_body_util::StreamBody::new(futures::StreamExt::map(unread, |piece| piece.map(hyper::body::Frame::data)));
+    let body = Body::new(Said(length, 256 * 1024 + 1));
+    assert_eq!(world.send(world.request(&Method::POST, &path, body)).await.status, 413);
+    // one that says nothing is cut off when it passes the limit
+    let pieces = (0..).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 64 * 1024])));
+    let endless = Body::from_stream(futures::stream::iter(pieces));
+    assert_eq!(world.send(world.request(&Method::POST, &path, endless)).await.status, 413);
+}
+
+/// A body that states a length.
+struct Said<B>(B, u64);
+
+impl<B: hyper::body::Body + Unpin> hyper::body::Body for Said<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        task: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<B::Data>, B::Error>>> {
+        std::pin::Pin::new(&mut self.0).poll_frame(task)
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        hyper::body::SizeHint::with_exact(self.1)
+    }
+}
+
+/// The system's randomness, but a nonce makes it panic.
+struct PanicsAtNonces;
+
+impl Entropy for PanicsAtNonces {
+    fn fill(&self, draw: Draw, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        assert!(draw != Draw::Nonce, "a planted bug");
+        SystemEntropy.fill(draw, bytes)
+    }
+}
+
+#[tokio::test]
+async fn every_error_code_has_a_request_that_yields_it() {
+    let world = World::fresh().await;
+    let path = format!("{}:wrap", world.path("k1"));
+    let mut seen: Vec<(Code, Answer)> = vec![
+        (Code::Ok, wrap(&world, "k1").await),
+        (Code::Ok, world.send(world.request(&Method::GET, "/v0/info", "")).await),
+        (Code::InvalidArgument, world.post(&path, "").await),
+        (Code::FailedPrecondition, wrap(&world, "off").await),
+        (Code::FailedPrecondition, wrap(&world, "leaving").await),
+        (Code::FailedPrecondition, wrap(&world, "gone").await),
+        (Code::Unavailable, wrap(&world, "new").await),
+        (Code::PermissionDenied, wrap(&world, "nobody").await),
+        (Code::PermissionDenied, wrap_for(&world, "listed", "3").await),
+        (Code::PermissionDenied, wrap(&world, "listed").await),
+        (Code::Ok, wrap_for(&world, "listed", "5").await),
+        (Code::Unavailable, wrap_for(&world, "listed", "12").await),
+        (Code::NotFound, world.post("/v0/keys/none:wrap", "{}").await),
+        (Code::Unimplemented, world.post("/v0/keys/none:getPublicKey", "{}").await),
+        (Code::BodyTooLarge, world.post(&path, vec![b' '; 256 * 1024 + 1]).await),
+        (Code::Unavailable, wrap(&world, "torn").await),
+    ];
+    let mut stranger = world.request(&Method::POST, &path, WRAP);
+    stranger.headers_mut().clear();
+    let refused = world.send(stranger).await;
+    assert_eq!(refused.headers["www-authenticate"], "Bearer");
+    seen.push((Code::Unauthenticated, refused));
+    let in_query = Request::post(format!("{path}?access_token={}", world.token)).body(WRAP.into()).expect("a request");
+    seen.push((Code::Unauthenticated, world.send(in_query).await));
+
+    let place = world.admission.try_admit();
+    seen.push((Code::Unavailable, wrap(&world, "k1").await));
+    drop(place);
+
+    let clock = Arc::clone(&world.clock);
+    let late = Body::from_stream(futures::stream::once(async move {
+        clock.advance(Duration::from_millis(90));
+        Ok::<_, std::io::Error>(Bytes::from_static(WRAP.as_bytes()))
+    }));
+    seen.push((Code::DeadlineExceeded, world.send(world.request(&Method::POST, &path, late)).await));
+
+    let settings = DataSettings { body_time_max: Duration::ZERO, ..DataSettings::default() };
+    let hasty = World::new(Choices { settings, ..Choices::default() }).await;
+    let never = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+    seen.push((Code::BodyTooSlow, hasty.send(hasty.request(&Method::POST, &path, never)).await));
+
+    let buggy = World::new(Choices { entropy: Arc::new(PanicsAtNonces), ..Choices::default() }).await;
+    buggy.confirm();
+    seen.push((Code::Internal, wrap(&buggy, "k1").await));
+    assert_eq!(buggy.post(&format!("{}:unwrap", buggy.path("k1")), "{}").await.status, 400, "it goes on serving");
+
+    for (code, answer) in &seen {
+        assert_eq!(answer.status, code.http(), "{code:?} {:?}", answer.json);
+        let stated = answer.json.get("code").map_or(0, |code| code.as_u64().expect("a number"));
+        assert_eq!(stated, u64::from(code.rpc()), "{:?}", answer.json);
+        let retry = answer.json["details"].as_array().is_some_and(|all| all.iter().any(|d| d["retryDelay"] == "1s"));
+        assert_eq!(retry, *code == Code::Unavailable, "{:?}", answer.json);
+    }
+    let codes: BTreeSet<Code> = seen.iter().map(|(code, _)| *code).collect();
+    assert_eq!(codes, BTreeSet::from(Code::ALL));
+}
+
+#[tokio::test]
+async fn a_denial_by_reason_names_the_reason_and_the_rule() {
+    let world = World::fresh().await;
+    let answer = wrap_for(&world, "listed", "\"THIRD_PARTY_DATA_REQUEST\"").await;
+    let told = &answer.json["details"][1];
+    assert_eq!((&told["metadata"]["justification"], &told["metadata"]["rule"]), (&"THIRD_PARTY_DATA_REQUEST".into(), &"r2".into()));
+    assert_eq!(world.audit()[0]["rule"], "r2");
+}
+
+#[tokio::test]
+async fn a_setting_makes_an_unknown_reason_a_denial() {
+    let world = World::new(Choices { unknown_reasons: UnknownReasons::Deny, ..Choices::default() }).await;
+    world.confirm();
+    assert_eq!(wrap_for(&world, "listed", "12").await.status, 403);
+    assert_eq!(wrap_for(&world, "k1", "12").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_table_of_ages_decides_what_is_final() {
+    let world = World::new(Choices::default()).await;
+    assert_eq!(wrap(&world, "k1").await.status, 503, "nothing is loaded yet");
+    let mut text = String::new();
+    // the token lives an hour, so ages beyond it are reached by moving the monotonic clock's confirmation back
+    for seconds in [0, 5, 6, 3000] {
+        world.confirm();
+        world.clock.advance(Duration::from_secs(seconds));
+        world.clock.set_wall(replication::clock::Timestamp(1_800_000_000_000));
+        let mut line = format!("{seconds} s:");
+        for key in ["k1", "nobody", "off"] {
+            line.push_str(&format!(" {key} {}", wrap(&world, key).await.status));
+        }
+        let unknown = world.post(&format!("/v0/keys/{}:wrap", "0".repeat(32)), "{}").await.status;
+        let other = world.post("/v0/other:wrap", "{}").await.status;
+        let mut stranger = world.request(&Method::POST, "/v0/other:wrap", "{}");
+        stranger.headers_mut().clear();
+        let stranger = world.send(stranger).await.status;
+        text.push_str(&format!("{line} unknown {unknown} other {other} stranger {stranger}\n"));
+    }
+    world.clock.advance(Duration::from_secs(86_401 - 3000));
+    world.clock.set_wall(replication::clock::Timestamp(1_800_000_000_000));
+    text.push_str(&format!("beyond the bound: k1 {}\n", wrap(&world, "k1").await.status));
+    assert_eq!(
+        text,
+        "\
+0 s: k1 200 nobody 403 off 400 unknown 404 other 404 stranger 401
+5 s: k1 200 nobody 403 off 400 unknown 404 other 404 stranger 401
+6 s: k1 200 nobody 503 off 503 unknown 503 other 503 stranger 503
+3000 s: k1 200 nobody 503 off 503 unknown 503 other 503 stranger 503
+beyond the bound: k1 503
+"
+    );
+    assert!(world.clock.now().since(replication::clock::Moment::default()) > Duration::from_secs(86_400));
+}
+
+#[tokio::test]
+async fn a_key_that_opens_wrong_takes_the_machine_out() {
+    let world = World::fresh().await;
+    assert_eq!(wrap(&world, "torn").await.status, 503);
+    assert!(!world.service.journey.lookup.is_unfit(), "a seal that does not open gives no wrong plaintext");
+    assert_eq!(wrap(&world, "broken").await.status, 503);
+    assert!(world.service.journey.lookup.is_unfit());
+}
+
+#[tokio::test]
+async fn what_cannot_be_recorded_is_not_answered() {
+    let world = World::fresh().await;
+    world.disk.is_full.store(true, Ordering::SeqCst);
+    let line = vec![b'x'; 64 * 1024];
+    while world.audit_log.append(&line).is_ok() {}
+    while world.audit_log.append(b"x").is_ok() {}
+    for key in ["k1", "nobody"] {
+        let answer = wrap(&world, key).await;
+        assert_eq!((answer.status, answer.json.get("wrappedBlob")), (503, None));
+    }
+}
