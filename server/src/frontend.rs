@@ -14,10 +14,12 @@ use crate::crypto::{Arena, Entropy};
 use crate::edge::admission::Admission;
 use crate::edge::google;
 use crate::edge::listener::{BindError, Listener};
+use crate::edge::service::Service;
 use crate::edge::tls::{Identity, ServerTls, TlsError};
+use crate::health::probe::Condition;
 use crate::lookup::{Lookup, TenantKeys};
 use crate::metrics::{ListenerLabel, Metrics};
-use crate::operations::Service;
+use crate::operations::Journey;
 use crate::settings::FrontendSettings;
 use crate::tasks::Tasks;
 
@@ -91,15 +93,19 @@ impl Frontend {
         follow_key_set(&settings, &given, publisher, background);
         let metrics = Arc::clone(&given.metrics);
         let unsealed_max = u64::from(settings.unsealed_max.get());
+        let audit_log = Arc::clone(audit.log());
         let service = Arc::new(Service {
-            verifier: Arc::new(Verifier::new(reader, Arc::clone(&given.clock)).with_probe(given.probe)),
-            // one machine has no peers whose clocks could disagree with its own
-            clock_health: ClockHealth::Agrees,
-            directory: given.directory,
-            lookup: Arc::new(Lookup::new(given.tenant_keys, given.arena, unsealed_max)),
-            audit: Audit::new(audit.log(), Arc::clone(&given.clock), &settings.name),
-            entropy: given.entropy,
-            clock: given.clock,
+            audit: Audit::new(audit_log, Arc::clone(&given.clock), &settings.name),
+            journey: Journey {
+                verifier: Arc::new(Verifier::new(reader, Arc::clone(&given.clock)).with_probe(given.probe)),
+                // one machine has no peers whose clocks could disagree with its own
+                clock_health: ClockHealth::Agrees,
+                directory: given.directory,
+                unknown_reasons: settings.unknown_reasons,
+                lookup: Arc::new(Lookup::new(given.tenant_keys, given.arena, unsealed_max)),
+                entropy: given.entropy,
+                clock: given.clock,
+            },
             metrics: given.metrics,
             admission: Admission::new(settings.in_progress_max),
             settings: settings.dialect,
@@ -130,4 +136,19 @@ fn follow_key_set(
             tracing::error!(%error, "the key set cannot be fetched: no client can be made; callers get 503");
         }
     });
+}
+
+/// What must hold beside a good probe before the frontend counts as ready.
+pub fn conditions(service: &Arc<Service>) -> Vec<Condition> {
+    let (keys, lookup) = (Arc::clone(service), Arc::clone(service));
+    vec![
+        Box::new(move || match keys.journey.verifier.key_sets().current().as_ref() {
+            Some(_) => Ok(()),
+            None => Err("no key set has been loaded: callers' tokens cannot be verified"),
+        }),
+        Box::new(move || match lookup.journey.lookup.is_unfit() {
+            false => Ok(()),
+            true => Err("a key gave a wrong plaintext for its canary: this machine must not serve"),
+        }),
+    ]
 }

@@ -27,29 +27,30 @@ pub fn register(
     groups(metrics, store, clock);
     for state in VersionState::ALL {
         let store = Arc::clone(store);
-        metrics.sample_key_versions(state, Box::new(move || count(store.key_versions(state))));
+        metrics.sample_key_versions(state.into(), Box::new(move || count(store.key_versions(state))));
     }
 }
 
 fn request_path(metrics: &Metrics, frontend: &Frontend, clock: &Arc<dyn Clock>) {
     let service = &frontend.service;
-    let of = |read: fn(&crate::operations::Service) -> u64| {
+    let of = |read: fn(&crate::edge::service::Service) -> u64| {
         let service = Arc::clone(service);
         Box::new(move || float(read(&service)))
     };
     metrics.sample_admission_shed(of(|service| service.admission.shed_total()));
     metrics.sample_admission_in_progress(of(|service| service.admission.in_progress() as u64));
-    metrics.sample_token_cache(CacheResult::Hit, of(|service| service.verifier.verified_tokens().hits()));
-    metrics.sample_token_cache(CacheResult::Miss, of(|service| service.verifier.verified_tokens().misses()));
+    metrics.sample_token_cache(CacheResult::Hit, of(|service| service.journey.verifier.verified_tokens().hits()));
+    metrics.sample_token_cache(CacheResult::Miss, of(|service| service.journey.verifier.verified_tokens().misses()));
     metrics.sample_key_set_epoch(of(|service| {
-        service.verifier.key_sets().current().as_ref().map_or(0, |keys| keys.epoch())
+        service.journey.verifier.key_sets().current().as_ref().map_or(0, |keys| keys.epoch())
     }));
-    metrics.sample_key_set_fetch_failures(of(|service| service.verifier.key_sets().progress().borrow().failures));
-    metrics.sample_audit_written(of(|service| service.audit.standing().written_records));
-    metrics.sample_audit_unwritten(of(|service| service.audit.standing().unwritten_records));
+    metrics
+        .sample_key_set_fetch_failures(of(|service| service.journey.verifier.key_sets().progress().borrow().failures));
+    metrics.sample_audit_written(of(|service| service.audit.standing().records));
+    metrics.sample_audit_unwritten(of(|service| service.audit.standing().unwritten_bytes));
     let (service, clock) = (Arc::clone(service), Arc::clone(clock));
     let age = move || {
-        let current = service.verifier.key_sets().current();
+        let current = service.journey.verifier.key_sets().current();
         current.as_ref().map_or(f64::NAN, |keys| clock.now().since(keys.fetched_at()).as_secs_f64())
     };
     metrics.sample_key_set_age_seconds(Box::new(age));

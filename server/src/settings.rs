@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use crate::authn::KeySource;
 use crate::edge::limits::ConnectionLimits;
-use crate::operations;
+use crate::edge::service::DataSettings;
+use crate::policy::UnknownReasons;
 
 /// What a frontend is told.
 #[derive(Debug, Clone)]
@@ -31,5 +32,7 @@ pub struct FrontendSettings {
     /// Key versions whose material is kept unsealed.
     pub unsealed_max: NonZeroU32,
     /// The dialect's own settings.
-    pub dialect: operations::Settings,
+    pub dialect: DataSettings,
+    /// What a stated reason that this release does not know does under a list of reasons.
+    pub unknown_reasons: UnknownReasons,
 }

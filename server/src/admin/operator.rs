@@ -7,7 +7,7 @@ use replication::machine::rows::Role;
 use replication::machine::state::State;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::edge::PeerCertificate;
+use crate::edge::peer::PeerCertificate;
 
 /// The operator who holds the certificate's key; `None` if nobody enrolled does, or not any more.
 pub(super) fn enrolled(state: &State, certificate: &PeerCertificate) -> Option<SignerId> {

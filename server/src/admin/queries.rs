@@ -15,7 +15,7 @@ use super::wire::{CryptoSpaceBody, GroupStatus, KeyBody, OwnedVersionBody, Statu
 
 pub(super) fn status(store: &KeyStore, readiness: &Readiness) -> Status {
     let state = store.shard_state();
-    let unready_reasons = readiness.reasons();
+    let unready_reasons = readiness.reasons(store.now());
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         lineage: store.lineage(),

@@ -16,7 +16,7 @@ use replication::machine::outcome::Refusal;
 use replication::machine::request::{REQUEST_BYTES_MAX, SignedRequest};
 use replication::raft::group::ProposeError;
 
-use crate::edge::PeerCertificate;
+use crate::edge::peer::PeerCertificate;
 use crate::health::Readiness;
 use crate::keystore::{ExecuteError, KeyStore};
 
@@ -30,11 +30,11 @@ use super::{operator, queries};
 #[derive(Clone)]
 struct Admin {
     store: Arc<KeyStore>,
-    readiness: Readiness,
+    readiness: Arc<Readiness>,
 }
 
 /// The admin API of a key store. Serve it behind mutual TLS only: handlers demand the peer's certificate.
-pub fn router(store: Arc<KeyStore>, readiness: Readiness) -> Router {
+pub fn router(store: Arc<KeyStore>, readiness: Arc<Readiness>) -> Router {
     Router::new()
         .route(REQUESTS_PATH, post(execute))
         .route(STATUS_PATH, get(status))

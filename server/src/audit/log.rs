@@ -22,6 +22,8 @@ pub struct AuditFull;
 /// How a log stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Standing {
+    /// Records taken.
+    pub records: u64,
     /// Bytes that a crash of this process would lose.
     pub unwritten_bytes: u64,
     /// Writes that failed.
@@ -43,6 +45,7 @@ pub struct AuditLog {
     write_errors: AtomicU64,
     sync_errors: AtomicU64,
     refused: AtomicU64,
+    records: AtomicU64,
 }
 
 #[derive(Default)]
@@ -70,6 +73,7 @@ impl AuditLog {
             write_errors: AtomicU64::new(0),
             sync_errors: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            records: AtomicU64::new(0),
         }
     }
 
@@ -89,6 +93,7 @@ impl AuditLog {
                 })?
             }
         };
+        self.records.fetch_add(1, Ordering::Relaxed);
         let mut sink = self.sink.lock();
         if self.written.load(Ordering::Relaxed) < ticket {
             self.drain(&mut sink);
@@ -105,6 +110,7 @@ impl AuditLog {
     pub fn standing(&self) -> Standing {
         let pushed = self.queue.lock().pushed;
         Standing {
+            records: self.records.load(Ordering::Relaxed),
             unwritten_bytes: pushed.saturating_sub(self.written.load(Ordering::Relaxed)),
             write_errors: self.write_errors.load(Ordering::Relaxed),
             sync_errors: self.sync_errors.load(Ordering::Relaxed),

@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use replication::ids::Email;
 use server::dev::{self, DevOptions, TokenOptions};
+use server::edge::service::DataSettings;
 use server::exit;
-use server::operations;
 use server::wire::ErrorShape;
 
 /// An external key manager for Google Cloud KMS.
@@ -100,13 +100,13 @@ fn main() -> ExitCode {
 }
 
 fn run(args: DevArgs) -> ExitCode {
-    let dialect = operations::Settings {
+    let dialect = DataSettings {
         error_shape: match args.error_body {
             ShapeArg::Status => ErrorShape::Status,
             ShapeArg::Envelope => ErrorShape::Envelope,
         },
         info_paths: args.info_path,
-        ..operations::Settings::default()
+        ..DataSettings::default()
     };
     let options = DevOptions { data_dir: args.data_dir, port: args.port, ready_file: args.ready_file, dialect };
     match dev::run(options, &|text| println!("{text}")) {

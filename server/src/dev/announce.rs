@@ -40,9 +40,8 @@ struct Wrapped {
 /// Wraps the demo plaintext through the data listener, so that the printed unwrap has something to unwrap. `None` if the
 /// demo key does not wrap now, because an operator disabled it or took the grant away.
 pub async fn demo_blob(dev: &DevFile, address: SocketAddr) -> Result<Option<String>, AnnounceError> {
-    let read = |path: &Path| {
-        std::fs::read(path).map_err(|source| AnnounceError::Read { path: path.to_owned(), source })
-    };
+    let read =
+        |path: &Path| std::fs::read(path).map_err(|source| AnnounceError::Read { path: path.to_owned(), source });
     let ca = reqwest::Certificate::from_pem(&read(&dev.ca_file)?)?;
     let token = String::from_utf8_lossy(&read(&dev.token_file)?).into_owned();
     let client = reqwest::Client::builder()
@@ -78,8 +77,10 @@ pub fn text(dev: &DevFile, folder: &Path, blob: Option<&str>) -> String {
             call("wrap", &format!(r#"{{"plaintext":"{PLAINTEXT}"}}"#)),
             call("unwrap", &format!(r#"{{"wrappedBlob":"{blob}"}}"#)),
         ),
-        None => "The demo key does not wrap now: its version is disabled. Enable it with:\n\n".to_owned()
-            + &format!("ekmctl --dev {} version enable {}\n", quoted(folder), dev.key_path),
+        None => {
+            "The demo key does not wrap now: its version is disabled. Enable it with:\n\n".to_owned()
+                + &format!("ekmctl --dev {} version enable {}\n", quoted(folder), dev.key_path)
+        }
     };
     format!(
         "\nekm dev serves from {}. For trying out only: it binds loopback and stamps its data as dev.\n\n\
@@ -101,7 +102,11 @@ pub fn text(dev: &DevFile, folder: &Path, blob: Option<&str>) -> String {
 /// A word that a POSIX shell takes as it is.
 fn shell_quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
@@ -110,7 +115,8 @@ mod tests {
 
     #[test]
     fn paths_survive_a_shell() {
-        for (word, quoted) in [("/a/b-c_1.pem", "/a/b-c_1.pem"), ("/a b", "'/a b'"), ("it's", r"'it'\''s'"), ("", "''")] {
+        for (word, quoted) in [("/a/b-c_1.pem", "/a/b-c_1.pem"), ("/a b", "'/a b'"), ("it's", r"'it'\''s'"), ("", "''")]
+        {
             assert_eq!(shell_quoted(word), quoted);
         }
     }

@@ -50,9 +50,9 @@ impl Folder {
         let stamp = root.join(STAMP_FILE);
         if files::read(&stamp)?.is_none() {
             // a start that was cut off while it stamped leaves the draft of a stamp and nothing else
-            let foreign = std::fs::read_dir(&root).map_err(look)?.any(|entry| {
-                entry.map_or(true, |entry| !entry.file_name().to_string_lossy().starts_with(STAMP_FILE))
-            });
+            let foreign = std::fs::read_dir(&root)
+                .map_err(look)?
+                .any(|entry| entry.map_or(true, |entry| !entry.file_name().to_string_lossy().starts_with(STAMP_FILE)));
             if foreign {
                 return Err(FolderError::NotOurs(root));
             }

@@ -14,7 +14,7 @@ mod token;
 
 pub use file::{DEV_FILE, DevFile, DevFileError};
 pub use run::{DevError, DevOptions, run};
-pub use token::{TokenOptions, TokenError, mint};
+pub use token::{TokenError, TokenOptions, mint};
 
 /// The name on the server's certificate.
 pub const HOSTNAME: &str = "localhost";

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType, SignatureAlgorithm, SigningKey as _,
+    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType, SignatureAlgorithm,
 };
 use replication::clock::Timestamp;
 use time::{Duration, OffsetDateTime};
@@ -97,12 +97,7 @@ impl Pki {
     }
 }
 
-fn authority(
-    certificate: &Path,
-    key: &Path,
-    name: &str,
-    now: Timestamp,
-) -> Result<Issuer<'static, KeyPair>, PkiError> {
+fn authority(certificate: &Path, key: &Path, name: &str, now: Timestamp) -> Result<Issuer<'static, KeyPair>, PkiError> {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

@@ -31,6 +31,7 @@ use crate::crypto::{
 use crate::edge::admission::IN_PROGRESS_MAX_DEFAULT;
 use crate::edge::limits::ConnectionLimits;
 use crate::edge::listener::{BindError, Listener};
+use crate::edge::service::DataSettings;
 use crate::edge::tls::{Identity, ServerTls, TlsError, read_certificates};
 use crate::frontend::{Frontend, FrontendError, Given};
 use crate::gauges;
@@ -39,7 +40,7 @@ use crate::health::{self, Readiness};
 use crate::keystore::{FoundError, Founding, KeyStore, Parts};
 use crate::lookup::TenantKeys;
 use crate::metrics::{ListenerLabel, Metrics};
-use crate::operations;
+use crate::policy::UnknownReasons;
 use crate::settings::FrontendSettings;
 use crate::tasks::{Panics, TaskPanicked, Tasks};
 
@@ -73,7 +74,7 @@ pub struct DevOptions {
     /// A file that appears when it serves.
     pub ready_file: Option<PathBuf>,
     /// The dialect's own settings.
-    pub dialect: operations::Settings,
+    pub dialect: DataSettings,
 }
 
 /// Why `ekm dev` does not start, or cannot go on.
@@ -158,7 +159,7 @@ struct Prepared {
     entropy: Arc<dyn Entropy>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    probe: ProbeIssuer,
+    probe: Arc<ProbeIssuer>,
 }
 
 /// Runs until SIGTERM or SIGINT. `print` gets the text for the person who started it.
@@ -194,7 +195,7 @@ fn prepare(options: &DevOptions) -> Result<Prepared, DevError> {
         tracing::warn!("key material can be swapped out: raise LimitMEMLOCK; production refuses to start like this");
     }
     let metrics = Arc::new(Metrics::new(clock.wall(), env!("CARGO_PKG_VERSION")));
-    let probe = ProbeIssuer::generate()?;
+    let probe = Arc::new(ProbeIssuer::generate()?);
     Ok(Prepared { folder, pki, operator, arena, entropy: Arc::new(SystemEntropy), clock, metrics, probe })
 }
 
@@ -325,12 +326,7 @@ impl Serving {
     }
 
     /// Waits for the first good probe, then writes `dev.json` and the ready file and prints what was made.
-    async fn announce(
-        &self,
-        options: &DevOptions,
-        prepared: &Prepared,
-        print: &dyn Fn(&str),
-    ) -> Result<(), DevError> {
+    async fn announce(&self, options: &DevOptions, prepared: &Prepared, print: &dyn Fn(&str)) -> Result<(), DevError> {
         let passed = tokio::time::timeout(READY_DEADLINE, self.readiness.passed());
         passed.await.map_err(|_| DevError::NotReady(self.readiness.reasons(prepared.clock.now()).join("; ")))?;
         let folder = &prepared.folder;
@@ -380,6 +376,7 @@ fn frontend_settings(options: &DevOptions, prepared: &Prepared, ports: Ports, jw
         in_progress_max: IN_PROGRESS_MAX_DEFAULT,
         unsealed_max: NonZeroU32::new(UNSEALED_MAX).expect("the bound is a positive constant"),
         dialect: options.dialect.clone(),
+        unknown_reasons: UnknownReasons::default(),
     }
 }
 
@@ -450,12 +447,7 @@ fn start_admin(
     Ok((port, tls))
 }
 
-fn start_health(
-    prepared: &Prepared,
-    ports: Ports,
-    readiness: &Arc<Readiness>,
-    tasks: &Tasks,
-) -> Result<u16, DevError> {
+fn start_health(prepared: &Prepared, ports: Ports, readiness: &Arc<Readiness>, tasks: &Tasks) -> Result<u16, DevError> {
     let listener = Listener::bind(loopback(ports.health))?;
     let port = listener.local_addr().port();
     let router = health::routes::router(health::routes::Health {
@@ -482,7 +474,7 @@ fn start_probe(
         key_path: replication::ids::key_path(store.canary()),
         relative_resource_name: String::new(),
     };
-    let (issuer, clock) = (prepared.probe.clone(), Arc::clone(&prepared.clock));
+    let (issuer, clock) = (Arc::clone(&prepared.probe), Arc::clone(&prepared.clock));
     let mint: Mint = Arc::new(move || issuer.mint(clock.wall()));
     let probe = Probe::new(target, &read_certificates(&prepared.pki.ca)?, mint)?;
     let conditions = crate::frontend::conditions(&frontend.service);

@@ -105,12 +105,8 @@ impl TokenFile {
     /// Writes a token that begins now, and gives when that was.
     pub fn write(&self) -> Result<Timestamp, FileError> {
         let issued_at = self.clock.wall();
-        let request = TokenRequest {
-            email: demo_caller(),
-            audience: super::AUDIENCE.to_owned(),
-            issued_at,
-            ttl: TOKEN_TTL,
-        };
+        let request =
+            TokenRequest { email: demo_caller(), audience: super::AUDIENCE.to_owned(), issued_at, ttl: TOKEN_TTL };
         files::write(&self.path, self.issuer.mint(&request).as_bytes(), Readers::Owner)?;
         Ok(issued_at)
     }
@@ -125,7 +121,9 @@ impl TokenFile {
             }
             match self.write() {
                 Ok(at) => written = at,
-                Err(error) => tracing::error!(%error, "the token file cannot be renewed; the printed calls will get 401"),
+                Err(error) => {
+                    tracing::error!(%error, "the token file cannot be renewed; the printed calls will get 401")
+                }
             }
         }
     }

@@ -43,9 +43,10 @@ pub fn error_body(error: &ServiceError, request: &RequestId, shape: ErrorShape) 
     if let Retry::After(wait) = error.retry() {
         details.push(Detail::Retry { seconds: wait.as_secs() });
     }
-    let metadata = public.reason.as_ref().map(|refused| {
-        [("justification", refused.justification.as_str()), ("rule", refused.rule.as_str())]
-    });
+    let metadata = public
+        .reason
+        .as_ref()
+        .map(|refused| [("justification", refused.justification.as_str()), ("rule", refused.rule.as_str())]);
     if let Some(metadata) = &metadata {
         details.push(Detail::Error { reason: "ACCESS_REASON_NOT_ALLOWED", metadata });
     }

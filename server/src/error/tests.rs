@@ -97,18 +97,15 @@ fn every_error_stands_as_pinned() {
 #[test]
 fn both_shapes_stand_as_pinned() {
     let id = RequestId::new([0x77; 16]);
-    let request = r#"{"@type":"type.googleapis.com/google.rpc.RequestInfo","requestId":"77777777777777777777777777777777"}"#;
+    let request =
+        r#"{"@type":"type.googleapis.com/google.rpc.RequestInfo","requestId":"77777777777777777777777777777777"}"#;
     let rows = [
         (
             ServiceError::NotLoaded,
             r#""message":"The external key manager has not loaded its keys yet. Try again.""#,
             r#",{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"}"#,
         ),
-        (
-            ServiceError::BodyBroken,
-            r#""message":"The body of the request did not arrive whole.""#,
-            "",
-        ),
+        (ServiceError::BodyBroken, r#""message":"The body of the request did not arrive whole.""#, ""),
         (
             denied(Why::Reason { rule: rule(), reason: AccessReason::from_number(3) }, FRESH),
             concat!(

@@ -59,6 +59,14 @@ impl Readiness {
         self.draining.store(true, Ordering::Release);
     }
 
+    /// Why it is not ready at `now`; empty if it is.
+    pub fn reasons(&self, now: Moment) -> Vec<String> {
+        match self.verdict(now) {
+            Verdict::Ready => Vec::new(),
+            Verdict::NotReady(reasons) => reasons,
+        }
+    }
+
     /// The state as it stands at `now`.
     pub fn verdict(&self, now: Moment) -> Verdict {
         if self.draining.load(Ordering::Acquire) {

@@ -54,7 +54,7 @@ impl Parts {
         version: KeyVersionId,
     ) -> Result<CreateKey, CompleteError> {
         let NewKey { tenant, name, crypto_space, purpose } = asked;
-        let tenant_key = self.tenant_keys.get(tenant).ok_or_else(|| CompleteError::TenantKeyClosed(tenant.clone()))?;
+        let tenant_key = self.tenant_keys.find(tenant).ok_or_else(|| CompleteError::TenantKeyClosed(tenant.clone()))?;
         let algorithm = Algorithm::Aes256GcmSiv;
         let binding = Binding { lineage, tenant, key: name, version, algorithm };
         let material = Material::generate(&self.arena, self.entropy.as_ref())?;

@@ -1,5 +1,7 @@
 //! Feeding the frontend: tenant keys first, then the view that needs them.
 
+use std::sync::Arc;
+
 use replication::directory::View;
 use replication::feed;
 use replication::ids::GroupId;
@@ -24,17 +26,16 @@ impl Parts {
     /// One that does not open leaves its tenant unavailable and nobody else.
     pub(super) fn open_tenant_keys(&self, state: &State) {
         let Some(meta) = state.meta() else { return };
-        if state.tenants().len() <= self.tenant_keys.len() {
+        if state.tenants().len() <= self.tenant_keys.count() {
             return;
         }
-        for (tenant, row) in state.tenants() {
-            if self.tenant_keys.get(tenant).is_some() {
-                continue;
-            }
+        let mut opened = Vec::new();
+        for (tenant, row) in state.tenants().iter().filter(|(tenant, _)| self.tenant_keys.find(tenant).is_none()) {
             match self.root.open(&row.envelopes, meta.lineage, tenant, &self.arena) {
-                Ok(key) => self.tenant_keys.insert(tenant.clone(), key),
+                Ok(key) => opened.push((tenant.clone(), Arc::new(key))),
                 Err(error) => tracing::error!(%tenant, %error, "a tenant key does not open; the tenant is unavailable"),
             }
         }
+        self.tenant_keys.extend(opened);
     }
 }

@@ -22,6 +22,20 @@ impl TenantKeys {
         });
     }
 
+    /// Adds several tenants' keys in one step.
+    pub fn extend(&self, opened: Vec<(TenantId, Arc<TenantKey>)>) {
+        self.0.rcu(|keys| {
+            let mut keys = HashMap::clone(keys);
+            keys.extend(opened.iter().cloned());
+            keys
+        });
+    }
+
+    /// How many tenants' keys this process has.
+    pub fn count(&self) -> usize {
+        self.0.load().len()
+    }
+
     /// Takes a tenant's key away.
     pub fn remove(&self, tenant: &TenantId) {
         self.0.rcu(|keys| {

@@ -51,9 +51,12 @@ pub(super) const RAFT_HALTED: Family = family(
     &["group"],
 );
 pub(super) const AUDIT_WRITTEN: Family =
-    family("ekm_audit_records_written_total", "Audit records written to the file.", &[]);
-pub(super) const AUDIT_UNWRITTEN: Family =
-    family("ekm_audit_records_unwritten_total", "Decisions whose audit record could not be written.", &[]);
+    family("ekm_audit_records_total", "Audit records taken: in the file, or waiting for it.", &[]);
+pub(super) const AUDIT_UNWRITTEN: Family = family(
+    "ekm_audit_unwritten_bytes",
+    "Bytes of audit records that the file has not taken: a crash would lose them.",
+    &[],
+);
 pub(super) const CERTIFICATE_DAYS: Family =
     family("ekm_certificate_expiry_days", "Days until a listener's certificate expires.", &["listener"]);
 pub(super) const CONNECTIONS_OPEN: Family = family("ekm_connections_open", "Connections open now.", &["listener"]);

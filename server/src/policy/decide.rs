@@ -171,7 +171,11 @@ fn check_grants<'a>(levels: Levels<'a>, asked: &Asked<'_>, unknown: UnknownReaso
 }
 
 fn denied_by(rule: &Rule, asked: &Asked<'_>) -> Why {
-    if rule.justifications.is_some() { reason_refused(&rule.name, asked) } else { Why::Denied { rule: rule.name.clone() } }
+    if rule.justifications.is_some() {
+        reason_refused(&rule.name, asked)
+    } else {
+        Why::Denied { rule: rule.name.clone() }
+    }
 }
 
 fn reason_refused(rule: &RuleName, asked: &Asked<'_>) -> Why {

@@ -28,9 +28,10 @@ fn oracle(case: &Case) -> Option<bool> {
     let fits = |rule: &Rule| {
         let resource = rule.resources.iter().any(|pattern| {
             let wanted = [(&pattern.project, 0), (&pattern.crypto_key, 1)];
-            wanted.into_iter().filter_map(|(want, at)| want.as_ref().map(|text| (text, at))).all(|(text, at)| {
-                case.resource.as_ref().is_some_and(|(project, key)| text == [project, key][at])
-            })
+            wanted
+                .into_iter()
+                .filter_map(|(want, at)| want.as_ref().map(|text| (text, at)))
+                .all(|(text, at)| case.resource.as_ref().is_some_and(|(project, key)| text == [project, key][at]))
         });
         let plain = rule.callers.iter().any(|c| *c == case.caller)
             && rule.operations.iter().any(|o| *o == case.operation)
@@ -109,7 +110,13 @@ fn case() -> impl Strategy<Value = Case> {
             Just(AccessReason::from_text("SOMETHING_NEW"))
         ],
     )
-        .prop_map(|(levels, caller, operation, resource, reason)| Case { levels, caller, operation, resource, reason })
+        .prop_map(|(levels, caller, operation, resource, reason)| Case {
+            levels,
+            caller,
+            operation,
+            resource,
+            reason,
+        })
 }
 
 proptest! {
@@ -185,18 +192,53 @@ fn precedence_reads_as_designed() {
         ("the key's policy overrides the tenant's", [one(&other), None, one(&open)], five.clone(), "not granted"),
         ("an empty policy at the key grants nothing", [level(&[], &[]), None, one(&open)], five.clone(), "not granted"),
         ("the crypto space stands before the tenant", [None, one(&other), one(&open)], five.clone(), "not granted"),
-        ("a deny far away refuses", [one(&open), None, level(std::slice::from_ref(&open), &[])], five.clone(), "denied by open"),
+        (
+            "a deny far away refuses",
+            [one(&open), None, level(std::slice::from_ref(&open), &[])],
+            five.clone(),
+            "denied by open",
+        ),
         ("no list covers an unknown reason", [one(&open), None, None], new.clone(), "open"),
         ("a listed reason", [one(&listed), None, None], five.clone(), "listed"),
-        ("a reason that is left out", [one(&listed), None, None], three.clone(), "THIRD_PARTY_DATA_REQUEST not allowed by listed"),
-        ("unspecified is not missing", [one(&lenient), None, None], AccessReason::Unspecified, "REASON_UNSPECIFIED not allowed by lenient"),
+        (
+            "a reason that is left out",
+            [one(&listed), None, None],
+            three.clone(),
+            "THIRD_PARTY_DATA_REQUEST not allowed by listed",
+        ),
+        (
+            "unspecified is not missing",
+            [one(&lenient), None, None],
+            AccessReason::Unspecified,
+            "REASON_UNSPECIFIED not allowed by lenient",
+        ),
         ("no context, not allowed", [one(&listed), None, None], AccessReason::Missing, "none not allowed by listed"),
         ("no context, allowed", [one(&lenient), None, None], AccessReason::Missing, "lenient"),
         ("an unknown reason under a list", [one(&listed), None, None], new.clone(), "unjudged at listed"),
-        ("another grant without a list", [level(&[], &[listed.clone(), open.clone()]), None, None], new.clone(), "open"),
-        ("a deny by reason", [level(std::slice::from_ref(&no_legal), std::slice::from_ref(&open)), None, None], three, "THIRD_PARTY_DATA_REQUEST not allowed by no-legal"),
-        ("a deny list and an unknown reason", [level(std::slice::from_ref(&no_legal), std::slice::from_ref(&open)), None, None], new.clone(), "unjudged at no-legal"),
-        ("what no grant covers is denied, whatever the deny list says", [level(&[no_legal], &[other]), None, None], new, "not granted"),
+        (
+            "another grant without a list",
+            [level(&[], &[listed.clone(), open.clone()]), None, None],
+            new.clone(),
+            "open",
+        ),
+        (
+            "a deny by reason",
+            [level(std::slice::from_ref(&no_legal), std::slice::from_ref(&open)), None, None],
+            three,
+            "THIRD_PARTY_DATA_REQUEST not allowed by no-legal",
+        ),
+        (
+            "a deny list and an unknown reason",
+            [level(std::slice::from_ref(&no_legal), std::slice::from_ref(&open)), None, None],
+            new.clone(),
+            "unjudged at no-legal",
+        ),
+        (
+            "what no grant covers is denied, whatever the deny list says",
+            [level(&[no_legal], &[other]), None, None],
+            new,
+            "not granted",
+        ),
     ];
     for (fact, levels, reason, expected) in rows {
         let caller = "a@x".parse().expect("a legal principal");

@@ -129,10 +129,7 @@ fn every_fault_names_its_field_and_quotes_nothing() {
             "the field additionalContext.accessReasonContext.reason stands there twice",
         ),
         (r#"{"plaintext":"","plaintext":""}"#, "the field plaintext stands there twice"),
-        (
-            r#"{"additional_context":{},"additionalContext":{}}"#,
-            "the field additionalContext stands there twice",
-        ),
+        (r#"{"additional_context":{},"additionalContext":{}}"#, "the field additionalContext stands there twice"),
     ];
     for (body, message) in rows {
         let shown = &body[..body.len().min(80)];

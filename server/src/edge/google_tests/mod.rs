@@ -61,10 +61,7 @@ async fn what_was_wrapped_unwraps_and_both_are_recorded() {
     assert_eq!(line["request"].as_str(), unwrapped.headers["x-request-id"].to_str().ok());
     assert_eq!((&line["tenant"], &line["key"], &line["version"]), (&"acme".into(), &"k1".into(), &1.into()));
     assert_eq!((&line["caller"], &line["rule"]), (&CALLER.into(), &"r1".into()));
-    assert_eq!(
-        (&line["justification"], &line["health_check"]),
-        (&"CUSTOMER_INITIATED_ACCESS".into(), &true.into())
-    );
+    assert_eq!((&line["justification"], &line["health_check"]), (&"CUSTOMER_INITIATED_ACCESS".into(), &true.into()));
     let text = format!("{audit:?}");
     for secret in [world.token.as_str(), "c2VjcmV0", "secret", &blob] {
         assert!(!text.contains(secret), "{secret}");
@@ -83,7 +80,14 @@ async fn every_malformed_call_gets_its_documented_error_and_a_record() {
         ("bad JSON", post.clone(), format!("{key}:wrap"), "{".into(), 400, "not a JSON object"),
         ("deep JSON", post.clone(), format!("{key}:wrap"), deep, 400, "not a JSON object"),
         ("huge JSON", post.clone(), format!("{key}:wrap"), huge, 413, "262144"),
-        ("bad base64", post.clone(), format!("{key}:wrap"), r#"{"plaintext":"!"}"#.into(), 400, "plaintext is not base64"),
+        (
+            "bad base64",
+            post.clone(),
+            format!("{key}:wrap"),
+            r#"{"plaintext":"!"}"#.into(),
+            400,
+            "plaintext is not base64",
+        ),
         ("bad blob", post.clone(), format!("{key}:unwrap"), r#"{"wrappedBlob":"AAAA"}"#.into(), 400, "does not open"),
         ("no blob", post.clone(), format!("{key}:unwrap"), "{}".into(), 400, "does not open"),
         ("wrong method", Method::GET, format!("{key}:wrap"), String::new(), 501, "HTTP POST"),
@@ -92,7 +96,14 @@ async fn every_malformed_call_gets_its_documented_error_and_a_record() {
         ("no verb", post.clone(), key.clone(), "{}".into(), 501, "no such method"),
         ("not offered", post.clone(), format!("{key}:asymmetricSign"), "{}".into(), 501, "asymmetricSign"),
         ("dot segment", post.clone(), format!("/v0/x/..{}:wrap", &key[3..]), "{}".into(), 400, "dot segment"),
-        ("encoded slash", post.clone(), format!("{}:wrap", key.replacen("/keys/", "/keys%2F", 1)), "{}".into(), 400, "percent"),
+        (
+            "encoded slash",
+            post.clone(),
+            format!("{}:wrap", key.replacen("/keys/", "/keys%2F", 1)),
+            "{}".into(),
+            400,
+            "percent",
+        ),
         ("doubled slash", post.clone(), format!("/{key}:wrap"), "{}".into(), 400, "empty segment"),
         ("over-long", post.clone(), format!("/v0/keys/{}:wrap", "a".repeat(600)), "{}".into(), 400, "longer than"),
         ("unknown key", post.clone(), format!("/v0/keys/{}:wrap", "0".repeat(32)), "{}".into(), 404, "knows no key"),
@@ -133,7 +144,8 @@ async fn a_body_that_says_it_is_too_long_is_not_read() {
     let unread = futures::stream::poll_fn(|_| -> std::task::Poll<Option<Result<Bytes, std::io::Error>>> {
         panic!("the body was read")
     });
-    let length = http_body_util::StreamBody::new(futures::StreamExt::map(unread, |piece| piece.map(hyper::body::Frame::data)));
+    let length =
+        http_body_util::StreamBody::new(futures::StreamExt::map(unread, |piece| piece.map(hyper::body::Frame::data)));
     let body = Body::new(Said(length, 256 * 1024 + 1));
     assert_eq!(world.send(world.request(&Method::POST, &path, body)).await.status, 413);
     // one that says nothing is cut off when it passes the limit
@@ -238,7 +250,10 @@ async fn a_denial_by_reason_names_the_reason_and_the_rule() {
     let world = World::fresh().await;
     let answer = wrap_for(&world, "listed", "\"THIRD_PARTY_DATA_REQUEST\"").await;
     let told = &answer.json["details"][1];
-    assert_eq!((&told["metadata"]["justification"], &told["metadata"]["rule"]), (&"THIRD_PARTY_DATA_REQUEST".into(), &"r2".into()));
+    assert_eq!(
+        (&told["metadata"]["justification"], &told["metadata"]["rule"]),
+        (&"THIRD_PARTY_DATA_REQUEST".into(), &"r2".into())
+    );
     assert_eq!(world.audit()[0]["rule"], "r2");
 }
 

@@ -15,7 +15,9 @@ use parking_lot::Mutex;
 use replication::clock::{Clock, Timestamp};
 use replication::codec::encode_row;
 use replication::directory::{Directory, View};
-use replication::ids::{Generation, GroupId, KeyName, KeyVersionId, LineageId, LogIndex, Revision, ShardId, TenantId, key_path};
+use replication::ids::{
+    Generation, GroupId, KeyName, KeyVersionId, LineageId, LogIndex, Revision, ShardId, TenantId, key_path,
+};
 use replication::machine::lifecycle::VersionState;
 use replication::machine::policy::{Justifications, Operation, Policy, Rule};
 use replication::machine::row_keys::RowKey;
@@ -239,7 +241,8 @@ fn policy(name: &str, codes: Option<&[u32]>) -> Policy {
         callers: [CALLER.parse().expect("a principal")].into(),
         resources: Vec::new(),
         operations: Operation::ALL.into(),
-        justifications: codes.map(|codes| Justifications { codes: codes.iter().copied().collect(), allow_missing: false }),
+        justifications: codes
+            .map(|codes| Justifications { codes: codes.iter().copied().collect(), allow_missing: false }),
     };
     Policy { denies: Vec::new(), grants: vec![grant] }
 }
@@ -288,7 +291,8 @@ impl Rows {
         let binding = Binding { lineage: self.lineage, tenant: &tenant(), key: &key, version: id, algorithm };
         let material = || Material::generate(&self.arena, &SystemEntropy).expect("a key");
         let usable = UsableMaterial::new(material(), id);
-        let mut sealed = self.tenant_key.seal(usable.material(), &binding, &SystemEntropy).expect("there is randomness");
+        let mut sealed =
+            self.tenant_key.seal(usable.material(), &binding, &SystemEntropy).expect("there is randomness");
         if name == "torn" {
             sealed = Sealed(sealed.0.iter().map(|byte| byte ^ 1).collect());
         }
