@@ -22,9 +22,9 @@ pub struct AuditFull;
 /// How a log stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Records taken.
+    /// Records accepted.
     pub records: u64,
-    /// Bytes that a crash of this process would lose.
+    /// Bytes of them that a crash of this process would lose.
     pub unwritten_bytes: u64,
     /// Writes that failed.
     pub write_errors: u64,
@@ -45,7 +45,6 @@ pub struct AuditLog {
     write_errors: AtomicU64,
     sync_errors: AtomicU64,
     refused: AtomicU64,
-    records: AtomicU64,
 }
 
 #[derive(Default)]
@@ -53,6 +52,8 @@ struct Queue {
     bytes: Vec<u8>,
     /// Bytes ever pushed.
     pushed: u64,
+    /// Records ever pushed.
+    records: u64,
 }
 
 struct Sink {
@@ -73,7 +74,6 @@ impl AuditLog {
             write_errors: AtomicU64::new(0),
             sync_errors: AtomicU64::new(0),
             refused: AtomicU64::new(0),
-            records: AtomicU64::new(0),
         }
     }
 
@@ -82,18 +82,15 @@ impl AuditLog {
     /// # Errors
     /// [`AuditFull`]; then nothing of it was taken.
     pub fn append(&self, line: &[u8]) -> Result<(), AuditFull> {
-        let ticket = match self.push(line) {
-            Some(ticket) => ticket,
-            None => {
-                // full: perhaps the file takes bytes again
-                self.write_out();
-                self.push(line).ok_or_else(|| {
-                    self.refused.fetch_add(1, Ordering::Relaxed);
-                    AuditFull
-                })?
-            }
+        let ticket = self.push(line).or_else(|| {
+            // full: perhaps the file takes bytes again
+            self.write_out();
+            self.push(line)
+        });
+        let Some(ticket) = ticket else {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(AuditFull);
         };
-        self.records.fetch_add(1, Ordering::Relaxed);
         let mut sink = self.sink.lock();
         if self.written.load(Ordering::Relaxed) < ticket {
             self.drain(&mut sink);
@@ -108,9 +105,12 @@ impl AuditLog {
 
     /// How the log stands.
     pub fn standing(&self) -> Standing {
-        let pushed = self.queue.lock().pushed;
+        let (pushed, records) = {
+            let queue = self.queue.lock();
+            (queue.pushed, queue.records)
+        };
         Standing {
-            records: self.records.load(Ordering::Relaxed),
+            records,
             unwritten_bytes: pushed.saturating_sub(self.written.load(Ordering::Relaxed)),
             write_errors: self.write_errors.load(Ordering::Relaxed),
             sync_errors: self.sync_errors.load(Ordering::Relaxed),
@@ -138,6 +138,7 @@ impl AuditLog {
         }
         queue.bytes.extend_from_slice(line);
         queue.pushed = ticket;
+        queue.records += 1;
         Some(ticket)
     }
 

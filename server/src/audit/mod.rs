@@ -46,11 +46,17 @@ impl Response {
     }
 
     /// What to answer.
+    ///
+    /// # Errors
+    /// The refusal, if it is one.
     pub fn result(&self) -> Result<&Wrapped, &ServiceError> {
         self.result.as_ref()
     }
 
     /// What to answer, to be sent.
+    ///
+    /// # Errors
+    /// The refusal, if it is one.
     pub fn into_result(self) -> Result<Wrapped, ServiceError> {
         self.result
     }

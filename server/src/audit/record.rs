@@ -18,7 +18,7 @@ const TEXT_BYTES_MAX: usize = 512;
 /// The order of the fields is the order in the file.
 #[derive(Serialize)]
 struct Record<'a> {
-    time: Rfc3339,
+    time: Shown<Rfc3339>,
     machine: &'a str,
     request: &'a str,
     operation: &'a str,
@@ -26,8 +26,7 @@ struct Record<'a> {
     tenant: Option<&'a str>,
     key: Option<&'a str>,
     version: Option<u32>,
-    #[serde(serialize_with = "as_text")]
-    caller: Option<&'a Principal>,
+    caller: Option<Shown<&'a Principal>>,
     resource: Option<&'a str>,
     justification: Option<&'a str>,
     health_check: bool,
@@ -51,7 +50,7 @@ pub(super) fn line(
     let code = error.map_or(Code::Ok, ServiceError::code);
     let message = error.map(|error| error.public().message);
     let record = Record {
-        time: Rfc3339(wall),
+        time: Shown(Rfc3339(wall)),
         machine,
         request: trail.arrival.request.as_str(),
         operation: trail.operation,
@@ -59,7 +58,7 @@ pub(super) fn line(
         tenant: trail.tenant.as_ref().map(TenantId::as_str),
         key: trail.version.as_ref().map(|(key, _)| key.as_str()),
         version: trail.version.as_ref().map(|(_, number)| *number),
-        caller: trail.caller.as_ref(),
+        caller: trail.caller.as_ref().map(Shown),
         resource: trail.resource.as_deref().map(bounded),
         justification: trail.reason.as_ref().and_then(AccessReason::as_str),
         health_check: trail.is_health_check,
@@ -89,21 +88,17 @@ fn bounded(text: &str) -> &str {
     &text[..text.floor_char_boundary(TEXT_BYTES_MAX)]
 }
 
-fn as_text<S: Serializer>(principal: &Option<&Principal>, serializer: S) -> Result<S::Ok, S::Error> {
-    match principal {
-        Some(principal) => serializer.collect_str(principal),
-        None => serializer.serialize_none(),
+/// A value that stands in a record as its text.
+struct Shown<T>(T);
+
+impl<T: fmt::Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
     }
 }
 
 /// `2026-01-31T23:59:59.999Z`.
 struct Rfc3339(Timestamp);
-
-impl Serialize for Rfc3339 {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
 
 impl fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,7 +166,7 @@ mod tests {
         let error = ServiceError::Doubtful(Doubt::Path);
         let line = line(&trail, Some(&error), "m1", Timestamp(u64::MAX), Duration::MAX);
         assert!(line.len() < 8 * TEXT_BYTES_MAX, "{}", line.len());
-        assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+        assert_eq!(line.iter().position(|byte| *byte == b'\n'), Some(line.len() - 1));
         let read: serde_json::Value = serde_json::from_slice(&line).expect("a line is JSON");
         assert_eq!((&read["probe"], &read["decision"]), (&true.into(), &"unavailable".into()));
         assert_eq!(read["status"], 503);

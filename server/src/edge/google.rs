@@ -36,19 +36,26 @@ async fn answer(State(service): State<Arc<Service>>, request: Request) -> HttpRe
     let arrived = arrive(&service);
     let (head, body) = request.into_parts();
     let (label, route) = match routes::find(&head.method, head.uri.path(), &service.settings.info_paths) {
-        Found::Route(route, call, named) => (route.label, Ok((route, call, Named::parse(named)))),
+        Found::Route(route, call, named) => (route.label, Ok(Called { route, call, named: Named::parse(named) })),
         Found::Nothing(what, label) => (label, Err(ServiceError::NotOffered(what))),
     };
     let counted = Counted::begin(&service, label, arrived.at);
     let response = match route {
-        Ok((route, call, named)) => match admit(&service, arrived, route, named, head, body).await {
-            Ok(admitted) => operate(call, &admitted, &service),
+        Ok(called) => match admit(&service, arrived, called, head, body).await {
+            Ok((call, admitted)) => operate(call, &admitted, &service),
             Err((error, uri)) => refuse(&service, arrived, label, &uri, error),
         },
         Err(error) => refuse(&service, arrived, label, &head.uri, error),
     };
     counted.end(&response);
     respond(response, service.settings.error_shape)
+}
+
+/// What a request calls, and on what.
+struct Called {
+    route: &'static Route,
+    call: Call,
+    named: Named,
 }
 
 /// Without randomness the id is all zeros; the request itself then fails where it needs a nonce.
@@ -62,11 +69,11 @@ fn arrive(service: &Service) -> Arrival {
 async fn admit(
     service: &Service,
     arrived: Arrival,
-    route: &Route,
-    named: Named,
+    called: Called,
     head: Parts,
     body: Body,
-) -> Result<Admitted, (ServiceError, Uri)> {
+) -> Result<(Call, Admitted), (ServiceError, Uri)> {
+    let Called { route, call, named } = called;
     let Some(permit) = service.admission.try_admit() else {
         return Err((ServiceError::Overloaded, head.uri));
     };
@@ -75,7 +82,8 @@ async fn admit(
         Err(error) => return Err((error, head.uri)),
     };
     let deadline = Deadline::after(arrived.at, route.budget);
-    Ok(Admitted { _permit: permit, arrival: arrived, deadline, named, uri: head.uri, headers: head.headers, body })
+    let Parts { uri, headers, .. } = head;
+    Ok((call, Admitted { _permit: permit, arrival: arrived, deadline, named, uri, headers, body }))
 }
 
 fn operate(call: Call, admitted: &Admitted, service: &Service) -> Response {
@@ -97,17 +105,17 @@ struct Counted<'a> {
     service: &'a Service,
     label: OperationLabel,
     started: Moment,
-    is_counted: bool,
+    is_ended: bool,
 }
 
 impl<'a> Counted<'a> {
     fn begin(service: &'a Service, label: OperationLabel, started: Moment) -> Self {
         service.metrics.request_started(label);
-        Self { service, label, started, is_counted: false }
+        Self { service, label, started, is_ended: false }
     }
 
     fn end(mut self, response: &Response) {
-        self.is_counted = true;
+        self.is_ended = true;
         let metrics = &self.service.metrics;
         let result = response.result().map(|_| ());
         metrics.request_finished(self.label, code_label(result), response.latency());
@@ -123,7 +131,7 @@ impl<'a> Counted<'a> {
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        if !self.is_counted {
+        if !self.is_ended {
             let took = self.service.journey.clock.now().since(self.started);
             self.service.metrics.request_finished(self.label, CodeLabel::Cancelled, took);
         }

@@ -14,6 +14,10 @@ pub struct TenantKeys(ArcSwap<HashMap<TenantId, Arc<TenantKey>>>);
 
 impl TenantKeys {
     /// Adds a tenant's key, or replaces it.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "the ring takes the key; that it may write more than once is its affair"
+    )]
     pub fn insert(&self, tenant: &TenantId, key: Arc<TenantKey>) {
         self.0.rcu(|keys| {
             let mut keys = HashMap::clone(keys);

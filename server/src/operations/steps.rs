@@ -62,6 +62,7 @@ pub(super) fn resolve(request: &Admitted, journey: &Journey, trail: &mut Trail<'
 }
 
 /// May they, for the reason they state.
+#[allow(clippy::too_many_arguments, reason = "here everything that was proven and stated meets")]
 pub(super) fn permit(
     caller: &Caller,
     operation: Operation,

@@ -117,7 +117,7 @@ pub enum Refused {
 /// # Errors
 /// [`Refused`], with the target given back for what the caller still has to say about it.
 pub fn decide(target: Target, asked: &Asked<'_>, unknown: UnknownReasons) -> Result<Grant, (Refused, Target)> {
-    match judge(Levels::of(&target), asked, unknown).map(Clone::clone) {
+    match judge(Levels::of(&target), asked, unknown).cloned() {
         Ok(rule) => Ok(Grant { target, rule }),
         Err(refused) => Err((refused, target)),
     }

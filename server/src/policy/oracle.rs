@@ -172,11 +172,13 @@ fn text_rule(name: &str, callers: &[&str], justifications: Option<(&[u32], bool)
 }
 
 /// Denies and grants of one level.
+#[allow(clippy::unnecessary_wraps, reason = "the rows of the table below read as the levels do")]
 fn level(denies: &[Rule], grants: &[Rule]) -> Option<Policy> {
     Some(Policy { denies: denies.to_vec(), grants: grants.to_vec() })
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one table")]
 fn precedence_reads_as_designed() {
     let open = text_rule("open", &["a@x"], None);
     let other = text_rule("other", &["b@x"], None);

@@ -10,7 +10,6 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Method, Request};
-use replication::clock::Clock as _;
 
 use crate::crypto::{Draw, Entropy, EntropyError, SystemEntropy};
 use crate::error::Code;
@@ -149,7 +148,8 @@ async fn a_body_that_says_it_is_too_long_is_not_read() {
     let body = Body::new(Said(length, 256 * 1024 + 1));
     assert_eq!(world.send(world.request(&Method::POST, &path, body)).await.status, 413);
     // one that says nothing is cut off when it passes the limit
-    let pieces = (0..).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 64 * 1024])));
+    let piece = Bytes::from(vec![b' '; 64 * 1024]);
+    let pieces = std::iter::repeat_with(move || Ok::<_, std::io::Error>(piece.clone()));
     let endless = Body::from_stream(futures::stream::iter(pieces));
     assert_eq!(world.send(world.request(&Method::POST, &path, endless)).await.status, 413);
 }
@@ -270,25 +270,25 @@ async fn the_table_of_ages_decides_what_is_final() {
     let world = World::new(Choices::default()).await;
     assert_eq!(wrap(&world, "k1").await.status, 503, "nothing is loaded yet");
     let mut text = String::new();
-    // the token lives an hour, so ages beyond it are reached by moving the monotonic clock's confirmation back
+    // views age by the monotonic clock alone; the wall clock is set back each time, so that the token stays valid
     for seconds in [0, 5, 6, 3000] {
         world.confirm();
         world.clock.advance(Duration::from_secs(seconds));
         world.clock.set_wall(replication::clock::Timestamp(1_800_000_000_000));
         let mut line = format!("{seconds} s:");
         for key in ["k1", "nobody", "off"] {
-            line.push_str(&format!(" {key} {}", wrap(&world, key).await.status));
+            line = format!("{line} {key} {}", wrap(&world, key).await.status);
         }
         let unknown = world.post(&format!("/v0/keys/{}:wrap", "0".repeat(32)), "{}").await.status;
         let other = world.post("/v0/other:wrap", "{}").await.status;
         let mut stranger = world.request(&Method::POST, "/v0/other:wrap", "{}");
         stranger.headers_mut().clear();
         let stranger = world.send(stranger).await.status;
-        text.push_str(&format!("{line} unknown {unknown} other {other} stranger {stranger}\n"));
+        text = format!("{text}{line} unknown {unknown} other {other} stranger {stranger}\n");
     }
     world.clock.advance(Duration::from_secs(86_401 - 3000));
     world.clock.set_wall(replication::clock::Timestamp(1_800_000_000_000));
-    text.push_str(&format!("beyond the bound: k1 {}\n", wrap(&world, "k1").await.status));
+    text = format!("{text}beyond the bound: k1 {}\n", wrap(&world, "k1").await.status);
     assert_eq!(
         text,
         "\
@@ -299,7 +299,6 @@ async fn the_table_of_ages_decides_what_is_final() {
 beyond the bound: k1 503
 "
     );
-    assert!(world.clock.now().since(replication::clock::Moment::default()) > Duration::from_secs(86_400));
 }
 
 #[tokio::test]

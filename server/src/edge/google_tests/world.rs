@@ -164,7 +164,7 @@ impl World {
             email: CALLER.parse().expect("an e-mail"),
             audience: AUDIENCE.to_owned(),
             issued_at: NOW,
-            ttl: Duration::from_secs(3600),
+            ttl: Duration::from_hours(1),
         });
         let router = router(Arc::clone(&service));
         Self { clock, service, disk, audit_log, token, admission, router, states, versions, _key_set: key_set }
@@ -258,7 +258,7 @@ struct Rows {
     arena: Arc<Arena>,
     tenant_key: TenantKey,
     lineage: LineageId,
-    rows: Vec<(Vec<u8>, Vec<u8>)>,
+    encoded: Vec<(Vec<u8>, Vec<u8>)>,
     versions: BTreeMap<&'static str, KeyVersionId>,
 }
 
@@ -278,7 +278,7 @@ impl Rows {
             arena: Arc::clone(arena),
             tenant_key: TenantKey::generate(arena, &SystemEntropy).expect("a key"),
             lineage,
-            rows: vec![row(RowKind::Meta, &(), &meta), row(RowKind::Tenant, &tenant(), &owner)],
+            encoded: vec![row(RowKind::Meta, &(), &meta), row(RowKind::Tenant, &tenant(), &owner)],
             versions: BTreeMap::new(),
         }
     }
@@ -317,12 +317,12 @@ impl Rows {
             primary: 1,
             created_at: NOW,
         };
-        self.rows.push(row(RowKind::Key, &(tenant(), key), &row_of_key));
-        self.rows.push(row(RowKind::KeyVersion, &id, &version));
+        self.encoded.push(row(RowKind::Key, &(tenant(), key), &row_of_key));
+        self.encoded.push(row(RowKind::KeyVersion, &id, &version));
         self.versions.insert(name, id);
     }
 
     fn into_state(self) -> (State, BTreeMap<&'static str, KeyVersionId>, TenantKey) {
-        (State::from_rows(self.rows).expect("good rows"), self.versions, self.tenant_key)
+        (State::from_rows(self.encoded).expect("good rows"), self.versions, self.tenant_key)
     }
 }
