@@ -92,3 +92,58 @@ pub fn malformed(error: &ServiceError) -> Option<MalformedReason> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use replication::freshness::Age;
+    use replication::ids::KeyVersionId;
+
+    use super::*;
+    use crate::error::DeniedKey;
+    use crate::policy::{Denial, Why};
+    use crate::wire::AccessReason;
+
+    fn denied_by_reason() -> ServiceError {
+        let rule = "r1".parse().expect("a rule name");
+        let denial = Denial::danger_made_up(Why::Reason { rule, reason: AccessReason::from_number(3) });
+        let (version, caller) = (KeyVersionId::from_bytes([0xab; 16]), "a@x.example".to_owned());
+        ServiceError::denied(DeniedKey { version, caller, denial }, Age::new(Duration::ZERO))
+    }
+
+    #[test]
+    fn both_shapes_stand_as_pinned() {
+        let id = RequestId::new([0x77; 16]);
+        let request =
+            r#"{"@type":"type.googleapis.com/google.rpc.RequestInfo","requestId":"77777777777777777777777777777777"}"#;
+        let rows = [
+            (
+                ServiceError::NotLoaded,
+                r#""message":"The external key manager has not loaded its keys yet. Try again.""#,
+                r#",{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"}"#,
+            ),
+            (ServiceError::BodyBroken, r#""message":"The body of the request did not arrive whole.""#, ""),
+            (
+                denied_by_reason(),
+                concat!(
+                    r#""message":"Rule 'r1' does not allow a@x.example to use key version "#,
+                    r#"'v0/keys/abababababababababababababababab' for the access reason 'THIRD_PARTY_DATA_REQUEST'.""#
+                ),
+                concat!(
+                    r#",{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"ACCESS_REASON_NOT_ALLOWED","domain":"ekm","#,
+                    r#""metadata":{"justification":"THIRD_PARTY_DATA_REQUEST","rule":"r1"}}"#
+                ),
+            ),
+        ];
+        for (error, message, more) in rows {
+            let (http, rpc, name) = (error.code().http(), error.code().rpc(), error.code().as_str());
+            let body = |shape| String::from_utf8(error_body(&error, &id, shape)).expect("JSON is UTF-8");
+            assert_eq!(body(ErrorShape::Status), format!(r#"{{"code":{rpc},{message},"details":[{request}{more}]}}"#));
+            assert_eq!(
+                body(ErrorShape::Envelope),
+                format!(r#"{{"error":{{"code":{http},{message},"status":"{name}","details":[{request}{more}]}}}}"#)
+            );
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! The table of errors, pinned as text in both shapes: a change to an answer is a change to this text, in review.
+//! The table of errors, pinned as text: a change to an answer is a change to this text, in review.
 
 use std::time::Duration;
 
@@ -8,9 +8,8 @@ use replication::machine::lifecycle::VersionState;
 
 use super::*;
 use crate::edge::path::{BoundedPath, PathFault};
-use crate::edge::respond::error_body;
 use crate::policy::{Denial, Why};
-use crate::wire::{AccessReason, ErrorShape, Field, RequestId, WireError};
+use crate::wire::{AccessReason, Field, WireError};
 
 const FRESH: Age = Age::new(Duration::ZERO);
 const STALE: Age = Age::new(Duration::from_secs(6));
@@ -92,41 +91,6 @@ fn every_error_stands_as_pinned() {
         text.push_str(&line);
     }
     assert_eq!(text, include_str!("table.txt"), "\n{text}");
-}
-
-#[test]
-fn both_shapes_stand_as_pinned() {
-    let id = RequestId::new([0x77; 16]);
-    let request =
-        r#"{"@type":"type.googleapis.com/google.rpc.RequestInfo","requestId":"77777777777777777777777777777777"}"#;
-    let rows = [
-        (
-            ServiceError::NotLoaded,
-            r#""message":"The external key manager has not loaded its keys yet. Try again.""#,
-            r#",{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"}"#,
-        ),
-        (ServiceError::BodyBroken, r#""message":"The body of the request did not arrive whole.""#, ""),
-        (
-            denied(Why::Reason { rule: rule(), reason: AccessReason::from_number(3) }, FRESH),
-            concat!(
-                r#""message":"Rule 'r1' does not allow a@x.example to use key version "#,
-                r#"'v0/keys/abababababababababababababababab' for the access reason 'THIRD_PARTY_DATA_REQUEST'.""#
-            ),
-            concat!(
-                r#",{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"ACCESS_REASON_NOT_ALLOWED","domain":"ekm","#,
-                r#""metadata":{"justification":"THIRD_PARTY_DATA_REQUEST","rule":"r1"}}"#
-            ),
-        ),
-    ];
-    for (error, message, more) in rows {
-        let (http, rpc, name) = (error.code().http(), error.code().rpc(), error.code().as_str());
-        let body = |shape| String::from_utf8(error_body(&error, &id, shape)).expect("JSON is UTF-8");
-        assert_eq!(body(ErrorShape::Status), format!(r#"{{"code":{rpc},{message},"details":[{request}{more}]}}"#));
-        assert_eq!(
-            body(ErrorShape::Envelope),
-            format!(r#"{{"error":{{"code":{http},{message},"status":"{name}","details":[{request}{more}]}}}}"#)
-        );
-    }
 }
 
 #[test]
