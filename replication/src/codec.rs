@@ -85,6 +85,9 @@ pub fn encode_entry(entry: &SignedCommand) -> Vec<u8> {
 }
 
 /// A log entry from its bytes.
+///
+/// # Errors
+/// [`Undecodable`], saying why.
 pub fn decode_entry(bytes: &[u8]) -> Result<SignedCommand, Undecodable> {
     let (command, signer, signature): (Vec<u8>, SignerId, Vec<u8>) = expect_kind(KIND_ENTRY, bytes)?;
     Ok(SignedCommand { command, signer, signature })
@@ -96,6 +99,9 @@ pub fn encode_row<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 /// A row value from its bytes.
+///
+/// # Errors
+/// [`Undecodable`], saying why.
 pub fn decode_row<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Undecodable> {
     expect_kind(KIND_ROW, bytes)
 }
@@ -111,6 +117,9 @@ macro_rules! actions {
         }
 
         /// A command from its bytes.
+        ///
+        /// # Errors
+        /// [`Undecodable`], saying why.
         pub fn decode_command(bytes: &[u8]) -> Result<Command, Undecodable> {
             let (kind, content) = open(bytes)?;
             match kind {

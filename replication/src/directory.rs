@@ -87,7 +87,7 @@ impl Directory {
 
     /// Adds what a view knows to a group's: the later state of the two, and the later confirmation. Either view was
     /// complete when it was confirmed, and the later state holds everything the earlier one does.
-    pub fn publish(&self, group: GroupId, view: View) {
+    pub fn publish(&self, group: GroupId, view: &View) {
         let Some(slot) = self.groups.get(&group) else { return };
         let index = view.index;
         slot.view.rcu(|current| {

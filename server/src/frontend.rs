@@ -146,9 +146,12 @@ pub fn conditions(service: &Arc<Service>) -> Vec<Condition> {
             Some(_) => Ok(()),
             None => Err("no key set has been loaded: callers' tokens cannot be verified"),
         }),
-        Box::new(move || match lookup.journey.lookup.is_unfit() {
-            false => Ok(()),
-            true => Err("a key gave a wrong plaintext for its canary: this machine must not serve"),
+        Box::new(move || {
+            if lookup.journey.lookup.is_unfit() {
+                Err("a key gave a wrong plaintext for its canary: this machine must not serve")
+            } else {
+                Ok(())
+            }
         }),
     ]
 }

@@ -26,19 +26,19 @@ pub enum RowKind {
     Signer = 2,
     /// `03` → [`Trust`]: issuers and audiences of callers' tokens. Group 0. Written by Genesis.
     Trust = 3,
-    /// `04 | tenant` → [`Placement`]: the tenant's shard. Group 0. Written by PlaceTenant.
+    /// `04 | tenant` → [`Placement`]: the tenant's shard. Group 0. Written by `PlaceTenant`.
     Placement = 4,
-    /// `05 | 16-byte id` → [`Reservation`]: who owns a path. Group 0. Written by ReservePath.
+    /// `05 | 16-byte id` → [`Reservation`]: who owns a path. Group 0. Written by `ReservePath`.
     Reservation = 5,
-    /// `06 | tenant` → [`Tenant`]. Shard. Written by CreateTenant, and its revision by every change to the tenant.
+    /// `06 | tenant` → [`Tenant`]. Shard. Written by `CreateTenant`, and its revision by every change to the tenant.
     Tenant = 6,
-    /// `07 | tenant | 00 | name` → [`CryptoSpace`]. Shard. Written by CreateCryptoSpace, AddGrant.
+    /// `07 | tenant | 00 | name` → [`CryptoSpace`]. Shard. Written by `CreateCryptoSpace`, `AddGrant`.
     CryptoSpace = 7,
-    /// `08 | tenant | 00 | name` → [`Key`]. Shard. Written by CreateKey, AddGrant.
+    /// `08 | tenant | 00 | name` → [`Key`]. Shard. Written by `CreateKey`, `AddGrant`.
     Key = 8,
-    /// `09 | version id` → [`KeyVersion`]. Shard. Written by CreateKey, StepVersion, AdvanceStage.
+    /// `09 | version id` → [`KeyVersion`]. Shard. Written by `CreateKey`, `StepVersion`, `AdvanceStage`.
     KeyVersion = 9,
-    /// `0a | digest` → [`AdoptedPlan`]. Shard. Written by AdoptPlan, removed by AdvanceStage when the plan settles.
+    /// `0a | digest` → [`AdoptedPlan`]. Shard. Written by `AdoptPlan`, removed by `AdvanceStage` when the plan settles.
     AdoptedPlan = 10,
     /// `0b | idempotency id` → [`Remembered`]: answers that a repeated request gets again. Bounded, oldest index out first.
     Remembered = 11,

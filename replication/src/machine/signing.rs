@@ -49,6 +49,9 @@ pub struct SigningKey {
 
 impl SigningKey {
     /// From PKCS#8 (version 1 or 2), DER.
+    ///
+    /// # Errors
+    /// When the bytes are no such key.
     pub fn from_pkcs8(signer: SignerId, der: &[u8]) -> Result<Self, SigningKeyError> {
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(SigningKeyError::NotEd25519)?;
         Ok(Self { signer, pair })

@@ -141,14 +141,14 @@ fn listed<T: serde::Serialize>(tenant: &TenantId, list: Option<Vec<T>>) -> Respo
 fn failure(error: &ExecuteError) -> Response {
     let code = match error {
         ExecuteError::Refused(refusal) => refusal_code(refusal),
-        ExecuteError::Propose(ProposeError::Unknown { .. }) => FailureCode::Unknown,
+        ExecuteError::Propose(ProposeError::Unknown) => FailureCode::Unknown,
         ExecuteError::Propose(_) | ExecuteError::Complete(_) | ExecuteError::Halted => FailureCode::Unavailable,
         ExecuteError::Unexpected => FailureCode::Internal,
     };
     match code {
         FailureCode::Internal => tracing::error!(%error, "an admin request failed by a fault of this program"),
         FailureCode::Unavailable | FailureCode::Unknown => {
-            tracing::warn!(%error, "an admin request was not carried out")
+            tracing::warn!(%error, "an admin request was not carried out");
         }
         FailureCode::Invalid | FailureCode::Denied | FailureCode::NotFound | FailureCode::Conflict => {
             tracing::info!(%error, "an admin request was refused");

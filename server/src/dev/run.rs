@@ -58,7 +58,7 @@ const UNSEALED_MAX: u32 = 16_384;
 /// Slots beyond those: tenant keys, the root key, and what is being made.
 const SLOTS_BEYOND: u32 = 4096;
 /// How long the first good probe may take.
-const READY_DEADLINE: Duration = Duration::from_secs(60);
+const READY_DEADLINE: Duration = Duration::from_mins(1);
 /// How long a group may take to elect itself.
 const ELECTION_DEADLINE: Duration = Duration::from_secs(30);
 /// The name under which the one machine appears in answers and audit records.
@@ -416,13 +416,12 @@ async fn start_key_store(
 /// The replica's signing key, made if it is not there.
 fn replica_key(folder: &Folder) -> Result<SigningKey, DevError> {
     let path = folder.at("replica-key.der");
-    let der = match files::read(&path)? {
-        Some(der) => Zeroizing::new(der),
-        None => {
-            let der = Zeroizing::new(signing::generate_pkcs8().map_err(|_| DevError::NoSigningKey)?);
-            files::write(&path, &der, Readers::Owner)?;
-            der
-        }
+    let der = if let Some(der) = files::read(&path)? {
+        Zeroizing::new(der)
+    } else {
+        let der = Zeroizing::new(signing::generate_pkcs8().map_err(|_| DevError::NoSigningKey)?);
+        files::write(&path, &der, Readers::Owner)?;
+        der
     };
     let name = "replica-1".parse().expect("the replica has a legal name");
     Ok(SigningKey::from_pkcs8(name, &der)?)

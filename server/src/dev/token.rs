@@ -76,13 +76,12 @@ pub fn demo_caller() -> Email {
 /// The issuer of a data directory, made if it is not there, with its public keys written beside it.
 pub fn ensure_issuer(key_file: &Path, jwks_file: &Path) -> Result<TokenIssuer, TokenError> {
     let failed = |source| TokenError::Issuer { path: key_file.to_owned(), source };
-    let issuer = match load(key_file)? {
-        Some(issuer) => issuer,
-        None => {
-            let issuer = TokenIssuer::generate().map_err(failed)?;
-            files::write(key_file, issuer.to_pem().map_err(failed)?.as_bytes(), Readers::Owner)?;
-            issuer
-        }
+    let issuer = if let Some(issuer) = load(key_file)? {
+        issuer
+    } else {
+        let issuer = TokenIssuer::generate().map_err(failed)?;
+        files::write(key_file, issuer.to_pem().map_err(failed)?.as_bytes(), Readers::Owner)?;
+        issuer
     };
     files::write(jwks_file, issuer.jwks().as_bytes(), Readers::All)?;
     Ok(issuer)
@@ -122,7 +121,7 @@ impl TokenFile {
             match self.write() {
                 Ok(at) => written = at,
                 Err(error) => {
-                    tracing::error!(%error, "the token file cannot be renewed; the printed calls will get 401")
+                    tracing::error!(%error, "the token file cannot be renewed; the printed calls will get 401");
                 }
             }
         }

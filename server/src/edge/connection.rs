@@ -128,7 +128,8 @@ impl Shared {
         let served = Arc::clone(&service.served);
         let connection = self.http1.serve_connection(TokioIo::new(stream), service);
         let Some(Err(error)) = self.converse(connection, age).await else { return };
-        if let Some(reason) = http1_fault(&error, served.load(Ordering::Relaxed)) {
+        let silence = if served.load(Ordering::Relaxed) { Silence::Idle } else { Silence::NoRequest };
+        if let Some(reason) = http1_fault(&error, silence) {
             self.counters.malformed(reason);
         }
     }
@@ -231,14 +232,23 @@ fn http2_builder(limits: &ConnectionLimits) -> http2::Builder<TokioExecutor> {
     builder
 }
 
+/// What it means that a connection fell silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    /// It never brought a whole request: a fault.
+    NoRequest,
+    /// It had been served before: it merely idled.
+    Idle,
+}
+
 /// What the peer did wrong, if it was the peer. hyper has answered 400 or 431 by itself where an answer was possible.
-fn http1_fault(error: &hyper::Error, served: bool) -> Option<MalformedReason> {
+fn http1_fault(error: &hyper::Error, silence: Silence) -> Option<MalformedReason> {
     if error.is_parse_too_large() {
         Some(MalformedReason::HeadersTooLarge)
     } else if error.is_parse() {
         Some(MalformedReason::NotHttp)
     } else if error.is_timeout() {
-        (!served).then_some(MalformedReason::HeaderTimeout)
+        (silence == Silence::NoRequest).then_some(MalformedReason::HeaderTimeout)
     } else if error.is_incomplete_message() {
         Some(MalformedReason::Incomplete)
     } else {

@@ -106,7 +106,7 @@ impl KeyStore {
                 self.plan(id, &asked, plan).await?
             }
         };
-        self.answer(request.operation.tenant(), done).await
+        self.answer(done).await
     }
 
     /// Goes on with every plan that was adopted and has not settled: what a crash between the two entries left.
@@ -160,10 +160,8 @@ impl KeyStore {
         }
         let reserve = ReservePath { id: drawn, tenant: tenant.clone(), shard: ShardId::FIRST };
         let reservation = self.completed(GroupId::SYSTEM, id, asked, Action::ReservePath(reserve));
-        let reserved = match self.parts.propose(&self.parts.system, reservation).await?.effect {
-            Effect::PathReserved { id } => id,
-            _ => return Err(ExecuteError::Unexpected),
-        };
+        let effect = self.parts.propose(&self.parts.system, reservation).await?.effect;
+        let Effect::PathReserved { id: reserved } = effect else { return Err(ExecuteError::Unexpected) };
         let entry = if reserved == drawn { entry } else { self.completed(SHARD, id, asked, complete(reserved)?) };
         Ok(self.parts.propose(&self.parts.shard, entry).await?)
     }
@@ -185,7 +183,7 @@ impl KeyStore {
         Ok(self.parts.propose(&self.parts.shard, entry).await?)
     }
 
-    async fn answer(&self, tenant: &TenantId, done: Done) -> Result<Answer, ExecuteError> {
+    async fn answer(&self, done: Done) -> Result<Answer, ExecuteError> {
         let (revision, path, state) = match done.effect {
             Effect::TenantMade { revision } | Effect::Granted { revision } => (revision, None, None),
             Effect::CryptoSpaceMade { id, revision } => (revision, Some(crypto_space_path(id)), None),
@@ -198,16 +196,12 @@ impl KeyStore {
             | Effect::PlanAdopted { .. } => return Err(ExecuteError::Unexpected),
         };
         let frontend = self.parts.frontend.clone();
-        let in_use = self.in_use(tenant, done.index);
+        // tenant keys are handed over before the view that needs them
+        let in_use = self.parts.directory.holds(SHARD, done.index);
         let (usable_on, not_yet_on) = match tokio::time::timeout(ACTIVATION_DEADLINE, in_use).await {
             Ok(()) => (vec![frontend], vec![]),
             Err(_) => (vec![], vec![frontend]),
         };
         Ok(Answer { repeated: done.repeated, index: done.index, revision, path, state, usable_on, not_yet_on })
-    }
-
-    /// Waits until the frontend's view holds the entry; its tenant keys are handed over before the view is.
-    async fn in_use(&self, _: &TenantId, index: LogIndex) {
-        self.parts.directory.holds(SHARD, index).await;
     }
 }

@@ -15,7 +15,7 @@ impl KeyStore {
     pub async fn feed(&self, id: GroupId, group: &Group) {
         let publish = |view: View| {
             self.parts.open_tenant_keys(&view.state);
-            self.parts.directory.publish(id, view);
+            self.parts.directory.publish(id, &view);
         };
         feed::run(group, self.parts.clock.as_ref(), publish).await;
     }
@@ -36,6 +36,6 @@ impl Parts {
                 Err(error) => tracing::error!(%tenant, %error, "a tenant key does not open; the tenant is unavailable"),
             }
         }
-        self.tenant_keys.extend(opened);
+        self.tenant_keys.extend(&opened);
     }
 }

@@ -27,7 +27,7 @@ impl TenantKeys {
     }
 
     /// Adds several tenants' keys in one step.
-    pub fn extend(&self, opened: Vec<(TenantId, Arc<TenantKey>)>) {
+    pub fn extend(&self, opened: &[(TenantId, Arc<TenantKey>)]) {
         self.0.rcu(|keys| {
             let mut keys = HashMap::clone(keys);
             keys.extend(opened.iter().cloned());

@@ -72,12 +72,11 @@ fn perform(draft: &mut Draft, index: LogIndex, signed: &SignedCommand, command: 
 
 /// What makes two commands of one idempotency id the same: the operator's bytes, or else the automatic action.
 fn request_digest(command: &Command) -> [u8; 32] {
-    match &command.request {
-        Some(request) => Sha256::digest(&request.bytes).into(),
-        None => {
-            let timeless = Command { at: crate::clock::Timestamp(0), ..command.clone() };
-            Sha256::digest(codec::encode_command(&timeless)).into()
-        }
+    if let Some(request) = &command.request {
+        Sha256::digest(&request.bytes).into()
+    } else {
+        let timeless = Command { at: crate::clock::Timestamp(0), ..command.clone() };
+        Sha256::digest(codec::encode_command(&timeless)).into()
     }
 }
 

@@ -38,8 +38,13 @@ fn golden(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden").join(file)
 }
 
+#[expect(clippy::disallowed_methods, reason = "a person asks for new golden files through the environment")]
+fn written_anew() -> bool {
+    std::env::var_os("EKM_WRITE_GOLDEN").is_some()
+}
+
 fn hex(bytes: &[u8]) -> String {
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = bytes.iter().fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"));
     let lines: Vec<&str> =
         digits.as_bytes().chunks(100).map(|line| std::str::from_utf8(line).expect("hex is ASCII")).collect();
     lines.join("\n") + "\n"
@@ -55,7 +60,7 @@ fn unhex(text: &str) -> Vec<u8> {
 fn every_command_kind_encodes_as_it_always_did() {
     for (kind, _, entry) in entries(&Author::default()) {
         let path = golden(&format!("entry-1-{kind}.hex"));
-        if std::env::var_os("EKM_WRITE_GOLDEN").is_some() {
+        if written_anew() {
             std::fs::write(&path, hex(&entry)).expect("the golden folder is writable when files are written anew");
         }
         let text = std::fs::read_to_string(&path).expect("every kind has its golden file");
@@ -80,7 +85,7 @@ fn the_golden_log_comes_to_the_golden_digest() {
         text.push_str(&format!("digest: {}\n", machine.state.digest()));
     }
     let path = golden("log-1.trace");
-    if std::env::var_os("EKM_WRITE_GOLDEN").is_some() {
+    if written_anew() {
         std::fs::write(&path, &text).expect("the golden folder is writable when files are written anew");
     }
     assert_eq!(text, std::fs::read_to_string(path).expect("the trace is there"));

@@ -181,7 +181,7 @@ impl World {
     pub(super) fn confirm(&self) {
         for (group, state) in &self.states {
             let view = View { state: state.clone(), index: LogIndex(1), confirmed: self.clock.now() };
-            self.service.journey.directory.publish(*group, view);
+            self.service.journey.directory.publish(*group, &view);
         }
     }
 
