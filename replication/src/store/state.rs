@@ -203,11 +203,30 @@ impl StateMirror {
     /// Serves what is queued and closes the files whoever else still holds this mirror. Blocks for that long.
     pub fn close(&self) {
         self.worker.stop();
-        *self.disk.tree.lock() = Tree::Closed;
+        self.disk.release();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 
 impl Disk {
+    /// Closes the files, and waits until sled's own threads have let go of them: they hold its lock a moment longer,
+    /// and an opening in that moment would doubt the mirror.
+    fn release(&self) {
+        let before = std::mem::replace(&mut *self.tree.lock(), Tree::Closed);
+        // After a failure nobody knows what sled's threads still hold, and nobody should wait for them.
+        let Tree::Open { database, .. } = before else { return };
+        drop(database);
+        let released = File::open(self.folder.join("db")).and_then(|file| file.lock());
+        if let Err(error) = released {
+            tracing::info!(folder = %self.folder.display(), %error, "the mirror of the applied state was gone when it was closed");
+        }
+    }
+
     fn serve(&self, job: Job) {
         let mut tree = self.tree.lock();
         let Tree::Open { database, since_checkpoint } = &mut *tree else { return };

@@ -156,6 +156,8 @@ async fn a_mirror_that_is_not_what_its_mark_says_is_thrown_away() -> Result<(), 
         damage(&rows)?;
         rows.flush()?;
         drop(rows);
+        // sled's threads hold its lock a moment longer.
+        std::fs::File::open(folder.path().join("db"))?.lock()?;
         let again = reopen(folder.path());
         assert!(again.found.is_none(), "{name}");
         let doubt = again.doubt.ok_or(name)?;
