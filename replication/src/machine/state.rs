@@ -1,6 +1,6 @@
 //! The applied state of one group: typed tables over persistent maps, and the one way to change them.
 //!
-//! A clone is a view: later changes do not touch it. Every change goes through a [`Draft`], which keeps the digest and
+//! A clone is a view: later changes do not touch it. Every change goes through a `Draft`, which keeps the digest and
 //! the list of changed rows in step with the tables.
 
 use std::collections::BTreeMap;
