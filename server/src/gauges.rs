@@ -46,8 +46,8 @@ fn request_path(metrics: &Metrics, frontend: &Frontend, clock: &Arc<dyn Clock>) 
     }));
     metrics
         .sample_key_set_fetch_failures(of(|service| service.journey.verifier.key_sets().progress().borrow().failures));
-    metrics.sample_audit_written(of(|service| service.audit.standing().records));
-    metrics.sample_audit_unwritten(of(|service| service.audit.standing().unwritten_bytes));
+    metrics.sample_audit_records(of(|service| service.audit.standing().records));
+    metrics.sample_audit_unwritten_bytes(of(|service| service.audit.standing().unwritten_bytes));
     let (service, clock) = (Arc::clone(service), Arc::clone(clock));
     let age = move || {
         let current = service.journey.verifier.key_sets().current();

@@ -16,10 +16,11 @@ use prometheus::{
 use replication::clock::Timestamp;
 
 use families::{
-    AUDIT_UNWRITTEN, AUDIT_WRITTEN, BUILD, CERTIFICATE_DAYS, CONNECTIONS_ACCEPTED, CONNECTIONS_CUT, CONNECTIONS_OPEN,
-    CONNECTIONS_REJECTED, DIRECTORY_AGE, Family, HANDSHAKE_FAILURES, IN_PROGRESS, KEY_SET_AGE, KEY_SET_EPOCH,
-    KEY_SET_FAILURES, KEY_VERSIONS, LATENCY_SECONDS, MALFORMED, PROBE_PASSING, PROBE_ROUNDS, PROBE_SECONDS,
-    RAFT_APPLIED, RAFT_HALTED, REQUEST_SECONDS, REQUESTS_FINISHED, REQUESTS_STARTED, SHED, START_TIME, TOKEN_CACHE,
+    AUDIT_RECORDS, AUDIT_UNWRITTEN_BYTES, BUILD, CERTIFICATE_DAYS, CONNECTIONS_ACCEPTED, CONNECTIONS_CUT,
+    CONNECTIONS_OPEN, CONNECTIONS_REJECTED, DIRECTORY_AGE, Family, HANDSHAKE_FAILURES, IN_PROGRESS, KEY_SET_AGE,
+    KEY_SET_EPOCH, KEY_SET_FAILURES, KEY_VERSIONS, LATENCY_SECONDS, MALFORMED, PROBE_PASSING, PROBE_ROUNDS,
+    PROBE_SECONDS, RAFT_APPLIED, RAFT_HALTED, REQUEST_SECONDS, REQUESTS_FINISHED, REQUESTS_STARTED, SHED, START_TIME,
+    TOKEN_CACHE,
 };
 pub use labels::{
     CacheResult, CodeLabel, HandshakeFailure, ListenerLabel, MalformedReason, OperationLabel, ProbeResult,
@@ -61,8 +62,8 @@ struct SampledFamilies {
     directory_age: Sampled,
     raft_applied: Sampled,
     raft_halted: Sampled,
-    audit_written: Sampled,
-    audit_unwritten: Sampled,
+    audit_records: Sampled,
+    audit_unwritten_bytes: Sampled,
     certificate_days: Sampled,
 }
 
@@ -164,14 +165,14 @@ impl Metrics {
         self.sampled.raft_halted.set(&[&group.to_string()], source);
     }
 
-    /// Audit records written since start.
-    pub fn sample_audit_written(&self, source: Source) {
-        self.sampled.audit_written.set(&[], source);
+    /// Audit records taken since start.
+    pub fn sample_audit_records(&self, source: Source) {
+        self.sampled.audit_records.set(&[], source);
     }
 
-    /// Audit records that could not be written since start.
-    pub fn sample_audit_unwritten(&self, source: Source) {
-        self.sampled.audit_unwritten.set(&[], source);
+    /// Bytes of audit records that wait for the file.
+    pub fn sample_audit_unwritten_bytes(&self, source: Source) {
+        self.sampled.audit_unwritten_bytes.set(&[], source);
     }
 
     /// Days until a listener's certificate expires; negative when it has.
@@ -300,8 +301,8 @@ fn sampled_families(registry: &Registry) -> SampledFamilies {
         directory_age: gauge(&DIRECTORY_AGE),
         raft_applied: gauge(&RAFT_APPLIED),
         raft_halted: gauge(&RAFT_HALTED),
-        audit_written: counter(&AUDIT_WRITTEN),
-        audit_unwritten: counter(&AUDIT_UNWRITTEN),
+        audit_records: counter(&AUDIT_RECORDS),
+        audit_unwritten_bytes: gauge(&AUDIT_UNWRITTEN_BYTES),
         certificate_days: gauge(&CERTIFICATE_DAYS),
     }
 }

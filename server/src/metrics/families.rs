@@ -50,9 +50,9 @@ pub(super) const RAFT_HALTED: Family = family(
     "1 if the group stopped applying at an entry that this binary cannot decode, else 0.",
     &["group"],
 );
-pub(super) const AUDIT_WRITTEN: Family =
+pub(super) const AUDIT_RECORDS: Family =
     family("ekm_audit_records_total", "Audit records taken: in the file, or waiting for it.", &[]);
-pub(super) const AUDIT_UNWRITTEN: Family = family(
+pub(super) const AUDIT_UNWRITTEN_BYTES: Family = family(
     "ekm_audit_unwritten_bytes",
     "Bytes of audit records that the file has not taken: a crash would lose them.",
     &[],

@@ -6,8 +6,8 @@ use super::*;
 const PINNED: &str = "\
 ekm_admission_in_progress gauge
 ekm_admission_shed_total counter
-ekm_audit_records_unwritten_total counter
-ekm_audit_records_written_total counter
+ekm_audit_records_total counter
+ekm_audit_unwritten_bytes gauge
 ekm_build_info gauge version=0.0.1
 ekm_certificate_expiry_days gauge listener=data
 ekm_connections_accepted_total counter listener=admin,data,health
@@ -50,8 +50,8 @@ fn complete() -> Metrics {
     metrics.sample_directory_age_seconds(1, one());
     metrics.sample_raft_applied_index(0, one());
     metrics.sample_raft_halted(0, one());
-    metrics.sample_audit_written(one());
-    metrics.sample_audit_unwritten(one());
+    metrics.sample_audit_records(one());
+    metrics.sample_audit_unwritten_bytes(one());
     metrics.sample_certificate_days(ListenerLabel::Data, one());
     metrics
 }
