@@ -38,6 +38,27 @@ pub fn open_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Removes a file; one that is not there is no error.
+///
+/// # Errors
+/// What the file system said.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Gives a finished draft its name, which is durable when this returns. Never takes the place of another file.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`], or whatever else the file system said.
+pub fn publish(draft: &Path, path: &Path) -> io::Result<()> {
+    std::fs::hard_link(draft, path)?;
+    std::fs::remove_file(draft)?;
+    sync(path.parent().unwrap_or(Path::new(".")))
+}
+
 /// Makes the names in a folder durable.
 ///
 /// # Errors

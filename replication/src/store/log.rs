@@ -30,6 +30,8 @@ const WRITES_MAX: usize = 1024;
 const WRITES_PER_COMMIT_MAX: usize = 1024;
 /// Memory that redb may use for pages, in bytes.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// Ending of a database that is being made: redb refuses for ever one that a kill caught at that.
+const UNFINISHED: &str = "draft";
 
 pub(super) const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries");
 pub(super) const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
@@ -105,12 +107,21 @@ pub(super) struct Shared {
 }
 
 impl LogStore {
-    /// Opens, or makes, the log in a file (mode 0600).
+    /// Opens, or makes, the log in a file (mode 0600). A kill at any moment leaves either a whole log there or nothing
+    /// of that name.
     ///
     /// # Errors
     /// [`LogError::InUse`], [`LogError::OtherOwner`], [`LogError::File`], or whatever reading its facts yields.
     pub fn open_file(path: &Path, owner: Owner, blocking: Blocking) -> Result<Self, LogError> {
-        let file = folder::open_file(path).map_err(|error| LogError::File(Arc::new(error)))?;
+        let refused = |error| LogError::File(Arc::new(error));
+        let draft = path.with_extension(UNFINISHED);
+        folder::remove_file(&draft).map_err(refused)?;
+        if !path.try_exists().map_err(refused)? {
+            let file = folder::open_file(&draft).map_err(refused)?;
+            claim(&database(FileBackend::new(file).map_err(opening)?)?, owner)?;
+            folder::publish(&draft, path).map_err(refused)?;
+        }
+        let file = folder::open_file(path).map_err(refused)?;
         Self::open(FileBackend::new(file).map_err(opening)?, owner, blocking)
     }
 
@@ -119,8 +130,7 @@ impl LogStore {
     /// # Errors
     /// [`LogError::InUse`], [`LogError::OtherOwner`], or whatever reading its facts yields.
     pub fn open(backend: impl StorageBackend, owner: Owner, blocking: Blocking) -> Result<Self, LogError> {
-        let mut builder = Database::builder();
-        let database = builder.set_cache_size(CACHE_BYTES).create_with_backend(backend).map_err(opening)?;
+        let database = database(backend)?;
         claim(&database, owner)?;
         let committed = fact(&database, COMMITTED)?;
         let durable = Durable { committed: committed.as_deref().map(committed_index).transpose()?, failed: None };
@@ -333,6 +343,10 @@ fn committed_index(fact: &[u8]) -> Result<LogIndex, LogError> {
     let damaged = LogError::Fact { what: COMMITTED, source: Damage::Content };
     let (index, _) = fact.split_first_chunk().ok_or(damaged)?;
     Ok(LogIndex(u64::from_be_bytes(*index)))
+}
+
+fn database(backend: impl StorageBackend) -> Result<Database, LogError> {
+    Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend).map_err(opening)
 }
 
 /// Makes the tables of a new database and names its owner; refuses one that names another.

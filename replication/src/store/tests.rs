@@ -83,6 +83,26 @@ async fn a_log_cut_at_either_end_goes_on_without_a_hole() -> Result<(), LogError
     Ok(())
 }
 
+#[test]
+fn a_log_that_a_kill_caught_in_the_making_is_made_anew() -> Result<(), Box<dyn std::error::Error>> {
+    let owner = Owner { group: SHARD, replica: ReplicaId(1) };
+    let folder = temporary();
+    let path = folder.path().join("log.redb");
+    for length in [0, 1, 4096, 200_000] {
+        std::fs::write(folder.path().join("log.draft"), vec![0; length])?;
+        LogStore::open_file(&path, owner, Blocking::Inline)?.close();
+        let names: Result<Vec<_>, _> =
+            std::fs::read_dir(folder.path())?.map(|entry| entry.map(|entry| entry.file_name())).collect();
+        assert_eq!(names?, ["log.redb"], "{length}");
+        std::fs::remove_file(&path)?;
+    }
+    // under its own name there is never half a log, so one without a head is damage, and damage is kept to be looked at
+    std::fs::write(&path, vec![0; 4096])?;
+    assert!(matches!(LogStore::open_file(&path, owner, Blocking::Inline), Err(LogError::Database(_))));
+    assert_eq!(std::fs::read(&path)?, vec![0; 4096]);
+    Ok(())
+}
+
 #[tokio::test]
 async fn vote_and_committed_position_are_kept() -> Result<(), LogError> {
     let log = log(Blocking::Threads);
