@@ -85,21 +85,26 @@ pub struct Machine {
 impl Machine {
     /// A machine that goes on from what the mirror held. Its states are published to the receiver.
     ///
-    /// A mirror ahead of the log belongs to another, newer log (somebody put an older file back): it is emptied.
+    /// A mirror ahead of the log belongs to another, newer log (somebody put an older file back), and one whose position
+    /// does not decode to another release: it is emptied.
     ///
     /// # Errors
     /// [`OpenError::Position`], [`OpenError::Mirror`] or [`OpenError::Snapshots`].
     pub async fn new(mut parts: Parts) -> Result<(Self, watch::Receiver<Applied>), OpenError> {
-        let (state, position) = match parts.found.take() {
-            Some(found) => (found.state, postcard::from_bytes(&found.position)?),
+        let known = parts.known()?;
+        let found = parts.found.take().map(|found| (found.state, postcard::from_bytes::<Position>(&found.position)));
+        let (state, position) = match found {
             None => (State::empty(), Position::default()),
-        };
-        let (state, position) = if position.applied.map(index_in) <= parts.known()? {
-            (state, position)
-        } else {
-            tracing::info!(mirror = %index_of(&position), "the mirror of the applied state is ahead of its log and is emptied");
-            parts.mirror.replace(State::empty(), encode(&Position::default())).await?;
-            (State::empty(), Position::default())
+            Some((state, Ok(position))) if position.applied.map(index_in) <= known => (state, position),
+            Some((_, position)) => {
+                tracing::info!(
+                    ?position,
+                    ?known,
+                    "the mirror of the applied state is none of its log's and is emptied"
+                );
+                parts.mirror.replace(State::empty(), encode(&Position::default())).await?;
+                (State::empty(), Position::default())
+            }
         };
         let index = index_of(&position);
         let (published, receiver) = watch::channel(Applied { index, state: state.clone(), halted: None });

@@ -14,6 +14,7 @@ use crate::raft::group::{Group, OpenError};
 use crate::raft::host::{Host, HostError, HostSettings, group_folder};
 use crate::store::blocking::Blocking;
 use crate::store::log::{LogError, LogStore};
+use crate::store::state::StateMirror;
 use crate::testkit::Author;
 
 /// A group with a few keys, shut down; what it was before.
@@ -162,6 +163,18 @@ async fn a_mirror_ahead_of_an_older_log_is_not_believed() {
     let applied = group.wait_applied(index).await.expect("the group applies");
     assert_eq!(applied.state.digest(), digest);
     assert!(applied.state.row::<KeyVersion>(&version(1000)).is_none());
+    group.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_mirror_whose_position_cannot_be_read_is_not_believed() {
+    let folder = temporary();
+    let (index, digest) = written(folder.path()).await;
+    let mirror = StateMirror::open(&folder.path().join("state"), Blocking::Inline).expect("the mirror is whole").mirror;
+    mirror.record(Vec::new(), vec![0xff; 12], digest).await.expect("the mirror is open");
+    mirror.close();
+    let group = opened(folder.path()).await;
+    assert_eq!(group.wait_applied(index).await.expect("the group applies").state.digest(), digest);
     group.shutdown().await;
 }
 
