@@ -13,7 +13,7 @@ use replication::directory::Directory;
 use replication::ids::{GroupId, ReplicaId, ShardId};
 use replication::machine::rows::Trust;
 use replication::machine::signing::{self, SigningKey, SigningKeyError};
-use replication::raft::group::{Failure, Timers};
+use replication::raft::group::{Failure, Group, Timers};
 use replication::raft::host::{Host, HostError, HostSettings};
 use replication::store::blocking::Blocking;
 use tokio::runtime::{Builder, Runtime};
@@ -37,7 +37,7 @@ use crate::frontend::{Frontend, FrontendError, Given};
 use crate::gauges;
 use crate::health::probe::{Mint, Probe, ProbeError, ProbeTarget};
 use crate::health::{self, Readiness};
-use crate::keystore::{FoundError, Founding, KeyStore, Parts};
+use crate::keystore::{self, FoundError, Founding, KeyStore, Parts, UnsoundError};
 use crate::lookup::TenantKeys;
 use crate::metrics::{ListenerLabel, Metrics};
 use crate::policy::UnknownReasons;
@@ -98,6 +98,12 @@ pub enum DevError {
     #[error(transparent)]
     Root(#[from] RootKeyError),
     #[error("the replica's signing key cannot be used")]
+    #[error("{} is gone, and the keys in this data open under it alone; put it back from a copy", .0.display())]
+    RootKeyGone(PathBuf),
+    #[error("{} is not the key that this data knows the operator by; put it back, or move the data directory away to begin anew", .0.display())]
+    OperatorKey(PathBuf),
+    #[error(transparent)]
+    Unsound(#[from] UnsoundError),
     SigningKey(#[from] SigningKeyError),
     #[error("no replica signing key can be made")]
     NoSigningKey,
@@ -387,17 +393,12 @@ async fn start_key_store(
     tenant_keys: &Arc<TenantKeys>,
 ) -> Result<Arc<KeyStore>, DevError> {
     let folder = &prepared.folder;
-    let root_file = folder.at("root.key");
-    let root = if root_file.exists() {
-        RootKey::load(&root_file, &prepared.arena)?
-    } else {
-        RootKey::create(&root_file, 1, &prepared.arena, prepared.entropy.as_ref())?
-    };
+    let shard = host.shard(ShardId::FIRST).expect("a host holds the first shard from the start");
     let parts = Parts {
         system: Arc::clone(host.system()),
         shard: Arc::clone(host.shard(ShardId::FIRST).expect("a host holds the first shard from the start")),
         signer: replica_key(folder)?,
-        root,
+        root: root_key(prepared, shard).await?,
         arena: Arc::clone(&prepared.arena),
         entropy: Arc::clone(&prepared.entropy),
         clock: Arc::clone(&prepared.clock),
@@ -410,7 +411,24 @@ async fn start_key_store(
         operators: vec![prepared.operator.enrolment()],
         trust: Trust { issuers: vec![DEV_ISSUER.to_owned()], audiences: vec![super::AUDIENCE.to_owned()] },
     };
-    Ok(Arc::new(KeyStore::start(parts, &founding).await?))
+    let store = KeyStore::start(parts, &founding).await?;
+    if store.enrols(&prepared.operator.enrolment()) {
+        Ok(Arc::new(store))
+    } else {
+        Err(DevError::OperatorKey(prepared.pki.operator_key.clone()))
+    }
+}
+
+/// The root key, made if it is not there and nothing was ever sealed under it.
+async fn root_key(prepared: &Prepared, shard: &Group) -> Result<RootKey, DevError> {
+    let file = prepared.folder.at("root.key");
+    if file.exists() {
+        Ok(RootKey::load(&file, &prepared.arena)?)
+    } else if keystore::needs_its_root_key(shard).await? {
+        Err(DevError::RootKeyGone(file))
+    } else {
+        Ok(RootKey::create(&file, 1, &prepared.arena, prepared.entropy.as_ref())?)
+    }
 }
 
 /// The replica's signing key, made if it is not there.

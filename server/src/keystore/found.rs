@@ -2,8 +2,6 @@
 //!
 //! Every step looks first whether it is done, so that each start runs all of them.
 
-use std::time::Duration;
-
 use replication::ids::{
     Generation, GroupId, IdempotencyId, KeyName, KeyVersionId, LineageId, ShardId, SignerId, TenantId,
 };
@@ -19,12 +17,8 @@ use crate::crypto::EntropyError;
 use super::complete::{CompleteError, NewKey};
 use super::execute::ExecuteError;
 use super::propose::{Done, ProposalError};
+use super::sound::UnsoundError;
 use super::{KeyStore, Parts};
-
-/// How often a group without a leader is asked again while it starts.
-const ELECTION_POLL: Duration = Duration::from_millis(50);
-/// How long a group may take to elect its first leader.
-const ELECTION_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What a new cluster is founded with. Looked at on the first start only.
 #[derive(Debug, Clone)]
@@ -40,9 +34,9 @@ pub struct Founding {
 /// Why a key store does not come up.
 #[derive(Debug, thiserror::Error)]
 pub enum FoundError {
-    /// No leader in time.
-    #[error("group {0} has elected no leader within 30 seconds")]
-    NoLeader(GroupId),
+    /// A piece of the data is missing, foreign, or not to be read.
+    #[error(transparent)]
+    Unsound(#[from] UnsoundError),
     /// The data is of another kind of cluster.
     #[error("the data directory was not made by ekm dev; ekm dev does not touch it")]
     NotDev,
@@ -74,9 +68,7 @@ impl KeyStore {
     /// # Errors
     /// See [`FoundError`]. Whatever was founded stays, and the next start goes on from there.
     pub async fn start(parts: Parts, founding: &Founding) -> Result<Self, FoundError> {
-        for (id, group) in [(GroupId::SYSTEM, &parts.system), (SHARD, &parts.shard)] {
-            elected(group).await.ok_or(FoundError::NoLeader(id))?;
-        }
+        parts.verify().await?;
         let lineage = match state_of(&parts.system).meta() {
             Some(meta) => meta.lineage,
             None => LineageId::from_bytes(parts.draw_id()?),
@@ -89,21 +81,6 @@ impl KeyStore {
         store.settle_plans().await?;
         Ok(store)
     }
-}
-
-/// Waits until the group has a leader and everything before is applied.
-async fn elected(group: &Group) -> Option<()> {
-    let ready = async {
-        loop {
-            if let Ok(index) = group.read_index().await
-                && group.wait_applied(index).await.is_ok()
-            {
-                return;
-            }
-            tokio::time::sleep(ELECTION_POLL).await;
-        }
-    };
-    tokio::time::timeout(ELECTION_DEADLINE, ready).await.ok()
 }
 
 fn state_of(group: &Group) -> replication::machine::state::State {
@@ -147,6 +124,7 @@ impl Parts {
             self.automatic(lineage, SHARD, Action::CreateTenant(create)).await?;
         }
         self.open_tenant_keys(&state_of(&self.shard));
+        self.tenant_keys.find(&tenant).ok_or(UnsoundError::RootKey)?;
         let name: KeyName = "canary".parse().expect("the canary key has a legal name");
         if let Some(key) = state_of(&self.shard).row::<Key>(&(tenant.clone(), name.clone())) {
             return key.versions.get(&key.primary).copied().ok_or(FoundError::Unexpected);

@@ -8,6 +8,9 @@ mod execute;
 mod feed;
 mod found;
 mod propose;
+mod sound;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +30,7 @@ use crate::lookup::TenantKeys;
 
 pub use execute::ExecuteError;
 pub use found::{FoundError, Founding};
+pub use sound::{UnsoundError, needs_its_root_key};
 
 /// How long an operator's request may take to be committed before its outcome counts as unknown.
 pub const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);

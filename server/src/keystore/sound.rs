@@ -1,0 +1,121 @@
+//! What must hold before a start goes on: the groups, the root key and the replica's key belong to one another.
+//!
+//! A piece that is missing, or another cluster's, is refused by name. Never makes a new one in its place: an empty shard
+//! beside a system group that placed tenants in it would answer 404 for keys that exist.
+
+use std::time::Duration;
+
+use replication::ids::{GroupId, LogIndex, ShardId, SignerId};
+use replication::machine::rows::{Role, Signer};
+use replication::machine::state::State;
+use replication::raft::group::{Group, ReadError};
+
+use super::{KeyStore, Parts};
+
+/// How often a group without a leader is asked again while it starts.
+const ELECTION_POLL: Duration = Duration::from_millis(50);
+/// How long a group may take to elect its first leader.
+const ELECTION_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Why what was found in a data directory is not gone on with. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UnsoundError {
+    /// No leader in time.
+    #[error("group {0} has elected no leader within 30 seconds")]
+    NoLeader(GroupId),
+    /// The group holds an entry of another release.
+    #[error("group {group} halts at entry {since}, which this release cannot decode; start the release that wrote it")]
+    Halted {
+        /// Which group.
+        group: GroupId,
+        /// The entry.
+        since: LogIndex,
+    },
+    /// The group has stopped.
+    #[error("group {0} has stopped")]
+    Stopped(GroupId),
+    /// One group is empty, and what the other holds says that it was not.
+    #[error("group {lost} is empty, and group {found} shows that it was not; put its folder groups/{lost} back")]
+    GroupLost {
+        /// The empty one.
+        lost: GroupId,
+        /// The other.
+        found: GroupId,
+    },
+    /// The groups are of two clusters.
+    #[error("group 0 and group {0} are of two clusters; put the folder groups/{0} back that belongs to this data")]
+    GroupForeign(GroupId),
+    /// The replica's key is not the one it was enrolled with.
+    #[error(
+        "the signing key of {0} is not the one that it is enrolled with; put the key file back that belongs to this data"
+    )]
+    ReplicaKey(SignerId),
+    /// The root key opens nothing here.
+    #[error("the root key does not open the tenant keys; put the root key back that belongs to this data")]
+    RootKey,
+}
+
+const SHARD: GroupId = ShardId::FIRST.group();
+
+/// Waits until a group has a leader and everything before is applied, and gives its state.
+pub(super) async fn led(group: &Group) -> Result<State, UnsoundError> {
+    let id = group.id();
+    let ready = async {
+        loop {
+            if let Ok(index) = group.read_index().await {
+                match group.wait_applied(index).await {
+                    Ok(applied) => return Ok(applied.state),
+                    Err(ReadError::Halted { since }) => return Err(UnsoundError::Halted { group: id, since }),
+                    Err(ReadError::Stopped) => return Err(UnsoundError::Stopped(id)),
+                    Err(ReadError::NoQuorum | ReadError::NotLeader { .. }) => {}
+                }
+            }
+            tokio::time::sleep(ELECTION_POLL).await;
+        }
+    };
+    tokio::time::timeout(ELECTION_DEADLINE, ready).await.map_err(|_| UnsoundError::NoLeader(id))?
+}
+
+/// Whether a shard holds tenants, whose keys only the root key opens that sealed them.
+///
+/// # Errors
+/// If the shard is not led or halts: nobody knows then.
+pub async fn needs_its_root_key(shard: &Group) -> Result<bool, UnsoundError> {
+    Ok(!led(shard).await?.tenants().is_empty())
+}
+
+impl Parts {
+    /// Whether the groups are of one cluster, none of them lost, and know this replica by its key.
+    pub(super) async fn verify(&self) -> Result<(), UnsoundError> {
+        let (system, shard) = (led(&self.system).await?, led(&self.shard).await?);
+        belong_together(&system, &shard)?;
+        for state in [&system, &shard] {
+            let enrolled = state.row::<Signer>(self.signer.signer());
+            let is_ours = |row: &Signer| row.public_key == self.signer.public_key() && row.role == Role::Replica;
+            if state.meta().is_some() && !enrolled.is_some_and(|row| is_ours(row)) {
+                return Err(UnsoundError::ReplicaKey(self.signer.signer().clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn belong_together(system: &State, shard: &State) -> Result<(), UnsoundError> {
+    match (system.meta(), shard.meta()) {
+        (None, None) => Ok(()),
+        (None, Some(_)) => Err(UnsoundError::GroupLost { lost: GroupId::SYSTEM, found: SHARD }),
+        // the shard gets its first entry before the system group hears of any path or tenant in it
+        (Some(_), None) if system.reservations().is_empty() && system.placements().is_empty() => Ok(()),
+        (Some(_), None) => Err(UnsoundError::GroupLost { lost: SHARD, found: GroupId::SYSTEM }),
+        (Some(system), Some(shard)) if system.lineage == shard.lineage => Ok(()),
+        (Some(_), Some(_)) => Err(UnsoundError::GroupForeign(SHARD)),
+    }
+}
+
+impl KeyStore {
+    /// Whether an operator's key is one that the shard believes.
+    pub fn enrols(&self, (signer, public_key): &(SignerId, [u8; 32])) -> bool {
+        let state = self.shard_state();
+        state.row::<Signer>(signer).is_some_and(|row| row.public_key == *public_key && row.revoked_at.is_none())
+    }
+}

@@ -1,0 +1,189 @@
+//! The key store on real groups in a folder: what a start refuses, and what it goes on with.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use replication::directory::Directory;
+use replication::ids::{IdempotencyId, KeyVersionId, ReplicaId, Revision, SignerId, parse_key_path};
+use replication::machine::lifecycle::VersionState;
+use replication::machine::policy::{Operation, Principal, Rule};
+use replication::machine::request::{AdminOperation, Level, REQUEST_FORMAT, Request, SignedRequest};
+use replication::machine::rows::{Change, KeyVersion, Plan, Purpose, Staleness, Tenant, Trust};
+use replication::machine::signing::{self, SigningKey, generate_pkcs8};
+use replication::raft::group::Timers;
+use replication::raft::host::{Host, HostSettings};
+use replication::store::blocking::Blocking;
+use tempfile::TempDir;
+
+use super::*;
+use crate::admin::wire::Answer;
+use crate::clock::SystemClock;
+use crate::crypto::{LockPolicy, SystemEntropy};
+
+/// Ample for a group of one voter.
+const AMPLE: Duration = Duration::from_secs(30);
+
+/// The pieces of one replica's data: groups and root key in a folder, and the keys of replica and operator.
+struct Site {
+    folder: TempDir,
+    root: PathBuf,
+    replica: Vec<u8>,
+    operator: Vec<u8>,
+}
+
+/// A key store at work, its feeds included.
+struct Running {
+    host: Host,
+    store: Arc<KeyStore>,
+    operator: SigningKey,
+    feeds: Vec<tokio::task::JoinHandle<()>>,
+}
+
+fn key(name: &str, der: &[u8]) -> SigningKey {
+    SigningKey::from_pkcs8(name.parse().expect("a legal name"), der).expect("it was made as such")
+}
+
+fn arena() -> Arc<Arena> {
+    Arena::new(NonZeroU32::new(64).expect("64 is positive"), LockPolicy::Warn).expect("a small arena can be had")
+}
+
+impl Site {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let root = folder.path().join("root.key");
+        RootKey::create(&root, 1, &arena(), &SystemEntropy).expect("a root key can be made");
+        let made = || generate_pkcs8().expect("the system has randomness");
+        Self { folder, root, replica: made(), operator: made() }
+    }
+
+    async fn start(&self) -> Result<Running, FoundError> {
+        let (replica, timers, blocking) = (ReplicaId(1), Timers::default(), Blocking::Threads);
+        let settings = HostSettings { replica, folder: self.folder.path().to_owned(), timers, blocking };
+        let host = Host::open(settings).await.expect("the groups can be opened");
+        host.initialise_single(AMPLE).await.expect("the only voter is elected");
+        let (arena, operator) = (arena(), key("operator-1", &self.operator));
+        let parts = Parts {
+            system: Arc::clone(host.system()),
+            shard: Arc::clone(host.shard(ShardId::FIRST).expect("every host has it")),
+            signer: key("replica-1", &self.replica),
+            root: RootKey::load(&self.root, &arena).expect("the root key loads"),
+            arena,
+            entropy: Arc::new(SystemEntropy),
+            clock: Arc::new(SystemClock),
+            directory: Arc::new(Directory::new([ShardId::FIRST])),
+            tenant_keys: Arc::default(),
+            frontend: "test-1".to_owned(),
+        };
+        let operators: Vec<(SignerId, [u8; 32])> = vec![(operator.signer().clone(), operator.public_key())];
+        let founding = Founding { dev: true, operators, trust: Trust { issuers: vec![], audiences: vec![] } };
+        match KeyStore::start(parts, &founding).await {
+            Ok(store) => {
+                let store = Arc::new(store);
+                let feed = |(id, group): (GroupId, &Arc<Group>)| {
+                    let (store, group) = (Arc::clone(&store), Arc::clone(group));
+                    tokio::spawn(async move { store.feed(id, &group).await })
+                };
+                let feeds = store.groups().map(feed).into();
+                Ok(Running { host, store, operator, feeds })
+            }
+            Err(error) => {
+                host.shutdown().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Running {
+    async fn stop(self) {
+        for feed in self.feeds {
+            feed.abort();
+        }
+        self.host.shutdown().await;
+    }
+
+    fn asked(&self, id: u8, operation: AdminOperation) -> SignedRequest {
+        self.asked_under(IdempotencyId::from_bytes([id; 16]), operation)
+    }
+
+    fn asked_under(&self, idempotency_id: IdempotencyId, operation: AdminOperation) -> SignedRequest {
+        let request = Request { format: REQUEST_FORMAT, lineage: self.store.lineage(), idempotency_id, operation };
+        self.operator.sign_request(serde_json::to_vec(&request).expect("a request is JSON"))
+    }
+
+    async fn done(&self, asked: SignedRequest) -> Answer {
+        self.store.execute(asked).await.expect("the request is carried out")
+    }
+
+    /// A tenant with one key; the key's version and the plan that disables it.
+    async fn key_and_plan(&self) -> (KeyVersionId, Plan) {
+        let tenant: replication::ids::TenantId = "acme".parse().expect("a legal name");
+        self.done(self.asked(1, create_tenant("acme"))).await;
+        let key = AdminOperation::CreateKey {
+            tenant: tenant.clone(),
+            name: "key-1".parse().expect("a legal name"),
+            crypto_space: None,
+            purpose: Purpose::EncryptDecrypt,
+        };
+        let made = self.done(self.asked(2, key)).await;
+        let version = made.path.as_deref().and_then(parse_key_path).expect("a key has a path");
+        let parent = self.store.shard_state().row::<Tenant>(&tenant).map_or(Revision(0), |row| row.revision);
+        (version, Plan { tenant, parent, change: Change::DisableVersion { version } })
+    }
+
+    fn state_of(&self, version: KeyVersionId) -> Option<VersionState> {
+        self.store.shard_state().row::<KeyVersion>(&version).map(|row| row.state)
+    }
+}
+
+fn create_tenant(name: &str) -> AdminOperation {
+    AdminOperation::CreateTenant { tenant: name.parse().expect("a legal name"), staleness: Staleness::default() }
+}
+
+fn disable(plan: &Plan) -> AdminOperation {
+    let Change::DisableVersion { version } = plan.change;
+    AdminOperation::DisableVersion { tenant: plan.tenant.clone(), version, parent: plan.parent }
+}
+
+fn take_groups(from: &Path, to: &Path, group: &str) {
+    std::fs::remove_dir_all(to.join("groups").join(group)).expect("the group was there");
+    std::fs::rename(from.join("groups").join(group), to.join("groups").join(group)).expect("one file system");
+}
+
+/// What somebody does to a site that ran, with another that ran at hand; the first words of the refusal.
+type Damage = (fn(&mut Site, &Site), &'static str);
+
+#[tokio::test]
+async fn pieces_that_do_not_belong_together_are_refused_by_name() {
+    let damages: [Damage; 6] = [
+        (|ours, other| ours.root.clone_from(&other.root), "the root key does not open the tenant keys"),
+        (|ours, other| ours.replica.clone_from(&other.replica), "the signing key of replica-1 is not the one"),
+        (|ours, other| take_groups(other.folder.path(), ours.folder.path(), "1"), "group 0 and group 1 are of two"),
+        (|ours, other| take_groups(other.folder.path(), ours.folder.path(), "0"), "group 0 and group 1 are of two"),
+        (|ours, _| std::fs::remove_dir_all(ours.folder.path().join("groups/1")).expect("there"), "group 1 is empty"),
+        (|ours, _| std::fs::remove_dir_all(ours.folder.path().join("groups/0")).expect("there"), "group 0 is empty"),
+    ];
+    for (damage, words) in damages {
+        let (mut ours, other) = (Site::new(), Site::new());
+        for site in [&ours, &other] {
+            let running = site.start().await.expect("a new site is founded");
+            running.stop().await;
+            site.start().await.expect("a whole site starts again").stop().await;
+        }
+        damage(&mut ours, &other);
+        let refused = ours.start().await.err().map(|error| error.to_string());
+        assert!(refused.as_deref().is_some_and(|text| text.starts_with(words)), "{words}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_root_key_is_needed_from_the_first_tenant_on() {
+    let site = Site::new();
+    let running = site.start().await.expect("a new site is founded");
+    let shard = running.host.shard(ShardId::FIRST).expect("every host has it");
+    assert!(needs_its_root_key(shard).await.expect("the shard is led"));
+    assert!(!needs_its_root_key(running.host.system()).await.expect("the group is led"));
+    running.stop().await;
+}
