@@ -1,5 +1,7 @@
 //! The demo tenant, crypto space, key and grant: made through the same signed requests that an operator sends.
 
+use std::sync::Arc;
+
 use replication::ids::{CryptoSpaceName, IdempotencyId, KeyName, RuleName, TenantId, crypto_space_path, key_path};
 use replication::machine::policy::{Operation, Principal, Rule};
 use replication::machine::request::{AdminOperation, Level};
@@ -52,7 +54,7 @@ impl Default for Names {
 }
 
 /// Makes what is not there yet. What an operator changed since is left as it is.
-pub async fn ensure(store: &KeyStore, operator: &Operator) -> Result<Demo, DemoError> {
+pub async fn ensure(store: &Arc<KeyStore>, operator: &Operator) -> Result<Demo, DemoError> {
     let names = Names::default();
     let named = (names.tenant.clone(), names.key.clone());
     let space = (names.tenant.clone(), names.space.clone());

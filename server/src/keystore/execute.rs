@@ -3,6 +3,8 @@
 //! Trying first means that a request which must be refused reserves no path and leaves nothing behind. Every step may be
 //! repeated: a request repeated under its id goes on where the first one stopped.
 
+use std::sync::Arc;
+
 use replication::ids::{
     CryptoSpaceId, GroupId, IdempotencyId, KeyVersionId, LogIndex, ShardId, TenantId, crypto_space_path, key_path,
 };
@@ -62,11 +64,24 @@ impl From<EntropyError> for ExecuteError {
 const SHARD: GroupId = ShardId::FIRST.group();
 
 impl KeyStore {
-    /// Carries out a signed request, and answers once the frontend uses it or its time is up.
+    /// Carries out a signed request, and answers once the frontend uses it or its time is up. It is carried out to its
+    /// end even if nobody waits for the answer any more: whoever hangs up must not leave a plan half-way.
     ///
     /// # Errors
     /// See [`ExecuteError`]; after [`ProposeError::Unknown`] the same request may be sent again under the same id.
-    pub async fn execute(&self, asked: SignedRequest) -> Result<Answer, ExecuteError> {
+    pub async fn execute(self: &Arc<Self>, asked: SignedRequest) -> Result<Answer, ExecuteError> {
+        let store = Arc::clone(self);
+        // bounded by the deadlines of what it waits for
+        match tokio::spawn(async move { store.carry_out(asked).await }).await {
+            Ok(answered) => answered,
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(ProposeError::Unknown.into()),
+            },
+        }
+    }
+
+    async fn carry_out(&self, asked: SignedRequest) -> Result<Answer, ExecuteError> {
         let state = self.shard_state();
         let meta = state.meta().ok_or(Refusal::NoGenesis)?;
         let request = authority::verify_request(&state, meta, &asked)?;
@@ -109,11 +124,18 @@ impl KeyStore {
         self.answer(done).await
     }
 
-    /// Goes on with every plan that was adopted and has not settled: what a crash between the two entries left.
+    /// Goes on with every plan that was adopted and has not settled: what a crash between the two entries left. One that
+    /// is refused stays adopted and keeps nothing else from starting.
     pub(super) async fn settle_plans(&self) -> Result<(), ExecuteError> {
-        let adopted: Vec<[u8; 32]> = self.shard_state().plans().keys().copied().collect();
-        for digest in adopted {
-            self.advance(digest).await?;
+        let adopted: Vec<_> = self.shard_state().plans().iter().map(|(digest, row)| (*digest, row.clone())).collect();
+        for (digest, row) in adopted {
+            match self.advance(digest).await {
+                Ok(_) => {}
+                Err(ExecuteError::Refused(refusal)) => {
+                    tracing::error!(plan = ?row.plan, %refusal, "an adopted plan cannot be settled and stays as it is");
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -166,18 +188,47 @@ impl KeyStore {
         Ok(self.parts.propose(&self.parts.shard, entry).await?)
     }
 
-    /// Adopts a plan and advances it through its one stage.
+    /// Adopts a plan and advances it through its one stage. Where an earlier plan for the same change got no further than
+    /// its adoption, that one is advanced.
     async fn plan(&self, id: IdempotencyId, asked: &SignedRequest, plan: Plan) -> Result<Done, ExecuteError> {
+        let (digest, change) = (signing::plan_digest(&plan), plan.change.clone());
+        match self.adopt(id, asked, plan).await {
+            Ok(adopted) => Ok(Done { repeated: adopted.repeated, ..self.advance(digest).await? }),
+            Err(ExecuteError::Refused(Refusal::PlanUnsettled { version })) => {
+                let state = self.shard_state();
+                let earlier =
+                    state.plans().iter().find(|(_, row)| row.plan.change == change).map(|(digest, _)| *digest);
+                let earlier = earlier.ok_or(Refusal::PlanUnsettled { version })?;
+                Ok(Done { repeated: true, ..self.advance(earlier).await? })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn adopt(
+        &self,
+        id: IdempotencyId,
+        asked: &SignedRequest,
+        plan: Plan,
+    ) -> Result<Done, ExecuteError> {
         let digest = signing::plan_digest(&plan);
-        let adopted = self.order(id, asked, Action::AdoptPlan(AdoptPlan { plan, digest })).await?;
-        let advanced = self.advance(digest).await?;
-        Ok(Done { repeated: adopted.repeated, ..advanced })
+        self.order(id, asked, Action::AdoptPlan(AdoptPlan { plan, digest })).await
     }
 
     async fn advance(&self, digest: [u8; 32]) -> Result<Done, ExecuteError> {
-        let advance = AdvanceStage { digest, expected: Stage::Adopted, evidence: Evidence::SingleStage };
         // one id for one step of one plan, whoever takes it
         let id = IdempotencyId::from_bytes(*digest.first_chunk().expect("a digest is longer than an id"));
+        match self.advance_under(id, digest).await {
+            // operators choose their ids, and a plan's digest can be foretold: such a request must not stop the plan
+            Err(ExecuteError::Refused(Refusal::IdempotencyReused)) => {
+                self.advance_under(IdempotencyId::from_bytes(self.parts.draw_id()?), digest).await
+            }
+            other => other,
+        }
+    }
+
+    async fn advance_under(&self, id: IdempotencyId, digest: [u8; 32]) -> Result<Done, ExecuteError> {
+        let advance = AdvanceStage { digest, expected: Stage::Adopted, evidence: Evidence::SingleStage };
         let command = self.parts.command(id, None, Action::AdvanceStage(advance));
         let entry = self.parts.entry(self.lineage, SHARD, &command);
         Ok(self.parts.propose(&self.parts.shard, entry).await?)

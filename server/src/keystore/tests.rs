@@ -187,3 +187,77 @@ async fn a_root_key_is_needed_from_the_first_tenant_on() {
     assert!(!needs_its_root_key(running.host.system()).await.expect("the group is led"));
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_plan_that_a_crash_left_adopted_settles_at_the_next_start() {
+    let site = Site::new();
+    let running = site.start().await.expect("a new site is founded");
+    let (version, plan) = running.key_and_plan().await;
+    let asked = running.asked(3, disable(&plan));
+    running.store.adopt(IdempotencyId::from_bytes([3; 16]), &asked, plan).await.expect("the plan is adopted");
+    assert_eq!(running.state_of(version), Some(VersionState::Enabled));
+    running.stop().await;
+
+    let running = site.start().await.expect("an adopted plan stops no start");
+    assert_eq!(running.state_of(version), Some(VersionState::Disabled));
+    assert!(running.done(asked).await.repeated, "the operator's second try finds it done");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_plan_left_adopted_is_settled_by_whoever_asks_for_it_next() {
+    let site = Site::new();
+    let running = site.start().await.expect("a new site is founded");
+    let (version, plan) = running.key_and_plan().await;
+    let asked = running.asked(3, disable(&plan));
+    running.store.adopt(IdempotencyId::from_bytes([3; 16]), &asked, plan.clone()).await.expect("the plan is adopted");
+    let again = running.asked(4, disable(&Plan { parent: plan.parent.next(), ..plan }));
+    assert!(running.done(again).await.repeated, "it had been asked before");
+    assert_eq!(running.state_of(version), Some(VersionState::Disabled));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_is_carried_out_even_if_its_operator_hangs_up() {
+    let site = Site::new();
+    let running = site.start().await.expect("a new site is founded");
+    let (version, plan) = running.key_and_plan().await;
+    {
+        let mut call = std::pin::pin!(running.store.execute(running.asked(3, disable(&plan))));
+        tokio::select! {
+            biased;
+            answered = &mut call => panic!("nothing is ordered within one step: {answered:?}"),
+            () = std::future::ready(()) => {}
+        }
+    }
+    let disabled =
+        |state: &State| state.row::<KeyVersion>(&version).is_some_and(|row| row.state == VersionState::Disabled);
+    let mut applied = running.host.shard(ShardId::FIRST).expect("every host has it").watch();
+    let reached = tokio::time::timeout(AMPLE, applied.wait_for(|applied| disabled(&applied.state))).await;
+    assert!(reached.is_ok(), "the plan settles though nobody waits");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_id_that_foretells_a_plans_digest_does_not_stop_the_plan() {
+    let site = Site::new();
+    let running = site.start().await.expect("a new site is founded");
+    let (version, plan) = running.key_and_plan().await;
+    running.done(running.asked(4, create_tenant("other"))).await;
+    let digest = signing::plan_digest(&plan);
+    let foretold = IdempotencyId::from_bytes(*digest.first_chunk().expect("a digest is longer than an id"));
+    let rule = Rule {
+        name: "rule-1".parse().expect("a legal name"),
+        callers: [Principal::ServiceAccount("a@example.com".parse().expect("an address"))].into(),
+        resources: Vec::new(),
+        operations: Operation::ALL.into(),
+        justifications: None,
+    };
+    let grant = AdminOperation::Grant { tenant: "other".parse().expect("a legal name"), level: Level::Tenant, rule };
+    running.done(running.asked_under(foretold, grant)).await;
+
+    running.done(running.asked(5, disable(&plan))).await;
+    assert_eq!(running.state_of(version), Some(VersionState::Disabled));
+    running.stop().await;
+    site.start().await.expect("nothing is left behind").stop().await;
+}
