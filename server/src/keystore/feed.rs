@@ -13,8 +13,12 @@ use super::{KeyStore, Parts};
 impl KeyStore {
     /// Publishes one group's views to the frontend until the future is dropped.
     pub async fn feed(&self, id: GroupId, group: &Group) {
+        let mut opened = None;
         let publish = |view: View| {
-            self.parts.open_tenant_keys(&view.state);
+            // a key that does not open is told of once a change, not at every confirmation
+            if opened.replace(view.index) != Some(view.index) {
+                self.parts.open_tenant_keys(&view.state);
+            }
             self.parts.directory.publish(id, &view);
         };
         feed::run(group, self.parts.clock.as_ref(), publish).await;
