@@ -1,11 +1,13 @@
 //! The data directory: its stamp, its lock, and where everything in it lies.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::files::{self, FileError, Readers};
+use super::files::{self, FileError};
 
 /// The file that says who made the folder. Its content is for people.
 const STAMP_FILE: &str = "EKM-DEV";
@@ -48,18 +50,19 @@ impl Folder {
         files::make_folder(path)?;
         let root = path.canonicalize().map_err(look)?;
         let stamp = root.join(STAMP_FILE);
-        if files::read(&stamp)?.is_none() {
-            // a start that was cut off while it stamped leaves the draft of a stamp and nothing else
-            let foreign = std::fs::read_dir(&root)
-                .map_err(look)?
-                .any(|entry| entry.map_or(true, |entry| !entry.file_name().to_string_lossy().starts_with(STAMP_FILE)));
-            if foreign {
-                return Err(FolderError::NotOurs(root));
-            }
-            files::write(&stamp, STAMP, Readers::Owner)?;
+        // in this order: whoever is just taking the folder makes the stamp before anything else
+        let holds_something = std::fs::read_dir(&root).map_err(look)?.next().is_some();
+        if holds_something && files::read(&stamp)?.is_none() {
+            return Err(FolderError::NotOurs(root));
         }
-        let lock = File::open(&stamp).map_err(look)?;
+        // never replaced: two starts that both find none must lock the same file
+        let lock = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&stamp).map_err(look)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| FolderError::InUse(root.clone()))?;
+        if files::read(&stamp)?.is_none_or(|text| text != STAMP) {
+            // new, or a start was cut off while it stamped
+            lock.set_len(0).and_then(|()| (&lock).write_all(STAMP)).map_err(look)?;
+            lock.sync_all().and_then(|()| File::open(&root)?.sync_all()).map_err(look)?;
+        }
         Ok(Self { root, _lock: lock })
     }
 
@@ -85,7 +88,9 @@ mod tests {
         let taken = Folder::take(&ours).expect("a new folder is ours");
         assert!(matches!(Folder::take(&ours), Err(FolderError::InUse(_))));
         drop(taken);
-        Folder::take(&ours).expect("a folder of ours is taken again");
+        std::fs::write(ours.join(STAMP_FILE), "").expect("the folder is writable");
+        Folder::take(&ours).expect("a folder that a kill caught being stamped is taken again");
+        assert_eq!(std::fs::read(ours.join(STAMP_FILE)).expect("it is stamped"), STAMP);
         std::fs::write(parent.path().join("thesis.txt"), "x").expect("the folder is writable");
         assert!(matches!(Folder::take(parent.path()), Err(FolderError::NotOurs(_))));
         assert!(!parent.path().join(STAMP_FILE).exists(), "a foreign folder is left as it was");
