@@ -5,6 +5,7 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,13 +98,13 @@ pub enum DevError {
     Arena(#[from] ArenaError),
     #[error(transparent)]
     Root(#[from] RootKeyError),
-    #[error("the replica's signing key cannot be used")]
     #[error("{} is gone, and the keys in this data open under it alone; put it back from a copy", .0.display())]
     RootKeyGone(PathBuf),
     #[error("{} is not the key that this data knows the operator by; put it back, or move the data directory away to begin anew", .0.display())]
     OperatorKey(PathBuf),
     #[error(transparent)]
     Unsound(#[from] UnsoundError),
+    #[error("the replica's signing key cannot be used")]
     SigningKey(#[from] SigningKeyError),
     #[error("no replica signing key can be made")]
     NoSigningKey,
@@ -218,38 +219,46 @@ async fn serve(
         health: panics.tasks(runtimes.health.handle()),
         feeds: panics.tasks(runtimes.control.handle()),
     };
-    let mut terminated = signal(SignalKind::terminate()).map_err(DevError::Runtime)?;
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(DevError::Runtime)?;
-    let host = Host::open(HostSettings {
+    let mut stop = pin!(stop_asked()?);
+    let opening = Host::open(HostSettings {
         replica: ReplicaId(1),
         folder: prepared.folder.root().to_owned(),
         timers: Timers::default(),
         blocking: Blocking::Threads,
-    })
-    .await?;
-    host.initialise_single(ELECTION_DEADLINE).await?;
-    let serving = Serving::start(&options, &prepared, &host, runtimes, &planes).await;
-    let (serving, ended) = match serving {
+    });
+    let host = tokio::select! {
+        opened = opening => opened?,
+        () = &mut stop => return Ok(()),
+    };
+    let mut broken_off = pin!(async {
+        tokio::select! {
+            () = stop => Ok(()),
+            panicked = panics.next() => Err(panicked.into()),
+            (group, failure) = host.failed() => Err(DevError::Group(group, failure)),
+        }
+    });
+    let starting = async {
+        host.initialise_single(ELECTION_DEADLINE).await?;
+        Serving::start(&options, &prepared, &host, runtimes, &planes).await
+    };
+    let started = tokio::select! {
+        started = starting => started.map_err(Err),
+        ended = &mut broken_off => Err(ended),
+    };
+    let (serving, ended) = match started {
         Ok(serving) => {
+            let serve = async {
+                serving.announce(&options, &prepared, print).await?;
+                std::future::pending().await
+            };
             let ended = tokio::select! {
-                ready = serving.announce(&options, &prepared, print) => match ready {
-                    Ok(()) => tokio::select! {
-                        _ = terminated.recv() => Ok(()),
-                        _ = interrupted.recv() => Ok(()),
-                        panicked = panics.next() => Err(panicked.into()),
-                        (group, failure) = host.failed() => Err(DevError::Group(group, failure)),
-                    },
-                    Err(error) => Err(error),
-                },
-                _ = terminated.recv() => Ok(()),
-                _ = interrupted.recv() => Ok(()),
-                panicked = panics.next() => Err(panicked.into()),
-                (group, failure) = host.failed() => Err(DevError::Group(group, failure)),
+                ended = serve => ended,
+                ended = broken_off => ended,
             };
             serving.readiness.drain();
             (Some(serving), ended)
         }
-        Err(error) => (None, Err(error)),
+        Err(ended) => (None, ended),
     };
     planes.data.stop().await;
     planes.control.stop().await;
@@ -260,6 +269,18 @@ async fn serve(
         serving.frontend.finish();
     }
     ended
+}
+
+/// Ends when somebody asks the process to end.
+fn stop_asked() -> Result<impl Future<Output = ()>, DevError> {
+    let mut terminated = signal(SignalKind::terminate()).map_err(DevError::Runtime)?;
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(DevError::Runtime)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+    })
 }
 
 /// The tasks by what they serve, in the order in which they are stopped.
@@ -396,7 +417,7 @@ async fn start_key_store(
     let shard = host.shard(ShardId::FIRST).expect("a host holds the first shard from the start");
     let parts = Parts {
         system: Arc::clone(host.system()),
-        shard: Arc::clone(host.shard(ShardId::FIRST).expect("a host holds the first shard from the start")),
+        shard: Arc::clone(shard),
         signer: replica_key(folder)?,
         root: root_key(prepared, shard).await?,
         arena: Arc::clone(&prepared.arena),
