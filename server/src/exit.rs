@@ -1,7 +1,7 @@
 //! How the programs end: exit statuses as in sysexits, and errors told with their causes.
-#![allow(clippy::print_stderr, reason = "the last words of a program belong on its error stream")]
 
 use std::error::Error;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Wrong usage, or settings that cannot be used.
@@ -22,7 +22,8 @@ pub fn usage(error: &clap::Error) -> ExitCode {
 
 /// Prints an error with its causes, one a line, and gives the exit status.
 pub fn failure(code: u8, error: &dyn Error) -> ExitCode {
-    eprintln!("error: {}", with_causes(error));
+    // a full disk behind the stream must not turn the exit status into that of a panic
+    let _ = writeln!(std::io::stderr(), "error: {}", with_causes(error));
     ExitCode::from(code)
 }
 

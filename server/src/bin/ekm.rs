@@ -1,6 +1,7 @@
 //! `ekm`: the server. Parses its command line, starts what is asked for, and says how it ended.
 #![allow(clippy::print_stdout, reason = "a command line speaks through its streams")]
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -109,7 +110,8 @@ fn run(args: DevArgs) -> ExitCode {
         ..DataSettings::default()
     };
     let options = DevOptions { data_dir: args.data_dir, port: args.port, ready_file: args.ready_file, dialect };
-    match dev::run(options, &|text| println!("{text}")) {
+    // a reader that has gone away (`ekm dev | head`) is no reason to end
+    match dev::run(options, &|text| drop(writeln!(std::io::stdout(), "{text}"))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::failure(exit::UNAVAILABLE, &error),
     }
