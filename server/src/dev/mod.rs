@@ -13,7 +13,7 @@ mod run;
 mod token;
 
 pub use file::{DEV_FILE, DevFile, DevFileError};
-pub use run::{DevError, DevOptions, run};
+pub use run::{DevError, DevOptions, run, run_with};
 pub use token::{TokenError, TokenOptions, mint};
 
 /// The name on the server's certificate.

@@ -174,8 +174,16 @@ struct Prepared {
 /// # Errors
 /// See [`DevError`].
 pub fn run(options: DevOptions, print: &dyn Fn(&str)) -> Result<(), DevError> {
+    run_with(options, Arc::new(SystemEntropy), print)
+}
+
+/// The same with randomness from elsewhere, so that a test can recognise the key material that it makes.
+///
+/// # Errors
+/// See [`DevError`].
+pub fn run_with(options: DevOptions, entropy: Arc<dyn Entropy>, print: &dyn Fn(&str)) -> Result<(), DevError> {
     harden_process().map_err(DevError::Harden)?;
-    let prepared = prepare(&options)?;
+    let prepared = prepare(&options, entropy)?;
     let runtimes = Runtimes::start()?;
     let ended = runtimes.control.block_on(serve(options, prepared, &runtimes, print));
     let Runtimes { data, control, health } = runtimes;
@@ -185,7 +193,7 @@ pub fn run(options: DevOptions, print: &dyn Fn(&str)) -> Result<(), DevError> {
     ended
 }
 
-fn prepare(options: &DevOptions) -> Result<Prepared, DevError> {
+fn prepare(options: &DevOptions, entropy: Arc<dyn Entropy>) -> Result<Prepared, DevError> {
     let folder = Folder::take(&options.data_dir)?;
     if let Some(ready) = &options.ready_file
         && ready.exists()
@@ -203,7 +211,7 @@ fn prepare(options: &DevOptions) -> Result<Prepared, DevError> {
     }
     let metrics = Arc::new(Metrics::new(clock.wall(), env!("CARGO_PKG_VERSION")));
     let probe = Arc::new(ProbeIssuer::generate()?);
-    Ok(Prepared { folder, pki, operator, arena, entropy: Arc::new(SystemEntropy), clock, metrics, probe })
+    Ok(Prepared { folder, pki, operator, arena, entropy, clock, metrics, probe })
 }
 
 async fn serve(
