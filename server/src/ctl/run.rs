@@ -37,6 +37,9 @@ pub enum CtlError {
     /// It is not said which cluster.
     #[error("say which cluster: --dev DIR for a running ekm dev, or --url, --ca, --cert and --cert-key together")]
     NoConnection,
+    /// It is said twice which cluster, perhaps not the same one.
+    #[error("--dev says which cluster, so --url, --ca, --cert and --cert-key must not say it too, nor their variables")]
+    TwoConnections,
     /// The outcome of a change is not known.
     #[error("it is not known whether the change was made ({message}); repeat the command with --idempotency-id {id}")]
     Unknown {
@@ -53,7 +56,7 @@ impl CtlError {
         match self {
             Self::Client(ClientError::Unreachable { .. } | ClientError::NotOurs { .. }) | Self::Dev(_) => 69,
             Self::Client(ClientError::Refused(_) | ClientError::Entropy(_)) | Self::Unknown { .. } => 1,
-            Self::Client(_) | Self::NoConnection => 64,
+            Self::Client(_) | Self::NoConnection | Self::TwoConnections => 64,
         }
     }
 }
@@ -77,7 +80,7 @@ pub async fn run(args: &Args) -> Result<String, CtlError> {
 
 fn connect(connection: &Connection) -> Result<AdminClient, CtlError> {
     match connection {
-        Connection { dev: Some(folder), .. } => {
+        Connection { dev: Some(folder), url: None, ca: None, cert: None, key_file: None } => {
             let dev = DevFile::load(folder)?;
             let operator = Operator::load(&dev.operator_cert_file, &dev.operator_key_file)?;
             Ok(AdminClient::new(&dev.admin_url, &dev.ca_file, operator)?)
@@ -85,7 +88,9 @@ fn connect(connection: &Connection) -> Result<AdminClient, CtlError> {
         Connection { dev: None, url: Some(url), ca: Some(ca), cert: Some(cert), key_file: Some(key) } => {
             Ok(AdminClient::new(url, ca, Operator::load(cert, key)?)?)
         }
-        Connection { .. } => Err(CtlError::NoConnection),
+        // the parser sees the conflict only between flags on the same side of the subcommand
+        Connection { dev: Some(_), .. } => Err(CtlError::TwoConnections),
+        Connection { dev: None, .. } => Err(CtlError::NoConnection),
     }
 }
 
