@@ -1,9 +1,9 @@
 //! A request that was let in: within the machine's limit of requests, with its body whole and its deadline set.
 //!
-//! Made by the edge alone, and the first evidence that an operation asks for. Holds bytes as they came; reads none of them.
+//! Made by the edge alone, once the caller is proven. Holds bytes as they came; reads none of them.
 
 use bytes::Bytes;
-use http::{HeaderMap, Uri};
+use http::Uri;
 use replication::clock::Moment;
 
 use crate::wire::RequestId;
@@ -28,7 +28,6 @@ pub struct Admitted {
     pub(super) deadline: Deadline,
     pub(super) named: Named,
     pub(super) uri: Uri,
-    pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
@@ -51,11 +50,6 @@ impl Admitted {
     /// Its path as records show it.
     pub fn path(&self) -> &str {
         shown(self.uri.path())
-    }
-
-    /// Its headers.
-    pub fn headers(&self) -> &HeaderMap {
-        &self.headers
     }
 
     /// Its body, whole.

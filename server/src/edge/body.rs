@@ -1,4 +1,4 @@
-//! Reads a request's body within a limit of bytes and of time. A body that says that it is too long is not read at all.
+//! Reads a request's body within a limit of bytes and of time. One that says that it is too long should not be read at all.
 
 use std::time::Duration;
 
@@ -9,20 +9,38 @@ use hyper::body::Body as _;
 
 use crate::error::ServiceError;
 
+/// Refuses a body that says that it is longer than `bytes_max`, without reading it.
+///
+/// # Errors
+/// [`ServiceError::BodyTooLarge`].
+pub fn check_length(body: &Body, bytes_max: usize) -> Result<(), ServiceError> {
+    if body.size_hint().lower() > bytes_max as u64 { Err(ServiceError::BodyTooLarge(bytes_max)) } else { Ok(()) }
+}
+
 /// The whole body.
 ///
 /// # Errors
 /// [`ServiceError::BodyTooLarge`], [`ServiceError::BodyTooSlow`], or [`ServiceError::BodyBroken`] if the connection broke.
 pub async fn read(body: Body, bytes_max: usize, time_max: Duration) -> Result<Bytes, ServiceError> {
-    if body.size_hint().lower() > bytes_max as u64 {
-        return Err(ServiceError::BodyTooLarge(bytes_max));
-    }
     match tokio::time::timeout(time_max, collect(body, bytes_max)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(Fault::TooLarge)) => Err(ServiceError::BodyTooLarge(bytes_max)),
         Ok(Err(Fault::Broken)) => Err(ServiceError::BodyBroken),
         Err(_elapsed) => Err(ServiceError::BodyTooSlow(time_max)),
     }
+}
+
+/// Reads to its end, and drops, what nobody wants, within the same limits. An answer given over a body that is still on its
+/// way would close an HTTP/1 connection, and could be lost with it.
+pub async fn discard(mut body: Body, bytes_max: usize, time_max: Duration) {
+    let read_out = async {
+        let mut room = bytes_max;
+        while let Ok(Some(piece)) = next(&mut body, room).await {
+            room -= piece.len();
+        }
+    };
+    // too long or too slow: then the connection is closed after all
+    let _ = tokio::time::timeout(time_max, read_out).await;
 }
 
 enum Fault {

@@ -1,6 +1,7 @@
-//! Google's dialect on the data listener: admission, deadline, body, operation, answer, in this order.
+//! Google's dialect on the data listener: admission, caller, deadline, body, operation, answer, in this order.
 //!
-//! Every request is counted, audited and answered with its id, whatever becomes of it.
+//! Every request is counted, audited and answered with its id, whatever becomes of it. No body is awaited from anyone but a
+//! proven caller: a stranger must not hold a place that a caller needs.
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use http::{Response as HttpResponse, Uri};
 use replication::clock::Moment;
 
 use crate::audit::Response;
+use crate::authn::Caller;
 use crate::crypto::Draw;
 use crate::error::ServiceError;
 use crate::metrics::{CodeLabel, OperationLabel};
@@ -40,14 +42,17 @@ async fn answer(State(service): State<Arc<Service>>, request: Request) -> HttpRe
         Found::Nothing(what, label) => (label, Err(ServiceError::NotOffered(what))),
     };
     let counted = Counted::begin(&service, label, arrived.at);
-    let response = match route {
+    let (response, unread) = match route {
         Ok(called) => match admit(&service, arrived, called, head, body).await {
-            Ok((call, admitted)) => operate(call, &admitted, &service),
-            Err((error, uri)) => refuse(&service, arrived, label, &uri, error),
+            Ok((call, caller, admitted)) => (operate(call, &caller, &admitted, &service), None),
+            Err(turned) => refuse(&service, arrived, label, turned),
         },
-        Err(error) => refuse(&service, arrived, label, &head.uri, error),
+        Err(error) => refuse(&service, arrived, label, TurnedAway::early(error, head.uri)),
     };
     counted.end(&response);
+    if let Some((body, bytes_max)) = unread {
+        body::discard(body, bytes_max, service.settings.body_time_max).await;
+    }
     respond(response, service.settings.error_shape)
 }
 
@@ -66,38 +71,72 @@ fn arrive(service: &Service) -> Arrival {
     Arrival { request, at: service.journey.clock.now() }
 }
 
+/// A request that came to no operation.
+struct TurnedAway {
+    error: ServiceError,
+    uri: Uri,
+    /// Who was proven to ask, if it came that far.
+    caller: Option<Caller>,
+    unread: Option<Unread>,
+}
+
+/// A body that is still on its way, to be read out without a place and within this many bytes.
+type Unread = (Body, usize);
+
+impl TurnedAway {
+    /// Before anyone was proven, with a body that is left alone.
+    fn early(error: ServiceError, uri: Uri) -> Self {
+        Self { error, uri, caller: None, unread: None }
+    }
+}
+
 async fn admit(
     service: &Service,
     arrived: Arrival,
     called: Called,
     head: Parts,
     body: Body,
-) -> Result<(Call, Admitted), (ServiceError, Uri)> {
+) -> Result<(Call, Caller, Admitted), TurnedAway> {
     let Called { route, call, named } = called;
-    let Some(permit) = service.admission.try_admit() else {
-        return Err((ServiceError::Overloaded, head.uri));
+    let Parts { uri, headers, .. } = head;
+    let place = service.admission.try_admit();
+    if let Err(error) = body::check_length(&body, route.body_bytes_max) {
+        return Err(TurnedAway::early(error, uri));
+    }
+    let (permit, caller) = match (place, operations::authenticate(&headers, &service.journey)) {
+        (Some(permit), Ok(caller)) => (permit, caller),
+        (None, _) => return Err(TurnedAway::early(ServiceError::Overloaded, uri)),
+        (Some(_), Err(error)) => {
+            return Err(TurnedAway { unread: Some((body, route.body_bytes_max)), ..TurnedAway::early(error, uri) });
+        }
     };
     let body = match body::read(body, route.body_bytes_max, service.settings.body_time_max).await {
         Ok(body) => body,
-        Err(error) => return Err((error, head.uri)),
+        Err(error) => return Err(TurnedAway { caller: Some(caller), ..TurnedAway::early(error, uri) }),
     };
     let deadline = Deadline::after(arrived.at, route.budget);
-    let Parts { uri, headers, .. } = head;
-    Ok((call, Admitted { _permit: permit, arrival: arrived, deadline, named, uri, headers, body }))
+    Ok((call, caller, Admitted { _permit: permit, arrival: arrived, deadline, named, uri, body }))
 }
 
-fn operate(call: Call, admitted: &Admitted, service: &Service) -> Response {
+fn operate(call: Call, caller: &Caller, admitted: &Admitted, service: &Service) -> Response {
     let outcome = match call {
-        Call::Wrap => operations::wrap(admitted, &service.journey),
-        Call::Unwrap => operations::unwrap(admitted, &service.journey),
-        Call::GetInfo => operations::get_info(admitted, &service.journey),
+        Call::Wrap => operations::wrap(admitted, caller, &service.journey),
+        Call::Unwrap => operations::unwrap(admitted, caller, &service.journey),
+        Call::GetInfo => operations::get_info(admitted, caller),
     };
     service.audit.record(outcome)
 }
 
-fn refuse(service: &Service, arrived: Arrival, label: OperationLabel, uri: &Uri, error: ServiceError) -> Response {
-    let trail = Trail::new(arrived, label.text(), shown(uri.path()));
-    service.audit.record(Outcome::refused(trail, error))
+fn refuse(
+    service: &Service,
+    arrived: Arrival,
+    label: OperationLabel,
+    turned: TurnedAway,
+) -> (Response, Option<Unread>) {
+    let TurnedAway { error, uri, caller, unread } = turned;
+    let mut trail = Trail::new(arrived, label.text(), shown(uri.path()));
+    trail.caller = caller.map(|caller| caller.principal().clone());
+    (service.audit.record(Outcome::refused(trail, error)), unread)
 }
 
 /// Counts a request's beginning and its end: also when its connection goes away while its body is being read.

@@ -1,5 +1,6 @@
 //! The operations, and the only place that knows the order of the journey. Each step consumes what the one before proved:
-//! `Admitted → Caller → Grant → UsableKey → Wrapped`. A bug in one request stays in that request.
+//! `Caller → Admitted → Grant → UsableKey → Wrapped`. The caller comes first, from the headers alone, so that the edge awaits
+//! no stranger's body. A bug in one request stays in that request.
 //!
 //! An operation ends in an [`Outcome`], which nothing but the audit can turn into an answer.
 
@@ -17,10 +18,11 @@ pub use wrap::wrap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use http::HeaderMap;
 use replication::clock::Clock;
 use replication::directory::Directory;
 
-use crate::authn::{ClockHealth, Verifier};
+use crate::authn::{Caller, ClockHealth, Verifier};
 use crate::crypto::Entropy;
 use crate::edge::admitted::Admitted;
 use crate::error::ServiceError;
@@ -80,13 +82,24 @@ impl<'a> Outcome<'a> {
     }
 }
 
+/// Who is asking, by the headers of the request.
+///
+/// # Errors
+/// A 401 if that is final, otherwise a 503.
+pub fn authenticate(headers: &HeaderMap, journey: &Journey) -> Result<Caller, ServiceError> {
+    // reads what is shared and writes only caches that have locks of their own
+    catch_unwind(AssertUnwindSafe(|| steps::authenticate(headers, journey))).unwrap_or(Err(ServiceError::Internal))
+}
+
 /// Makes a journey and says how it ended; a panic is a way to end as well.
 fn travel<'a>(
     operation: &'static str,
     request: &'a Admitted,
+    caller: &Caller,
     journey: impl FnOnce(&mut Trail<'a>) -> Result<Wrapped, ServiceError>,
 ) -> Outcome<'a> {
     let mut trail = Trail::new(request.arrival(), operation, request.path());
+    trail.caller = Some(caller.principal().clone());
     // what a panic leaves half done is this trail alone: everything shared is replaced whole or behind its own lock
     let result = catch_unwind(AssertUnwindSafe(|| journey(&mut trail))).unwrap_or(Err(ServiceError::Internal));
     Outcome { trail, result }

@@ -1,5 +1,6 @@
 //! The steps that wrap and unwrap share, each leaving in the trail what it learnt.
 
+use http::HeaderMap;
 use replication::clock::Moment;
 use replication::directory::{Directory, Resolution, Target};
 use replication::freshness::Age;
@@ -16,20 +17,14 @@ use crate::wire::{CryptoCall, PayloadField};
 use super::{Journey, Trail};
 
 /// Who is asking.
-pub(super) fn authenticate(
-    request: &Admitted,
-    journey: &Journey,
-    trail: &mut Trail<'_>,
-) -> Result<Caller, ServiceError> {
+pub(super) fn authenticate(headers: &HeaderMap, journey: &Journey) -> Result<Caller, ServiceError> {
     // the age before what it is the age of: what is published in between can only be younger
     let age = journey.directory.trust_age(journey.clock.now()).ok_or(ServiceError::NotLoaded)?;
     let trust = journey.directory.trust().ok_or(ServiceError::NotLoaded)?;
-    let caller = journey
+    journey
         .verifier
-        .verify_headers(request.headers(), &trust, journey.clock_health)
-        .map_err(|error| ServiceError::unauthenticated(error, age))?;
-    trail.caller = Some(caller.principal().clone());
-    Ok(caller)
+        .verify_headers(headers, &trust, journey.clock_health)
+        .map_err(|error| ServiceError::unauthenticated(error, age))
 }
 
 /// What is asked.

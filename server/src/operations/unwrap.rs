@@ -2,28 +2,29 @@
 
 use replication::machine::policy::Operation;
 
+use crate::authn::Caller;
 use crate::crypto;
 use crate::edge::admitted::Admitted;
 use crate::error::ServiceError;
 use crate::wire::{PayloadField, unwrap_answer};
 
-use super::steps::{authenticate, check_time, permit, read, resolve};
+use super::steps::{check_time, permit, read, resolve};
 use super::{Journey, Outcome, Trail, Wrapped, travel};
 
 /// Answers an unwrap.
-pub fn unwrap<'a>(request: &'a Admitted, journey: &Journey) -> Outcome<'a> {
-    travel(Operation::Unwrap.as_str(), request, |trail| decide_and_unwrap(request, journey, trail))
+pub fn unwrap<'a>(request: &'a Admitted, caller: &Caller, journey: &Journey) -> Outcome<'a> {
+    travel(Operation::Unwrap.as_str(), request, caller, |trail| decide_and_unwrap(request, caller, journey, trail))
 }
 
 fn decide_and_unwrap<'a>(
     request: &'a Admitted,
+    caller: &Caller,
     journey: &Journey,
     trail: &mut Trail<'a>,
 ) -> Result<Wrapped, ServiceError> {
-    let caller = authenticate(request, journey, trail)?;
     let call = read(request, PayloadField::WrappedBlob, trail)?;
     let target = resolve(request, journey, trail)?;
-    let grant = permit(&caller, Operation::Unwrap, target, &call, journey, trail)?;
+    let grant = permit(caller, Operation::Unwrap, target, &call, journey, trail)?;
     let key = journey.lookup.usable(grant)?;
     check_time(request, journey)?;
     crypto::unwrap(key.material(), &call.payload, &call.associated_data)

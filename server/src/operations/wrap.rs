@@ -2,28 +2,29 @@
 
 use replication::machine::policy::Operation;
 
+use crate::authn::Caller;
 use crate::crypto;
 use crate::edge::admitted::Admitted;
 use crate::error::{KeyTrouble, ServiceError};
 use crate::wire::{PayloadField, wrap_answer};
 
-use super::steps::{authenticate, check_time, permit, read, resolve};
+use super::steps::{check_time, permit, read, resolve};
 use super::{Journey, Outcome, Trail, Wrapped, travel};
 
 /// Answers a wrap.
-pub fn wrap<'a>(request: &'a Admitted, journey: &Journey) -> Outcome<'a> {
-    travel(Operation::Wrap.as_str(), request, |trail| decide_and_wrap(request, journey, trail))
+pub fn wrap<'a>(request: &'a Admitted, caller: &Caller, journey: &Journey) -> Outcome<'a> {
+    travel(Operation::Wrap.as_str(), request, caller, |trail| decide_and_wrap(request, caller, journey, trail))
 }
 
 fn decide_and_wrap<'a>(
     request: &'a Admitted,
+    caller: &Caller,
     journey: &Journey,
     trail: &mut Trail<'a>,
 ) -> Result<Wrapped, ServiceError> {
-    let caller = authenticate(request, journey, trail)?;
     let call = read(request, PayloadField::Plaintext, trail)?;
     let target = resolve(request, journey, trail)?;
-    let grant = permit(&caller, Operation::Wrap, target, &call, journey, trail)?;
+    let grant = permit(caller, Operation::Wrap, target, &call, journey, trail)?;
     let key = journey.lookup.usable(grant)?;
     check_time(request, journey)?;
     crypto::wrap(key.material(), &call.payload, &call.associated_data, journey.entropy.as_ref())

@@ -154,6 +154,40 @@ async fn a_body_that_says_it_is_too_long_is_not_read() {
     assert_eq!(world.send(world.request(&Method::POST, &path, endless)).await.status, 413);
 }
 
+#[tokio::test]
+async fn no_stranger_holds_a_place_while_its_body_is_awaited() {
+    let world = World::fresh().await;
+    let path = format!("{}:wrap", world.path("k1"));
+    let never = || Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+    let forged = format!("Bearer {}AAAA", world.token);
+    for authorization in [None, Some("Bearer x"), Some(forged.as_str())] {
+        let mut stranger = world.request(&Method::POST, &path, never());
+        stranger.headers_mut().clear();
+        if let Some(token) = authorization {
+            stranger.headers_mut().insert("authorization", token.parse().expect("a header value"));
+        }
+        let mut answer = std::pin::pin!(world.send(stranger));
+        assert!(futures::FutureExt::now_or_never(answer.as_mut()).is_none(), "the body is read out before the answer");
+        assert_eq!(wrap(&world, "k1").await.status, 200, "the one place is free");
+        let statuses: Vec<_> = world.audit().iter().rev().take(2).map(|line| line["status"].clone()).collect();
+        assert_eq!(statuses, [200, 401], "{authorization:?}: it is decided already");
+    }
+    let settings = DataSettings { body_time_max: Duration::ZERO, ..DataSettings::default() };
+    let hasty = World::new(Choices { settings, ..Choices::default() }).await;
+    hasty.confirm();
+    let mut stranger = hasty.request(&Method::POST, &path, never());
+    stranger.headers_mut().clear();
+    assert_eq!(hasty.send(stranger).await.status, 401);
+}
+
+#[tokio::test]
+async fn the_record_of_a_broken_body_names_the_caller_who_sent_it() {
+    let world = World::fresh().await;
+    let broken = Body::from_stream(futures::stream::once(async { Err::<Bytes, _>(std::io::Error::other("reset")) }));
+    assert_eq!(world.post(&format!("{}:wrap", world.path("k1")), broken).await.status, 400);
+    assert_eq!(world.audit()[0]["caller"], CALLER);
+}
+
 /// A body that states a length.
 struct Said<B>(B, u64);
 
@@ -226,6 +260,7 @@ async fn every_error_code_has_a_request_that_yields_it() {
 
     let settings = DataSettings { body_time_max: Duration::ZERO, ..DataSettings::default() };
     let hasty = World::new(Choices { settings, ..Choices::default() }).await;
+    hasty.confirm();
     let never = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
     seen.push((Code::BodyTooSlow, hasty.send(hasty.request(&Method::POST, &path, never)).await));
 
