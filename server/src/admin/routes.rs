@@ -20,11 +20,12 @@ use crate::edge::peer::PeerCertificate;
 use crate::health::Readiness;
 use crate::keystore::{ExecuteError, KeyStore};
 
+use super::operator::{self, Operator};
+use super::queries;
 use super::wire::{
     Failure, FailureBody, FailureCode, REQUESTS_PATH, SIGNATURE_HEADER, SIGNER_HEADER, STATUS_PATH, TENANTS_PATH,
     VERSIONS_PATH,
 };
-use super::{operator, queries};
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -63,35 +64,37 @@ async fn execute(Shared(admin): Shared<Admin>, peer: Peer, headers: HeaderMap, b
 
 async fn status(Shared(admin): Shared<Admin>, peer: Peer) -> Response {
     match admin.operator(peer) {
-        Ok(_) => Json(queries::status(&admin.store, &admin.readiness)).into_response(),
+        Ok(operator) => Json(queries::status(&admin.store, &admin.readiness, &operator)).into_response(),
         Err(response) => *response,
     }
 }
 
 async fn tenants(Shared(admin): Shared<Admin>, peer: Peer) -> Response {
     match admin.operator(peer) {
-        Ok(_) => Json(queries::tenants(&admin.store.shard_state())).into_response(),
+        Ok(operator) => Json(queries::tenants(&admin.store.shard_state(), &operator)).into_response(),
         Err(response) => *response,
     }
 }
 
 async fn crypto_spaces(Shared(admin): Shared<Admin>, peer: Peer, Path(tenant): Path<String>) -> Response {
-    match admin.operator(peer).and_then(|_| legal::<TenantId>(&tenant)) {
-        Ok(tenant) => listed(&tenant, queries::crypto_spaces(&admin.store.shard_state(), &tenant)),
+    match admin.operator(peer).and_then(|operator| Ok((operator, legal::<TenantId>(&tenant)?))) {
+        Ok((operator, tenant)) => {
+            listed(&tenant, queries::crypto_spaces(&admin.store.shard_state(), &tenant, &operator))
+        }
         Err(response) => *response,
     }
 }
 
 async fn keys(Shared(admin): Shared<Admin>, peer: Peer, Path(tenant): Path<String>) -> Response {
-    match admin.operator(peer).and_then(|_| legal::<TenantId>(&tenant)) {
-        Ok(tenant) => listed(&tenant, queries::keys(&admin.store.shard_state(), &tenant)),
+    match admin.operator(peer).and_then(|operator| Ok((operator, legal::<TenantId>(&tenant)?))) {
+        Ok((operator, tenant)) => listed(&tenant, queries::keys(&admin.store.shard_state(), &tenant, &operator)),
         Err(response) => *response,
     }
 }
 
 async fn version(Shared(admin): Shared<Admin>, peer: Peer, Path(version): Path<String>) -> Response {
-    let id = admin.operator(peer).and_then(|_| legal::<KeyVersionId>(&version));
-    match id.map(|id| queries::version(&admin.store.shard_state(), id)) {
+    let asked = admin.operator(peer).and_then(|operator| Ok((operator, legal::<KeyVersionId>(&version)?)));
+    match asked.map(|(operator, id)| queries::version(&admin.store.shard_state(), id, &operator)) {
         Ok(Some(version)) => Json(version).into_response(),
         Ok(None) => refuse(FailureCode::NotFound, &format!("there is no key version v0/keys/{version}")),
         Err(response) => *response,
@@ -100,7 +103,7 @@ async fn version(Shared(admin): Shared<Admin>, peer: Peer, Path(version): Path<S
 
 impl Admin {
     /// The enrolled operator behind the client certificate.
-    fn operator(&self, peer: Peer) -> Result<SignerId, Box<Response>> {
+    fn operator(&self, peer: Peer) -> Result<Operator, Box<Response>> {
         peer.and_then(|Extension(certificate)| operator::enrolled(&self.store.shard_state(), &certificate)).ok_or_else(
             || Box::new(refuse(FailureCode::Denied, "the client certificate belongs to no enrolled operator")),
         )
@@ -108,13 +111,13 @@ impl Admin {
 }
 
 /// The signed request that headers and body make.
-fn signed(headers: &HeaderMap, operator: &SignerId, body: &[u8]) -> Result<SignedRequest, Box<Response>> {
+fn signed(headers: &HeaderMap, operator: &Operator, body: &[u8]) -> Result<SignedRequest, Box<Response>> {
     let refused = |code, text: &str| Err(Box::new(refuse(code, text)));
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let Some(signer) = text(SIGNER_HEADER).and_then(|name| name.parse::<SignerId>().ok()) else {
         return refused(FailureCode::Invalid, "the header ekm-signer must name the operator who signed");
     };
-    if signer != *operator {
+    if signer != operator.id {
         return refused(FailureCode::Denied, "the request is signed by another operator than the client certificate's");
     }
     let Some(signature) = text(SIGNATURE_HEADER).and_then(|value| STANDARD.decode(value).ok()) else {
