@@ -10,8 +10,11 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::HandshakeKind;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
+use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
@@ -198,6 +201,43 @@ async fn the_admin_listener_refuses_strangers() {
 }
 
 #[tokio::test]
+async fn the_admin_listener_looks_at_the_certificate_in_every_handshake() {
+    let (operators, servers) = (Authority::new("operators"), Authority::new("servers"));
+    let running = admin(&operators, &servers);
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let certificate = Some(operators.issue("alice", &[]));
+        let config = Client { versions: vec![version], certificate, ..client("http/1.1") }.config(&servers);
+        let connector = TlsConnector::from(Arc::new(config));
+        for _ in 0..2 {
+            let socket = TcpStream::connect(running.address).await.expect("the listener accepts");
+            let name = ServerName::try_from("localhost").expect("localhost is a name");
+            let mut stream = connector.connect(name, socket).await.expect("an operator connects");
+            // asked on the same stream, so that whatever tickets the server sends have arrived
+            stream
+                .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+                .await
+                .expect("a request");
+            let mut answer = Vec::new();
+            soon("the answer", stream.read_to_end(&mut answer)).await.expect("an answer");
+            assert_eq!(stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Full), "over {version:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_expired_operator_certificate_opens_nothing() {
+    let (operators, servers) = (Authority::new("operators"), Authority::new("servers"));
+    let running = admin(&operators, &servers);
+    let certificate = Some(operators.issue_until("alice", &[], rcgen::date_time_ymd(2001, 2, 3)));
+    let client = Client { certificate, ..client("http/1.1") };
+    let answered = match client.connect(running.address, &servers).await {
+        Ok(stream) => ask(stream, request("/")).await.is_ok(),
+        Err(_) => false,
+    };
+    assert!(!answered);
+}
+
+#[tokio::test]
 async fn a_renewed_certificate_is_presented_from_the_next_handshake_on() {
     let authority = Authority::new("servers");
     let tls = data_tls(&authority);
@@ -338,8 +378,8 @@ async fn the_connection_limit_holds_and_a_closed_connection_frees_a_place() {
     let running = serve(&authority, limits, hello());
     let first = connect(&running, &authority, "http/1.1").await;
     let waiting = TcpStream::connect(running.address).await.expect("the kernel takes the connection");
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(client("http/1.1").config(&authority)));
-    let name = rustls::pki_types::ServerName::try_from("localhost").expect("localhost is a name");
+    let connector = TlsConnector::from(Arc::new(client("http/1.1").config(&authority)));
+    let name = ServerName::try_from("localhost").expect("localhost is a name");
     let second = tokio::spawn(async move { connector.connect(name, waiting).await });
     assert_eq!((running.counters.accepted.get(), running.counters.open.get()), (1, 1));
     assert_eq!(running.counters.rejected_total(RejectReason::Limit), 1);

@@ -12,7 +12,9 @@ use replication::clock::Timestamp;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -164,7 +166,11 @@ impl ServerTls {
             .build()
             .map_err(|source| TlsError::BadAuthority { file: operator_ca_file.to_owned(), source })?;
         let presented = Arc::new(Presented(ArcSwap::from_pointee(identity)));
-        let config = protocols().with_client_cert_verifier(verifier).with_cert_resolver(Arc::clone(&presented) as _);
+        let mut config =
+            protocols().with_client_cert_verifier(verifier).with_cert_resolver(Arc::clone(&presented) as _);
+        // a resumed session would not look at the client's certificate again, which may have expired meanwhile
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
         Ok(Self::with(config, presented))
     }
 
