@@ -15,6 +15,12 @@ impl PeerCertificate {
         Self(certificate)
     }
 
+    /// A certificate that no handshake has seen, for the tests of what comes after one.
+    #[cfg(test)]
+    pub const fn danger_unverified(certificate: CertificateDer<'static>) -> Self {
+        Self(certificate)
+    }
+
     /// The certificate as it was presented.
     pub fn der(&self) -> &CertificateDer<'static> {
         &self.0
