@@ -50,20 +50,20 @@ pub enum KeySetError {
 /// Where a set came from, which decides how far its silence about a `kid` counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provenance {
-    /// A file of the operator's: always current, since whoever writes it decides what is in it.
+    /// A file of the operator's: current for as long as it can be read, since whoever writes it decides what is in it.
     File,
     /// Fetched from the issuer; current for as long as the issuer said.
     Fetched {
         /// How long from the fetch on.
         lifetime: Duration,
     },
-    /// Kept on disk by an earlier process. Its age is unknown, so it is never current: its keys verify, but what it does
-    /// not hold is not thereby unknown.
+    /// Kept from before, on disk by an earlier process or in memory from a file that cannot be read any more. It may have
+    /// been replaced since, so it is never current: its keys verify, but what it does not hold is not thereby unknown.
     Restored,
 }
 
 /// The keys alone, before they are dated and numbered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Keys(HashMap<Box<str>, DecodingKey>);
 
 impl Keys {

@@ -22,6 +22,8 @@ use super::spool;
 
 /// How often a key file is looked at.
 pub const FILE_POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// Shortest time between two looks, whatever strangers make us look for.
+const FILE_PAUSE_MIN: Duration = Duration::from_millis(50);
 /// For how long a shrunken set must be the issuer's unchanging answer before it is believed after all. An issuer that
 /// withdraws all its keys at once does so for a reason; a fault of a cache is gone by then.
 pub const SHRUNKEN_BELIEVED_AFTER: Duration = Duration::from_mins(10);
@@ -137,17 +139,25 @@ async fn follow_file(path: &Path, mut publisher: KeySetPublisher, clock: &dyn Cl
             }
             Ok(())
         });
-        if let Err(failure) = &outcome
-            && !failed_before
-        {
-            warn_of(failure, &path.display());
+        if let Err(failure) = &outcome {
+            if !failed_before {
+                warn_of(failure, &path.display());
+            }
+            publisher.doubt();
+            seen = None; // the same content is news again once it can be read
         }
         failed_before = outcome.is_err();
         publisher.report(&outcome);
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(FILE_POLL_INTERVAL) => {}
-            Some(()) = publisher.asked.recv() => {}
+            () = async {
+                tokio::time::sleep(FILE_PAUSE_MIN).await;
+                // once nobody is left who could ask, only the interval counts
+                if publisher.asked.recv().await.is_none() {
+                    std::future::pending::<()>().await;
+                }
+            } => {}
         }
     }
 }
@@ -257,6 +267,16 @@ impl KeySetPublisher {
         }
         self.current.store(Some(Arc::new(KeySet::new(keys, epoch, asked_at, provenance))));
         Ok(if same { Published::SameKeys } else { Published::NewKeys })
+    }
+
+    /// The file cannot be read, or holds no set: what was published verifies on, but its silence counts no more. Whoever
+    /// rotates keys may have got half-way, and a token by the new one is not to be refused for good.
+    fn doubt(&self) {
+        let Some(last) = self.current.load_full() else { return };
+        if last.provenance() != Provenance::Restored {
+            let doubted = KeySet::new(last.keys().clone(), last.epoch(), last.fetched_at(), Provenance::Restored);
+            self.current.store(Some(Arc::new(doubted)));
+        }
     }
 
     /// Only an answer of the issuer is held to its own last one: a file is what its owner says, and what was kept on

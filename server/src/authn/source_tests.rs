@@ -207,3 +207,44 @@ async fn a_file_is_followed_and_its_loss_changes_nothing() {
     std::fs::remove_file(&path).expect("the file was there");
     look_until(Some((2, [false, false, true]))).await;
 }
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_refuses_nothing_for_good() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("jwks.json");
+    std::fs::write(&path, jwks()).expect("the folder is writable");
+    let clock = ManualClock::new();
+    let running = Running::start(KeySource::File(path.clone()), Arc::clone(&clock));
+    running.attempts(1).await;
+    let verifier = Verifier::new(running.reader.clone(), clock);
+    let header = format!(r#"{{"alg":"RS256","kid":"{}"}}"#, second_key().kid());
+    let rotated = bearer(&second_key().sign_json(&header, &claims_json()));
+    let forged = bearer(&format!("{}AAAA", good_token()));
+    let verify = |headers: &http::HeaderMap| verifier.verify_headers(headers, &trust(), ClockHealth::Agrees).err();
+    let look = async || {
+        let mut progress = running.reader.progress();
+        progress.borrow_and_update();
+        for _ in 0..2 {
+            running.reader.ask_refetch();
+            progress.changed().await.expect("the task runs");
+        }
+    };
+    let both = (Some(AuthnError::KidUnknown), Some(AuthnError::SignatureInvalid));
+    assert_eq!((verify(&rotated), verify(&forged)), both, "the file says so");
+    for fault in [Some("{"), Some(r#"{"keys":[]}"#), None] {
+        match fault {
+            Some(text) => std::fs::write(&path, text).expect("the folder is writable"),
+            None => std::fs::remove_file(&path).expect("the file was there"),
+        }
+        look().await;
+        let open = (Some(AuthnError::KidNotYetKnown), Some(AuthnError::KeySetStale));
+        assert_eq!((verify(&rotated), verify(&forged)), open, "{fault:?}");
+        assert_eq!(verify(&bearer(&good_token())), None, "a known key serves on");
+    }
+    std::fs::write(&path, jwks()).expect("the folder is writable");
+    look().await;
+    assert_eq!((verify(&rotated), verify(&forged)), both, "the file says so again");
+    std::fs::write(&path, jwks_of(&[second_key()])).expect("the folder is writable");
+    look().await;
+    assert_eq!(verify(&rotated), None);
+}
