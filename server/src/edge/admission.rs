@@ -41,6 +41,13 @@ impl Admission {
         None
     }
 
+    /// A place for the machine's own health probe, which has one request in progress at a time: also when all are taken,
+    /// since a machine that is busy must not look like one that cannot serve, or its load falls on the next.
+    pub fn admit_probe(&self) -> Permit {
+        self.0.in_progress.fetch_add(1, Ordering::Relaxed);
+        Permit(Arc::clone(&self.0))
+    }
+
     /// Requests in progress now. While requests are being shed it may briefly count them too.
     pub fn in_progress(&self) -> usize {
         self.0.in_progress.load(Ordering::Relaxed)
@@ -76,6 +83,16 @@ mod tests {
         assert_eq!((admission.in_progress(), admission.shed_total()), (2, 2));
         drop(first);
         assert!(admission.try_admit().is_some());
+    }
+
+    #[test]
+    fn a_full_admission_takes_the_probe_and_counts_it() {
+        let admission = of(1);
+        let _held = admission.try_admit().expect("the only place is free");
+        let probe = admission.admit_probe();
+        assert_eq!((admission.in_progress(), admission.shed_total()), (2, 0));
+        drop(probe);
+        assert_eq!(admission.in_progress(), 1);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use axum::extract::{Request, State};
 use http::request::Parts;
 use http::{Response as HttpResponse, Uri};
 use replication::clock::Moment;
+use replication::machine::policy::Principal;
 
 use crate::audit::Response;
 use crate::authn::Caller;
@@ -105,6 +106,7 @@ async fn admit(
     }
     let (permit, caller) = match (place, operations::authenticate(&headers, &service.journey)) {
         (Some(permit), Ok(caller)) => (permit, caller),
+        (None, Ok(caller)) if *caller.principal() == Principal::Probe => (service.admission.admit_probe(), caller),
         (None, _) => return Err(TurnedAway::early(ServiceError::Overloaded, uri)),
         (Some(_), Err(error)) => {
             return Err(TurnedAway { unread: Some((body, route.body_bytes_max)), ..TurnedAway::early(error, uri) });

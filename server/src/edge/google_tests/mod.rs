@@ -181,6 +181,17 @@ async fn no_stranger_holds_a_place_while_its_body_is_awaited() {
 }
 
 #[tokio::test]
+async fn a_full_machine_serves_its_probe_and_the_canary_is_nobody_elses() {
+    let world = World::fresh().await;
+    let path = format!("{}:wrap", world.path("canary"));
+    assert_eq!(wrap(&world, "canary").await.status, 403);
+    assert_eq!(world.send(world.probing(&format!("{}:wrap", world.path("k1")), WRAP)).await.status, 403);
+    let _held = world.admission.try_admit().expect("the one place is free");
+    assert_eq!(wrap(&world, "k1").await.status, 503);
+    assert_eq!(world.send(world.probing(&path, WRAP)).await.status, 200);
+}
+
+#[tokio::test]
 async fn the_record_of_a_broken_body_names_the_caller_who_sent_it() {
     let world = World::fresh().await;
     let broken = Body::from_stream(futures::stream::once(async { Err::<Bytes, _>(std::io::Error::other("reset")) }));

@@ -19,7 +19,7 @@ use replication::ids::{
     Generation, GroupId, KeyName, KeyVersionId, LineageId, LogIndex, Revision, ShardId, TenantId, key_path,
 };
 use replication::machine::lifecycle::VersionState;
-use replication::machine::policy::{Justifications, Operation, Policy, Rule};
+use replication::machine::policy::{Justifications, Operation, Policy, Principal, Rule};
 use replication::machine::row_keys::RowKey;
 use replication::machine::rows::{
     Algorithm, Key, KeyVersion, Meta, Origin, Purpose, RowKind, Sealed, Staleness, Tenant, Trust,
@@ -31,7 +31,7 @@ use tower::ServiceExt;
 
 use crate::audit::{Audit, AuditLog};
 use crate::authn::mint::{DEV_ISSUER, TokenIssuer, TokenRequest};
-use crate::authn::{ClockHealth, KeySource, Verifier, key_set_channel, key_set_task};
+use crate::authn::{ClockHealth, KeySource, ProbeIssuer, Verifier, key_set_channel, key_set_task};
 use crate::crypto::{
     Arena, Binding, Entropy, LockPolicy, Material, SystemEntropy, TenantKey, UsableMaterial, make_canary,
 };
@@ -50,6 +50,11 @@ const NOW: Timestamp = Timestamp(1_800_000_000_000);
 fn issuer() -> &'static TokenIssuer {
     static ISSUER: OnceLock<TokenIssuer> = OnceLock::new();
     ISSUER.get_or_init(|| TokenIssuer::generate().expect("the library makes an RSA key"))
+}
+
+fn probe() -> &'static ProbeIssuer {
+    static PROBE: OnceLock<ProbeIssuer> = OnceLock::new();
+    PROBE.get_or_init(|| ProbeIssuer::generate().expect("the library makes an RSA key"))
 }
 
 /// The file under the audit.
@@ -132,6 +137,7 @@ impl World {
         rows.add("gone", VersionState::Destroyed, open.clone());
         rows.add("broken", VersionState::Enabled, open.clone());
         rows.add("torn", VersionState::Enabled, open);
+        rows.add("canary", VersionState::Enabled, Some(granted("probe", Principal::Probe, None)));
         let (state, versions, tenant_key) = rows.into_state();
         let tenant_keys = Arc::new(TenantKeys::default());
         tenant_keys.insert(&tenant(), Arc::new(tenant_key));
@@ -208,6 +214,15 @@ impl World {
             .expect("a legal request")
     }
 
+    /// A request of the machine's own probe.
+    pub(super) fn probing(&self, path: &str, body: impl Into<Body>) -> Request<Body> {
+        let token = probe().mint(self.clock.wall());
+        Request::post(path)
+            .header("authorization", format!("Bearer {token}"))
+            .body(body.into())
+            .expect("a legal request")
+    }
+
     pub(super) async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
         self.send(self.request(&Method::POST, path, body)).await
     }
@@ -228,7 +243,7 @@ async fn verifier(clock: Arc<ManualClock>) -> (Arc<Verifier>, tokio_util::sync::
     tokio::spawn(key_set_task(KeySource::File(file), publisher, clock.clone(), cancel.clone()));
     let mut progress = reader.progress();
     progress.wait_for(|progress| progress.attempts > 0).await.expect("the task runs");
-    (Arc::new(Verifier::new(reader, clock)), cancel.drop_guard())
+    (Arc::new(Verifier::new(reader, clock).with_probe(probe().verifier())), cancel.drop_guard())
 }
 
 fn tenant() -> TenantId {
@@ -236,9 +251,13 @@ fn tenant() -> TenantId {
 }
 
 fn policy(name: &str, codes: Option<&[u32]>) -> Policy {
+    granted(name, CALLER.parse().expect("a principal"), codes)
+}
+
+fn granted(name: &str, caller: Principal, codes: Option<&[u32]>) -> Policy {
     let grant = Rule {
         name: name.parse().expect("a rule name"),
-        callers: [CALLER.parse().expect("a principal")].into(),
+        callers: [caller].into(),
         resources: Vec::new(),
         operations: Operation::ALL.into(),
         justifications: codes
