@@ -10,7 +10,7 @@ use openraft::errors::Fatal;
 use openraft::{AsyncRuntime, ConfigError};
 
 use super::config::Types;
-use super::group::{ENTRY_BYTES_MAX, PROPOSALS_MAX};
+use super::limits::{ENTRY_BYTES_MAX, PROPOSALS_MAX};
 use crate::codec::Undecodable;
 use crate::ids::{LogIndex, ReplicaId};
 use crate::store::log::LogError;

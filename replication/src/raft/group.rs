@@ -12,13 +12,16 @@ use std::time::Duration;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, InitializeError, LinearizableReadError, RaftError};
 use openraft::impls::BasicNode;
-use openraft::{AsyncRuntime, Config, Instant, Raft, ReadPolicy, ServerState, SnapshotPolicy};
+use openraft::{AsyncRuntime, Instant, Raft, ReadPolicy, ServerState};
 use openraft_rt_tokio::TokioRuntime;
 use tokio::sync::{Semaphore, watch};
 
 pub use super::error::{Failure, InitialiseError, OpenError, ProposeError, ReadError};
+pub use super::limits::{ENTRY_BYTES_MAX, PROPOSALS_MAX, READ_INDEX_WAIT_MAX};
+pub use super::timers::Timers;
 
 use super::config::{Answer, Answered, EntryBytes, Types};
+use super::limits::{APPLIER_STOP_MAX, DRAIN_WAIT_MAX};
 use super::log::RaftLog;
 use super::machine::{Applied, Machine, Parts};
 use super::network::NoPeers;
@@ -32,39 +35,9 @@ use crate::store::log::{LogStore, Owner, Written};
 use crate::store::snapshots::Snapshots;
 use crate::store::state::{MirrorError, StateMirror};
 
-/// Largest entry, in bytes: the largest command, with room for its signatures.
-pub const ENTRY_BYTES_MAX: usize = 64 * 1024;
-/// Proposals under way, those whose proposer has stopped waiting included.
-pub const PROPOSALS_MAX: usize = 1024;
-
-/// How long a quorum may take to confirm a read index; what comes later could not make anything fresh.
-pub const READ_INDEX_WAIT_MAX: Duration = Duration::from_secs(5);
-/// How long a shutdown waits for entries on their way to be applied.
-const DRAIN_WAIT_MAX: Duration = Duration::from_secs(2);
-/// How long a shutdown waits for the applier, which itself waits for the disk.
-const APPLIER_STOP_MAX: Duration = Duration::from_secs(10);
-
 const LOG_FILE: &str = "log.redb";
 const STATE_FOLDER: &str = "state";
 const SNAPSHOTS_FOLDER: &str = "snapshots";
-
-/// How long openraft waits; the defaults suit replicas within one site.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timers {
-    /// Between two heartbeats of a leader.
-    pub heartbeat: Duration,
-    /// Shortest silence after which a follower stands for election.
-    pub election_min: Duration,
-    /// Longest such silence.
-    pub election_max: Duration,
-}
-
-impl Default for Timers {
-    fn default() -> Self {
-        let millis = Duration::from_millis;
-        Self { heartbeat: millis(100), election_min: millis(500), election_max: millis(1000) }
-    }
-}
 
 /// What a group is opened with.
 #[derive(Debug, Clone)]
@@ -137,7 +110,7 @@ impl<RT: AsyncRuntime> Group<RT> {
         let mirror = opened.mirror;
         let parts = Parts { durable: log.durable(), mirror: mirror.clone(), snapshots, found: opened.found };
         let (machine, applied) = Machine::new(parts).await?;
-        let config = Arc::new(raft_settings(group, timers).validate()?);
+        let config = Arc::new(timers.raft_settings(group).validate()?);
         let raft = Raft::new(replica.0, config, NoPeers, RaftLog::new(log.clone()), machine).await;
         let raft = raft.map_err(|fatal| OpenError::Recovery(fatal.into()))?;
         let proposals = Arc::new(Semaphore::new(PROPOSALS_MAX));
@@ -311,23 +284,5 @@ fn proposed(answer: Answer) -> Result<Proposed, ProposeError> {
         Answered::Applied(outcome) => Ok(Proposed { index: answer.index, outcome }),
         Answered::Halted { since } => Err(ProposeError::Halted { since }),
         Answered::Blank => unreachable!("a proposal is a command, and a command is never answered as blank"),
-    }
-}
-
-fn raft_settings(group: GroupId, timers: Timers) -> Config {
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    Config {
-        cluster_name: format!("group-{group}"),
-        heartbeat_interval: millis(timers.heartbeat),
-        election_timeout_min: millis(timers.election_min),
-        election_timeout_max: millis(timers.election_max),
-        enable_pre_vote: Some(true),
-        // The committed index is saved, so a restored leader answers no older state than before.
-        enable_leader_restore: Some(true),
-        // Snapshots and purges are triggered by the host, after verification, never by openraft.
-        snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: u64::MAX,
-        api_channel_size: Some(PROPOSALS_MAX as u64),
-        ..Config::default()
     }
 }

@@ -6,8 +6,10 @@ pub mod config;
 pub mod error;
 pub mod group;
 pub mod host;
+mod limits;
 pub mod log;
 pub mod machine;
 pub mod network;
 #[cfg(test)]
 mod tests;
+mod timers;

@@ -1,0 +1,15 @@
+//! The bounds of a group: sizes, numbers and waits. Never measures or enforces any of them.
+
+use std::time::Duration;
+
+/// Largest entry, in bytes: the largest command, with room for its signatures.
+pub const ENTRY_BYTES_MAX: usize = 64 * 1024;
+/// Proposals under way, those whose proposer has stopped waiting included.
+pub const PROPOSALS_MAX: usize = 1024;
+
+/// How long a quorum may take to confirm a read index; what comes later could not make anything fresh.
+pub const READ_INDEX_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a shutdown waits for entries on their way to be applied.
+pub(super) const DRAIN_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long a shutdown waits for the applier, which itself waits for the disk.
+pub(super) const APPLIER_STOP_MAX: Duration = Duration::from_secs(10);
