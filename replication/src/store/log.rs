@@ -13,15 +13,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use redb::backends::FileBackend;
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend};
 use tokio::sync::{oneshot, watch};
 
 pub use super::log_error::LogError;
+pub use super::writes::{Done, Durable};
 
 use super::blocking::{Blocking, Queue, Stopped, Worker};
 use super::folder;
 use super::record::{self, Damage};
-use super::writes::{Job, Write};
+use super::tables::{CATALOGUE, COMMITTED, ENTRIES, FACTS, OWNER, PURGED, VOTE};
+use super::writes::{Job, Shared, Write};
 use crate::ids::{GroupId, LogIndex, ReplicaId};
 
 /// Writes that may wait for the writer; openraft waits beyond that.
@@ -32,15 +34,6 @@ const WRITES_PER_COMMIT_MAX: usize = 1024;
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 /// Ending of a database that is being made: redb refuses for ever one that a kill caught at that.
 const UNFINISHED: &str = "draft";
-
-pub(super) const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries");
-pub(super) const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
-pub(super) const CATALOGUE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("snapshots");
-
-const OWNER: &str = "owner";
-pub(super) const VOTE: &str = "vote";
-pub(super) const COMMITTED: &str = "committed";
-pub(super) const PURGED: &str = "purged";
 
 /// Whose log it is; kept in it, so that a folder in the wrong place is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,15 +59,6 @@ impl Owner {
     }
 }
 
-/// What the writer has made durable.
-#[derive(Debug, Clone, Default)]
-pub struct Durable {
-    /// The newest committed index that survives a power cut.
-    pub committed: Option<LogIndex>,
-    /// The first error of the writer, after which nothing is written any more.
-    pub failed: Option<LogError>,
-}
-
 /// How much was written since the log was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
@@ -84,26 +68,11 @@ pub struct Written {
     pub entries: u64,
 }
 
-/// Called once with what became of a write.
-pub type Done = Box<dyn FnOnce(Result<(), LogError>) + Send>;
-
 /// The log of one group. Clones share it; the database is closed with the last one, or by [`LogStore::close`].
 #[derive(Clone)]
 pub struct LogStore {
     writer: Arc<Worker<Job>>,
     shared: Arc<Shared>,
-}
-
-/// What the writer and the readers share.
-pub(super) struct Shared {
-    pub(super) database: RwLock<Option<Database>>,
-    /// Entries that are readable already and not yet in the database.
-    pub(super) tail: Mutex<BTreeMap<u64, Arc<Vec<u8>>>>,
-    pub(super) durable: watch::Sender<Durable>,
-    /// The committed position as last handed over, durable or not.
-    committed: Mutex<Option<Vec<u8>>>,
-    pub(super) commits: AtomicU64,
-    pub(super) entries: AtomicU64,
 }
 
 impl LogStore {

@@ -12,6 +12,7 @@ mod log_error;
 pub mod record;
 pub mod snapshots;
 pub mod state;
+mod tables;
 mod writes;
 
 #[cfg(test)]

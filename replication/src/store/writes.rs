@@ -3,14 +3,30 @@
 //! Never answers before its commit has returned, and never writes again after the first error: what a failed
 //! `fdatasync` left on disk is unknown, so the only safe answer to every later write is the same error.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::{Mutex, RwLock};
 use redb::{Database, Durability};
+use tokio::sync::watch;
 
 use super::blocking::Stopped;
-use super::log::{CATALOGUE, COMMITTED, Done, ENTRIES, FACTS, LogError, PURGED, Shared};
+use super::log_error::LogError;
+use super::tables::{CATALOGUE, COMMITTED, ENTRIES, FACTS, PURGED};
 use crate::ids::LogIndex;
+
+/// What the writer has made durable.
+#[derive(Debug, Clone, Default)]
+pub struct Durable {
+    /// The newest committed index that survives a power cut.
+    pub committed: Option<LogIndex>,
+    /// The first error of the writer, after which nothing is written any more.
+    pub failed: Option<LogError>,
+}
+
+/// Called once with what became of a write.
+pub type Done = Box<dyn FnOnce(Result<(), LogError>) + Send>;
 
 /// One change to the log, its records sealed.
 pub(super) enum Write {
@@ -34,6 +50,18 @@ pub(super) enum Write {
 pub(super) struct Job {
     pub(super) write: Write,
     pub(super) done: Option<Done>,
+}
+
+/// What the writer and the readers share.
+pub(super) struct Shared {
+    pub(super) database: RwLock<Option<Database>>,
+    /// Entries that are readable already and not yet in the database.
+    pub(super) tail: Mutex<BTreeMap<u64, Arc<Vec<u8>>>>,
+    pub(super) durable: watch::Sender<Durable>,
+    /// The committed position as last handed over, durable or not.
+    pub(super) committed: Mutex<Option<Vec<u8>>>,
+    pub(super) commits: AtomicU64,
+    pub(super) entries: AtomicU64,
 }
 
 impl Shared {
