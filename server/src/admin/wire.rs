@@ -8,6 +8,8 @@ use replication::machine::lifecycle::VersionState;
 use replication::machine::policy::Policy;
 use replication::machine::rows::{Algorithm, Origin, Purpose, Staleness};
 
+pub use crate::keystore::Answer;
+
 /// Who signed the request, by name.
 pub const SIGNER_HEADER: &str = "ekm-signer";
 /// The Ed25519 signature over the request, standard base64.
@@ -21,27 +23,6 @@ pub const TENANTS_PATH: &str = "/admin/v1/tenants";
 
 /// One key version with its owner, by GET below it with the 32 hex digits of its path.
 pub const VERSIONS_PATH: &str = "/admin/v1/versions";
-
-/// A request was carried out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
-    /// Whether the same request had been carried out before; nothing was done again then.
-    pub repeated: bool,
-    /// The entry that holds the change.
-    pub index: LogIndex,
-    /// The tenant's revision after it.
-    pub revision: Revision,
-    /// The path of what was made, without a leading slash; absent if nothing was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// The state of the version that was enabled or disabled.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub state: Option<VersionState>,
-    /// The frontends that use the change already.
-    pub usable_on: Vec<String>,
-    /// The frontends that had not acknowledged it in time.
-    pub not_yet_on: Vec<String>,
-}
 
 /// A request was not carried out, or its outcome is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,9 +19,9 @@ use replication::machine::rows::{Change, Plan, Stage, Tenant};
 use replication::machine::signing;
 use replication::raft::group::ProposeError;
 
-use crate::admin::wire::Answer;
 use crate::crypto::EntropyError;
 
+use super::answer::Answer;
 use super::complete::{CompleteError, NewKey};
 use super::propose::{Done, ProposalError};
 use super::{ACTIVATION_DEADLINE, KeyStore};

@@ -3,6 +3,7 @@
 //! It alone touches the root key. It never believes a listener's word about who asked: the operator's signature
 //! goes into the log, and is verified there.
 
+mod answer;
 mod complete;
 mod execute;
 mod feed;
@@ -28,6 +29,7 @@ use replication::raft::group::Group;
 use crate::crypto::{Arena, Entropy, RootKey};
 use crate::lookup::TenantKeys;
 
+pub use answer::Answer;
 pub use execute::ExecuteError;
 pub use found::{FoundError, Founding};
 pub use sound::{UnsoundError, needs_its_root_key};

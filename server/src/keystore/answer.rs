@@ -1,0 +1,27 @@
+//! What an operator is told when a request was carried out: the body of the admin API's answer. No logic.
+
+use serde::{Deserialize, Serialize};
+
+use replication::ids::{LogIndex, Revision};
+use replication::machine::lifecycle::VersionState;
+
+/// A request was carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Whether the same request had been carried out before; nothing was done again then.
+    pub repeated: bool,
+    /// The entry that holds the change.
+    pub index: LogIndex,
+    /// The tenant's revision after it.
+    pub revision: Revision,
+    /// The path of what was made, without a leading slash; absent if nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The state of the version that was enabled or disabled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<VersionState>,
+    /// The frontends that use the change already.
+    pub usable_on: Vec<String>,
+    /// The frontends that had not acknowledged it in time.
+    pub not_yet_on: Vec<String>,
+}
