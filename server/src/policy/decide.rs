@@ -2,25 +2,13 @@
 
 use replication::directory::Target;
 use replication::ids::RuleName;
-use replication::machine::policy::{Operation, Principal, Rule};
+use replication::machine::policy::Rule;
 
 use crate::wire::AccessReason;
 
 use super::Levels;
-use super::matching::{Match, ResourceName, covers};
-
-/// What is asked, and by whom.
-#[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
-    /// Proven by a token.
-    pub caller: &'a Principal,
-    /// What is to be done.
-    pub operation: Operation,
-    /// For which Cloud KMS resource; `None` if none was stated, or one of no known shape.
-    pub resource: Option<ResourceName<'a>>,
-    /// For which reason.
-    pub reason: &'a AccessReason,
-}
+use super::asked::Asked;
+use super::matching::{Match, covers};
 
 /// What a reason that this release does not know does under a list. A setting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]

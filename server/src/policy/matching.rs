@@ -4,35 +4,7 @@ use replication::machine::policy::{Justifications, ResourcePattern, Rule};
 
 use crate::wire::AccessReason;
 
-use super::decide::Asked;
-
-/// The parts of `projects/P/locations/L/keyRings/R/cryptoKeys/K[/cryptoKeyVersions/N]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ResourceName<'a> {
-    project: &'a str,
-    location: &'a str,
-    key_ring: &'a str,
-    crypto_key: &'a str,
-}
-
-impl<'a> ResourceName<'a> {
-    /// The parts, or `None` if the text is of no such shape. Such a text counts as no resource name at all.
-    pub fn parse(text: &'a str) -> Option<Self> {
-        let mut parts = text.split('/');
-        let mut after = |word| (parts.next() == Some(word)).then(|| parts.next().filter(|part| !part.is_empty()))?;
-        let name = Self {
-            project: after("projects")?,
-            location: after("locations")?,
-            key_ring: after("keyRings")?,
-            crypto_key: after("cryptoKeys")?,
-        };
-        match (parts.next(), parts.next(), parts.next()) {
-            (None, ..) => Some(name),
-            (Some("cryptoKeyVersions"), Some(version), None) if !version.is_empty() => Some(name),
-            _ => None,
-        }
-    }
-}
+use super::asked::{Asked, ResourceName};
 
 /// Whether a rule covers a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,31 +54,6 @@ fn covers_reason(list: &Justifications, reason: &AccessReason) -> Match {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_resource_name_has_four_parts_and_perhaps_a_version() {
-        let name = Some(ResourceName { project: "p", location: "l", key_ring: "r", crypto_key: "k" });
-        let stem = "projects/p/locations/l/keyRings/r/cryptoKeys/k";
-        assert_eq!(ResourceName::parse(stem), name);
-        assert_eq!(ResourceName::parse(&format!("{stem}/cryptoKeyVersions/1")), name);
-        for bad in [
-            "",
-            "/",
-            "projects/p",
-            "projects//locations/l/keyRings/r/cryptoKeys/k",
-            "projects/p/locations/l/keyRings/r/cryptoKeys/",
-            "projects/p/locations/l/keyRings/r/cryptoKeys",
-            &format!("/{stem}"),
-            &format!("{stem}/"),
-            &format!("{stem}/cryptoKeyVersions"),
-            &format!("{stem}/cryptoKeyVersions/"),
-            &format!("{stem}/cryptoKeyVersions/1/x"),
-            &format!("{stem}/x/1"),
-            &stem.to_uppercase(),
-        ] {
-            assert_eq!(ResourceName::parse(bad), None, "{bad:?}");
-        }
-    }
 
     #[test]
     fn a_pattern_part_that_is_absent_covers_every_value() {

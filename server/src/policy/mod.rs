@@ -8,14 +8,15 @@
 //! alarm unless a setting makes it a denial. That holds for the list of a deny rule as well: a reason that Google added
 //! yesterday may be the very one that the operator meant to shut out, and may not be.
 
+mod asked;
 mod decide;
 mod matching;
 
 #[cfg(test)]
 mod oracle;
 
-pub use decide::{Asked, Denial, Grant, Refused, UnknownReasons, Why, decide};
-pub use matching::ResourceName;
+pub use asked::{Asked, ResourceName};
+pub use decide::{Denial, Grant, Refused, UnknownReasons, Why, decide};
 
 use replication::machine::policy::Policy;
 

@@ -10,8 +10,8 @@ use replication::machine::policy::{Justifications, Operation, Policy, Principal,
 
 use crate::wire::AccessReason;
 
-use super::decide::{Asked, Refused, UnknownReasons, Why, judge};
-use super::{Levels, ResourceName};
+use super::decide::{Refused, UnknownReasons, Why, judge};
+use super::{Asked, Levels, ResourceName};
 
 #[derive(Debug, Clone)]
 struct Case {
