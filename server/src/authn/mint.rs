@@ -27,7 +27,7 @@ pub const DEV_ISSUER: &str = "https://ekm-dev.invalid";
 
 /// Why a signing key could not be made or read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SigningKeyError {
+pub enum IssuerKeyError {
     /// No PEM section with a private key.
     #[error("the file holds no private key in PEM form")]
     NotPem,
@@ -40,25 +40,25 @@ pub enum SigningKeyError {
 }
 
 /// An RSA key that signs tokens, with the id its public half is published under.
-pub struct SigningKey {
+pub struct IssuerKey {
     pair: RsaKeyPair,
     kid: Kid,
 }
 
-impl std::fmt::Debug for SigningKey {
+impl std::fmt::Debug for IssuerKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "SigningKey({})", self.kid)
+        write!(f, "IssuerKey({})", self.kid)
     }
 }
 
-impl SigningKey {
+impl IssuerKey {
     /// A new RSA-2048 key.
     ///
     /// # Errors
     ///
-    /// [`SigningKeyError::Generation`].
-    pub fn generate() -> Result<Self, SigningKeyError> {
-        RsaKeyPair::generate(KeySize::Rsa2048).map(Self::named).map_err(|_| SigningKeyError::Generation)
+    /// [`IssuerKeyError::Generation`].
+    pub fn generate() -> Result<Self, IssuerKeyError> {
+        RsaKeyPair::generate(KeySize::Rsa2048).map(Self::named).map_err(|_| IssuerKeyError::Generation)
     }
 
     /// Reads a PEM private key, PKCS#8 or PKCS#1.
@@ -66,22 +66,22 @@ impl SigningKey {
     /// # Errors
     ///
     /// Not PEM, or not a usable RSA key.
-    pub fn load(pem: &[u8]) -> Result<Self, SigningKeyError> {
-        let pair = match PrivateKeyDer::from_pem_slice(pem).map_err(|_| SigningKeyError::NotPem)? {
+    pub fn load(pem: &[u8]) -> Result<Self, IssuerKeyError> {
+        let pair = match PrivateKeyDer::from_pem_slice(pem).map_err(|_| IssuerKeyError::NotPem)? {
             PrivateKeyDer::Pkcs8(der) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()),
             PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()),
-            _ => return Err(SigningKeyError::NotRsa),
+            _ => return Err(IssuerKeyError::NotRsa),
         };
-        pair.map(Self::named).map_err(|_| SigningKeyError::NotRsa)
+        pair.map(Self::named).map_err(|_| IssuerKeyError::NotRsa)
     }
 
     /// The key as PKCS#8 in PEM form, which [`Self::load`] reads.
     ///
     /// # Errors
     ///
-    /// [`SigningKeyError::Generation`], if the library cannot encode the key.
-    pub fn to_pem(&self) -> Result<Zeroizing<String>, SigningKeyError> {
-        let der = self.pair.as_der().map_err(|_| SigningKeyError::Generation)?;
+    /// [`IssuerKeyError::Generation`], if the library cannot encode the key.
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, IssuerKeyError> {
+        let der = self.pair.as_der().map_err(|_| IssuerKeyError::Generation)?;
         let body = Zeroizing::new(STANDARD.encode(der.as_ref()));
         let mut pem = Zeroizing::new(String::with_capacity(body.len() + body.len() / 64 + 64));
         pem.push_str("-----BEGIN PRIVATE KEY-----\n");
@@ -186,7 +186,7 @@ pub struct TokenRequest {
 /// The token issuer of `ekm dev`.
 #[derive(Debug)]
 pub struct TokenIssuer {
-    key: SigningKey,
+    key: IssuerKey,
 }
 
 impl TokenIssuer {
@@ -194,9 +194,9 @@ impl TokenIssuer {
     ///
     /// # Errors
     ///
-    /// [`SigningKeyError::Generation`].
-    pub fn generate() -> Result<Self, SigningKeyError> {
-        SigningKey::generate().map(|key| Self { key })
+    /// [`IssuerKeyError::Generation`].
+    pub fn generate() -> Result<Self, IssuerKeyError> {
+        IssuerKey::generate().map(|key| Self { key })
     }
 
     /// An issuer with the key that an earlier run kept.
@@ -204,16 +204,16 @@ impl TokenIssuer {
     /// # Errors
     ///
     /// Not PEM, or not a usable RSA key.
-    pub fn load(pem: &[u8]) -> Result<Self, SigningKeyError> {
-        SigningKey::load(pem).map(|key| Self { key })
+    pub fn load(pem: &[u8]) -> Result<Self, IssuerKeyError> {
+        IssuerKey::load(pem).map(|key| Self { key })
     }
 
     /// The key to keep, as PKCS#8 in PEM form.
     ///
     /// # Errors
     ///
-    /// [`SigningKeyError::Generation`], if the library cannot encode the key.
-    pub fn to_pem(&self) -> Result<Zeroizing<String>, SigningKeyError> {
+    /// [`IssuerKeyError::Generation`], if the library cannot encode the key.
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, IssuerKeyError> {
         self.key.to_pem()
     }
 
@@ -245,7 +245,7 @@ mod tests {
     fn a_key_read_back_from_its_pem_is_the_same_key() {
         let first = testing::signing_key();
         let pem = first.to_pem().expect("a generated key encodes");
-        let again = SigningKey::load(pem.as_bytes()).expect("its own PEM loads");
+        let again = IssuerKey::load(pem.as_bytes()).expect("its own PEM loads");
         assert_eq!((again.kid(), again.jwks()), (first.kid(), first.jwks()));
         assert!(pem.lines().all(|line| line.len() <= 64));
         assert!(!format!("{first:?}").contains(&pem.as_str()[40..60]), "no key bytes in Debug");
@@ -255,10 +255,10 @@ mod tests {
     fn what_is_no_rsa_key_is_refused_by_name() {
         let ecdsa = rcgen::KeyPair::generate().expect("rcgen makes an ECDSA key").serialize_pem();
         for (pem, expected) in [
-            ("", SigningKeyError::NotPem),
-            ("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n", SigningKeyError::NotPem),
-            (ecdsa.as_str(), SigningKeyError::NotRsa),
-            ("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n", SigningKeyError::NotRsa),
+            ("", IssuerKeyError::NotPem),
+            ("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n", IssuerKeyError::NotPem),
+            (ecdsa.as_str(), IssuerKeyError::NotRsa),
+            ("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n", IssuerKeyError::NotRsa),
         ] {
             assert_eq!(TokenIssuer::load(pem.as_bytes()).map(|i| i.jwks()), Err(expected), "{pem}");
         }

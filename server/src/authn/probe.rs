@@ -9,7 +9,7 @@ use std::time::Duration;
 use jsonwebtoken::DecodingKey;
 use replication::clock::Timestamp;
 
-use super::mint::{MintedClaims, SigningKey, SigningKeyError};
+use super::mint::{IssuerKey, IssuerKeyError, MintedClaims};
 use super::token::Kid;
 
 /// The audience of the probe's tokens: no address, so no server of another kind would take them.
@@ -22,7 +22,7 @@ const PROBE_EMAIL: &str = "probe@ekm.invalid";
 /// Makes the probe's tokens.
 #[derive(Debug)]
 pub struct ProbeIssuer {
-    key: SigningKey,
+    key: IssuerKey,
     issuer: String,
 }
 
@@ -39,9 +39,9 @@ impl ProbeIssuer {
     ///
     /// # Errors
     ///
-    /// [`SigningKeyError::Generation`].
-    pub fn generate() -> Result<Self, SigningKeyError> {
-        let key = SigningKey::generate()?;
+    /// [`IssuerKeyError::Generation`].
+    pub fn generate() -> Result<Self, IssuerKeyError> {
+        let key = IssuerKey::generate()?;
         let issuer = format!("urn:ekm:probe:{}", key.kid());
         Ok(Self { key, issuer })
     }
@@ -64,7 +64,7 @@ impl ProbeIssuer {
     }
 
     #[cfg(test)]
-    pub(super) fn signing_key(&self) -> &SigningKey {
+    pub(super) fn signing_key(&self) -> &IssuerKey {
         &self.key
     }
 }

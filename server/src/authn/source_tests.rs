@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use replication::clock::Clock as _;
 
 use super::keyset::{KEY_SET_BYTES_MAX, Provenance};
-use super::mint::SigningKey;
+use super::mint::IssuerKey;
 use super::refusal::AuthnError;
 use super::source::{KeySource, SHRUNKEN_BELIEVED_AFTER};
 use super::testing::{
@@ -57,7 +57,7 @@ impl Issuer {
 fn published(running: &Running) -> Option<(u64, [bool; 3])> {
     let set = running.reader.current();
     let set = set.as_deref()?;
-    let holds = |key: &SigningKey| set.find(key.kid()).is_some();
+    let holds = |key: &IssuerKey| set.find(key.kid()).is_some();
     Some((set.epoch(), [holds(signing_key()), holds(second_key()), holds(third_key())]))
 }
 

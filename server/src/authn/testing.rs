@@ -10,7 +10,7 @@ use replication::machine::rows::Trust;
 use tokio_util::sync::CancellationToken;
 
 use super::keyset::Provenance;
-use super::mint::SigningKey;
+use super::mint::IssuerKey;
 use super::source::{KeySetReader, KeySource, key_set_channel, key_set_task};
 use super::verify::Verifier;
 
@@ -21,28 +21,28 @@ pub(super) const EMAIL: &str = "service-1@gcp-sa-ekms.iam.gserviceaccount.com";
 pub(super) const NOW: u64 = 1_800_000_000;
 
 /// The issuer's key. RSA keys take long to make, so one serves all tests.
-pub(super) fn signing_key() -> &'static SigningKey {
-    static KEY: OnceLock<SigningKey> = OnceLock::new();
-    KEY.get_or_init(|| SigningKey::generate().expect("the library makes an RSA key"))
+pub(super) fn signing_key() -> &'static IssuerKey {
+    static KEY: OnceLock<IssuerKey> = OnceLock::new();
+    KEY.get_or_init(|| IssuerKey::generate().expect("the library makes an RSA key"))
 }
 
 /// A key that the issuer publishes only in tests that say so.
-pub(super) fn second_key() -> &'static SigningKey {
-    static KEY: OnceLock<SigningKey> = OnceLock::new();
-    KEY.get_or_init(|| SigningKey::generate().expect("the library makes an RSA key"))
+pub(super) fn second_key() -> &'static IssuerKey {
+    static KEY: OnceLock<IssuerKey> = OnceLock::new();
+    KEY.get_or_init(|| IssuerKey::generate().expect("the library makes an RSA key"))
 }
 
 /// A third one, for rotations.
-pub(super) fn third_key() -> &'static SigningKey {
-    static KEY: OnceLock<SigningKey> = OnceLock::new();
-    KEY.get_or_init(|| SigningKey::generate().expect("the library makes an RSA key"))
+pub(super) fn third_key() -> &'static IssuerKey {
+    static KEY: OnceLock<IssuerKey> = OnceLock::new();
+    KEY.get_or_init(|| IssuerKey::generate().expect("the library makes an RSA key"))
 }
 
 pub(super) fn jwks() -> String {
     jwks_of(&[signing_key()])
 }
 
-pub(super) fn jwks_of(keys: &[&SigningKey]) -> String {
+pub(super) fn jwks_of(keys: &[&IssuerKey]) -> String {
     let keys: Vec<String> = keys.iter().map(|key| key.jwk()).collect();
     format!(r#"{{"keys":[{}]}}"#, keys.join(","))
 }

@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 use crate::admin;
 use crate::admin::client::{ClientError, Operator};
-use crate::authn::mint::{DEV_ISSUER, SigningKeyError as TokenKeyError};
+use crate::authn::mint::{DEV_ISSUER, IssuerKeyError};
 use crate::authn::{KeySource, ProbeIssuer};
 use crate::clock::SystemClock;
 use crate::crypto::{
@@ -109,7 +109,7 @@ pub enum DevError {
     #[error("no replica signing key can be made")]
     NoSigningKey,
     #[error("the probe's key cannot be made")]
-    ProbeKey(#[from] TokenKeyError),
+    ProbeKey(#[from] IssuerKeyError),
     #[error("a runtime cannot be started")]
     Runtime(#[source] std::io::Error),
     #[error(transparent)]

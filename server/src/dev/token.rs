@@ -7,7 +7,7 @@ use std::time::Duration;
 use replication::clock::{Clock, Timestamp};
 use replication::ids::Email;
 
-use crate::authn::mint::{SigningKeyError, TokenIssuer, TokenRequest};
+use crate::authn::mint::{IssuerKeyError, TokenIssuer, TokenRequest};
 use crate::clock::SystemClock;
 
 use super::file::{DevFile, DevFileError};
@@ -39,7 +39,7 @@ pub enum TokenError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: SigningKeyError,
+        source: IssuerKeyError,
     },
 }
 
