@@ -8,8 +8,6 @@ use std::process::ExitCode;
 pub const USAGE: u8 = 64;
 /// Something that is needed does not answer.
 pub const UNAVAILABLE: u8 = 69;
-/// A bug.
-pub const SOFTWARE: u8 = 70;
 /// The operating system refused something.
 pub const OS: u8 = 71;
 

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::codec;
 use crate::ids::{
     CryptoSpaceId, CryptoSpaceName, Generation, GroupId, IdempotencyId, KeyName, KeyVersionId, LineageId, Revision,
-    ShardId, SignerId, TenantId,
+    ShardId, TenantId,
 };
 use crate::machine::command::{
     Action, AddGrant, AdoptPlan, AdvanceStage, Command, CreateCryptoSpace, CreateKey, CreateTenant, Evidence, Genesis,
@@ -203,11 +203,6 @@ impl Author {
             self.completed(shard, asked, Action::AdoptPlan(AdoptPlan { plan, digest })),
             self.automatic(shard, Action::AdvanceStage(advance)),
         ]
-    }
-
-    /// The signer that genesis enrols as the operator.
-    pub fn operator_id(&self) -> SignerId {
-        self.operator.signer().clone()
     }
 }
 

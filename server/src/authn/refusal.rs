@@ -86,12 +86,6 @@ pub enum AuthnError {
 }
 
 impl AuthnError {
-    /// Whether it rests on which issuers and audiences are trusted. Final only as long as the view of those is fresh;
-    /// this module cannot know, so whoever answers asks it of the view that was handed in.
-    pub const fn rests_on_trust(self) -> bool {
-        matches!(self, Self::IssuerForeign | Self::AudienceForeign)
-    }
-
     /// Whether this is the caller's fault for good (401), rather than trouble of ours (503).
     pub const fn is_final(self) -> bool {
         match self {

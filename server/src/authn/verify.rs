@@ -44,12 +44,6 @@ impl Caller {
     pub const fn principal(&self) -> &Principal {
         &self.principal
     }
-
-    /// A caller that nothing has proven, for the tests of what comes after authentication.
-    #[cfg(test)]
-    pub const fn danger_unproven(principal: Principal) -> Self {
-        Self { principal }
-    }
 }
 
 /// Verifies tokens against the published key set.

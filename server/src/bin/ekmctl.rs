@@ -5,21 +5,22 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use server::ctl::{Args, run};
+use server::exit;
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) => return server::exit::usage(&error),
+        Err(error) => return exit::usage(&error),
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return server::exit::failure(71, &error),
+        Err(error) => return exit::failure(exit::OS, &error),
     };
     match runtime.block_on(run(&args)) {
         Ok(text) => {
             println!("{text}");
             ExitCode::SUCCESS
         }
-        Err(error) => server::exit::failure(error.exit_code(), &error),
+        Err(error) => exit::failure(error.exit_code(), &error),
     }
 }

@@ -94,11 +94,6 @@ impl<'a> Blob<'a> {
     pub fn version(&self) -> KeyVersionId {
         self.version
     }
-
-    /// Length of the plaintext within, in bytes.
-    pub fn plaintext_length(&self) -> usize {
-        self.ciphertext.len()
-    }
 }
 
 /// The key version that `blob` says it was wrapped with, if it is a blob at all. For the audit and for errors; never to choose
@@ -171,7 +166,7 @@ mod tests {
                 (*format, *algorithm) = (FORMAT, ALGORITHM);
             }
             if let Ok(blob) = Blob::parse(&bytes) {
-                prop_assert_eq!(blob.plaintext_length() + BLOB_OVERHEAD, bytes.len());
+                prop_assert_eq!(blob.ciphertext.len() + BLOB_OVERHEAD, bytes.len());
                 prop_assert_eq!(blob_of(blob.header, blob.nonce, blob.ciphertext, blob.tag), bytes);
             } else {
                 let well_begun = bytes.len() >= BLOB_OVERHEAD && bytes[..2] == [FORMAT, ALGORITHM];

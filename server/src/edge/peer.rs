@@ -2,7 +2,7 @@
 //! verified.
 
 use rustls::pki_types::CertificateDer;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// The client's certificate, verified in the handshake against the listener's authority. Handlers find it among the
 /// request's extensions.
@@ -34,22 +34,8 @@ impl PeerCertificate {
         names.next().is_none().then_some(name)
     }
 
-    /// The subject's alternative names that are text: DNS names, e-mail addresses and URIs, in the certificate's order.
-    pub fn alternative_names(&self) -> Vec<String> {
-        let Some(certificate) = self.parsed() else { return Vec::new() };
-        let Ok(Some(names)) = certificate.subject_alternative_name() else { return Vec::new() };
-        names.value.general_names.iter().filter_map(text).map(str::to_owned).collect()
-    }
-
     fn parsed(&self) -> Option<X509Certificate<'_>> {
         X509Certificate::from_der(&self.0).ok().map(|(_, certificate)| certificate)
-    }
-}
-
-fn text<'a>(name: &GeneralName<'a>) -> Option<&'a str> {
-    match name {
-        GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => Some(text),
-        _ => None,
     }
 }
 
@@ -59,17 +45,15 @@ mod tests {
     use crate::edge::testing::Authority;
 
     #[test]
-    fn names_are_read_from_the_certificate() {
-        let identity = Authority::new("operators").issue("alice", &["alice.example", "ops.example"]);
+    fn the_common_name_is_read_from_the_certificate() {
+        let identity = Authority::new("operators").issue("alice", &["alice.example"]);
         let peer = PeerCertificate::verified(identity.chain[0].clone());
         assert_eq!(peer.common_name().as_deref(), Some("alice"));
-        assert_eq!(peer.alternative_names(), ["alice.example", "ops.example"]);
     }
 
     #[test]
-    fn bytes_that_are_no_certificate_have_no_names() {
+    fn bytes_that_are_no_certificate_have_no_name() {
         let peer = PeerCertificate::verified(CertificateDer::from(vec![0x30, 0x03, 0x02, 0x01, 0x01]));
         assert_eq!(peer.common_name(), None);
-        assert!(peer.alternative_names().is_empty());
     }
 }

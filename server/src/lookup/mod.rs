@@ -73,11 +73,6 @@ impl Lookup {
         Ok(UsableKey(material))
     }
 
-    /// Forgets what is unsealed of a version, for one that was destroyed.
-    pub fn forget(&self, version: KeyVersionId) {
-        self.opened.invalidate(&version);
-    }
-
     /// Whether a canary failed here: this machine must not get traffic any more.
     pub fn is_unfit(&self) -> bool {
         self.is_unfit.load(Ordering::Acquire)

@@ -13,20 +13,7 @@ use crate::crypto::TenantKey;
 pub struct TenantKeys(ArcSwap<HashMap<TenantId, Arc<TenantKey>>>);
 
 impl TenantKeys {
-    /// Adds a tenant's key, or replaces it.
-    #[allow(
-        clippy::needless_pass_by_value,
-        reason = "the ring takes the key; that it may write more than once is its affair"
-    )]
-    pub fn insert(&self, tenant: &TenantId, key: Arc<TenantKey>) {
-        self.0.rcu(|keys| {
-            let mut keys = HashMap::clone(keys);
-            keys.insert(tenant.clone(), Arc::clone(&key));
-            keys
-        });
-    }
-
-    /// Adds several tenants' keys in one step.
+    /// Adds tenants' keys, or replaces them, in one step.
     pub fn extend(&self, opened: &[(TenantId, Arc<TenantKey>)]) {
         self.0.rcu(|keys| {
             let mut keys = HashMap::clone(keys);
@@ -38,15 +25,6 @@ impl TenantKeys {
     /// How many tenants' keys this process has.
     pub fn count(&self) -> usize {
         self.0.load().len()
-    }
-
-    /// Takes a tenant's key away.
-    pub fn remove(&self, tenant: &TenantId) {
-        self.0.rcu(|keys| {
-            let mut keys = HashMap::clone(keys);
-            keys.remove(tenant);
-            keys
-        });
     }
 
     /// A tenant's key, if this process has it.

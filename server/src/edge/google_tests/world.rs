@@ -140,7 +140,7 @@ impl World {
         rows.add("canary", VersionState::Enabled, Some(granted("probe", Principal::Probe, None)));
         let (state, versions, tenant_key) = rows.into_state();
         let tenant_keys = Arc::new(TenantKeys::default());
-        tenant_keys.insert(&tenant(), Arc::new(tenant_key));
+        tenant_keys.extend(&[(tenant(), Arc::new(tenant_key))]);
 
         let trust = Trust { issuers: vec![DEV_ISSUER.to_owned()], audiences: vec![AUDIENCE.to_owned()] };
         let system = State::from_rows([row(RowKind::Trust, &(), &trust)]).expect("one good row");
