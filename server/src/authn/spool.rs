@@ -3,25 +3,20 @@
 //! One file: the line `ekm-key-set 1 <url>`, then the set as it was fetched. A file of another format or for another
 //! URL counts as none. Blocking; never called on the request path.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
+
+use crate::replace_file::{Readers, replace_file};
 
 use super::keyset::KEY_SET_BYTES_MAX;
 
 const FORMAT: &str = "ekm-key-set 1";
 
-/// Replaces the file whole or not at all: written beside it, made durable, then renamed over it.
+/// Replaces the file whole or not at all.
 pub(super) fn save(path: &Path, url: &str, json: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let beside = path.with_extension("tmp");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(format!("{FORMAT} {url}\n").as_bytes())?;
-    file.write_all(json)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    File::open(folder)?.sync_all()
+    let content = [format!("{FORMAT} {url}\n").as_bytes(), json].concat();
+    replace_file(path, &content, Readers::Owner)
 }
 
 /// The set kept for this URL, if there is one.
@@ -39,6 +34,7 @@ pub(super) fn load(path: &Path, url: &str) -> io::Result<Option<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
