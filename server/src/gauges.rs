@@ -1,4 +1,6 @@
 //! Which values the metrics read when they are asked for: the one place that ties names to sources.
+//!
+//! Never on the request path: the sources are read when somebody scrapes.
 
 use std::sync::Arc;
 

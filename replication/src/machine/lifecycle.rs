@@ -1,4 +1,4 @@
-//! The life of a key version, as a table.
+//! The life of a key version, as a table. A step without a row is refused, and no row leads out of `Destroyed`.
 
 use std::fmt;
 

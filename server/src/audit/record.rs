@@ -1,4 +1,4 @@
-//! One record as one line of JSON.
+//! One record as one line of JSON. Has no field for key material, plaintexts, blobs or tokens, and bounds what callers wrote.
 
 use std::fmt;
 use std::time::Duration;

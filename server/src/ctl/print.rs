@@ -1,4 +1,4 @@
-//! Answers as text for people, or as the JSON they came as.
+//! Answers as text for people, or as the JSON they came as. Calls nobody.
 
 use std::fmt::Write as _;
 

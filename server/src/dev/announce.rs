@@ -1,4 +1,6 @@
 //! What `ekm dev` prints once it serves: what it made, and two calls that work when pasted, also tomorrow.
+//!
+//! Never prints a token: the calls read it from its file.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! From a recorded response to HTTP: the one mapping for Google's dialect.
+//! From a recorded response to HTTP: the one mapping for Google's dialect. Decides nothing.
 
 use axum::body::Body;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};

@@ -1,4 +1,4 @@
-//! What the data listener works with, put together by whoever assembles the process.
+//! What the data listener works with, put together by whoever assembles the process. No logic.
 
 use std::sync::Arc;
 use std::time::Duration;

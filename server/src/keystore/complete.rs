@@ -1,4 +1,6 @@
 //! Completing requests: drawing ids, making and sealing key material. Everything a command holds is decided here.
+//!
+//! Never proposes anything, and lets no material out unsealed.
 
 use replication::ids::{CryptoSpaceName, KeyName, KeyVersionId, LineageId, TenantId};
 use replication::machine::command::{CreateKey, CreateTenant, NewVersion};

@@ -1,4 +1,5 @@
-//! The first entry of a group. It vouches for itself: one of the replicas it names signs it.
+//! The first entry of a group. It vouches for itself: one of the replicas it names signs it. A group takes
+//! no second one.
 
 use crate::machine::command::{Genesis, SignedCommand};
 use crate::machine::outcome::{Effect, Refusal};
