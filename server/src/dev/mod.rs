@@ -4,16 +4,25 @@
 
 mod announce;
 mod demo;
+mod error;
 mod file;
 mod files;
 mod folder;
+mod key_store;
+mod listeners;
+mod options;
 mod pki;
 mod ports;
+mod prepared;
 mod run;
+mod runtimes;
+mod serving;
 mod token;
 
+pub use error::DevError;
 pub use file::{DEV_FILE, DevFile, DevFileError};
-pub use run::{DevError, DevOptions, run, run_with};
+pub use options::DevOptions;
+pub use run::{run, run_with};
 pub use token::{TokenError, TokenOptions, mint};
 
 /// The name on the server's certificate.
@@ -24,3 +33,5 @@ pub const AUDIENCE: &str = "https://localhost";
 pub const OPERATOR: &str = "dev-operator";
 /// The caller that the demo grant admits.
 pub const CALLER: &str = "service-0@gcp-sa-ekms.iam.gserviceaccount.com";
+/// The name under which the one machine appears in answers and audit records.
+const MACHINE: &str = "dev-1";

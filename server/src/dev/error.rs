@@ -1,0 +1,83 @@
+//! Everything for which `ekm dev` does not start, or cannot go on. Decides nothing.
+
+use std::path::PathBuf;
+
+use replication::ids::GroupId;
+use replication::machine::signing::SigningKeyError;
+use replication::raft::group::Failure;
+use replication::raft::host::HostError;
+
+use crate::admin::client::ClientError;
+use crate::authn::mint::IssuerKeyError;
+use crate::crypto::{ArenaError, RootKeyError};
+use crate::edge::listener::BindError;
+use crate::edge::tls::TlsError;
+use crate::frontend::FrontendError;
+use crate::health::probe::ProbeError;
+use crate::keystore::{FoundError, UnsoundError};
+use crate::tasks::TaskPanicked;
+
+use super::announce::AnnounceError;
+use super::demo::DemoError;
+use super::files::FileError;
+use super::folder::FolderError;
+use super::pki::PkiError;
+use super::token::TokenError;
+
+/// Why `ekm dev` does not start, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each variant says what its error says, and no more")]
+pub enum DevError {
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("the process cannot be kept from dumping its memory")]
+    Harden(#[source] rustix::io::Errno),
+    #[error(transparent)]
+    Arena(#[from] ArenaError),
+    #[error(transparent)]
+    Root(#[from] RootKeyError),
+    #[error("{} is gone, and the keys in this data open under it alone; put it back from a copy", .0.display())]
+    RootKeyGone(PathBuf),
+    #[error("{} is not the key that this data knows the operator by; put it back, or move the data directory away to begin anew", .0.display())]
+    OperatorKey(PathBuf),
+    #[error(transparent)]
+    Unsound(#[from] UnsoundError),
+    #[error("the replica's signing key cannot be used")]
+    SigningKey(#[from] SigningKeyError),
+    #[error("no replica signing key can be made")]
+    NoSigningKey,
+    #[error("the probe's key cannot be made")]
+    ProbeKey(#[from] IssuerKeyError),
+    #[error("a runtime cannot be started")]
+    Runtime(#[source] std::io::Error),
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error(transparent)]
+    Found(#[from] FoundError),
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    #[error(transparent)]
+    Frontend(#[from] FrontendError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    #[error("it did not serve within a minute: {0}")]
+    NotReady(String),
+    #[error(transparent)]
+    Announce(#[from] AnnounceError),
+    #[error(transparent)]
+    Panicked(#[from] TaskPanicked),
+    #[error("group {0} cannot go on")]
+    Group(GroupId, #[source] Failure),
+}

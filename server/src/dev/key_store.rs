@@ -1,0 +1,83 @@
+//! The key store of a data directory, with the root key and the replica's key that it is opened with.
+//!
+//! Never replaces a key that is there.
+
+use std::sync::Arc;
+
+use replication::directory::Directory;
+use replication::ids::ShardId;
+use replication::machine::rows::Trust;
+use replication::machine::signing::{self, SigningKey};
+use replication::raft::group::Group;
+use replication::raft::host::Host;
+use zeroize::Zeroizing;
+
+use crate::authn::mint::DEV_ISSUER;
+use crate::crypto::RootKey;
+use crate::keystore::{self, Founding, KeyStore, Parts};
+use crate::lookup::TenantKeys;
+
+use super::error::DevError;
+use super::files::{self, Readers};
+use super::folder::Folder;
+use super::prepared::Prepared;
+
+/// Opens the key store, founding what is not there yet.
+pub(super) async fn start_key_store(
+    prepared: &Prepared,
+    host: &Host,
+    directory: &Arc<Directory>,
+    tenant_keys: &Arc<TenantKeys>,
+) -> Result<Arc<KeyStore>, DevError> {
+    let folder = &prepared.folder;
+    let shard = host.shard(ShardId::FIRST).expect("a host holds the first shard from the start");
+    let parts = Parts {
+        system: Arc::clone(host.system()),
+        shard: Arc::clone(shard),
+        signer: replica_key(folder)?,
+        root: root_key(prepared, shard).await?,
+        arena: Arc::clone(&prepared.arena),
+        entropy: Arc::clone(&prepared.entropy),
+        clock: Arc::clone(&prepared.clock),
+        directory: Arc::clone(directory),
+        tenant_keys: Arc::clone(tenant_keys),
+        frontend: super::MACHINE.to_owned(),
+    };
+    let founding = Founding {
+        dev: true,
+        operators: vec![prepared.operator.enrolment()],
+        trust: Trust { issuers: vec![DEV_ISSUER.to_owned()], audiences: vec![super::AUDIENCE.to_owned()] },
+    };
+    let store = KeyStore::start(parts, &founding).await?;
+    if store.enrols(&prepared.operator.enrolment()) {
+        Ok(Arc::new(store))
+    } else {
+        Err(DevError::OperatorKey(prepared.pki.operator_key.clone()))
+    }
+}
+
+/// The root key, made if it is not there and nothing was ever sealed under it.
+async fn root_key(prepared: &Prepared, shard: &Group) -> Result<RootKey, DevError> {
+    let file = prepared.folder.at("root.key");
+    if file.exists() {
+        Ok(RootKey::load(&file, &prepared.arena)?)
+    } else if keystore::needs_its_root_key(shard).await? {
+        Err(DevError::RootKeyGone(file))
+    } else {
+        Ok(RootKey::create(&file, 1, &prepared.arena, prepared.entropy.as_ref())?)
+    }
+}
+
+/// The replica's signing key, made if it is not there.
+fn replica_key(folder: &Folder) -> Result<SigningKey, DevError> {
+    let path = folder.at("replica-key.der");
+    let der = if let Some(der) = files::read(&path)? {
+        Zeroizing::new(der)
+    } else {
+        let der = Zeroizing::new(signing::generate_pkcs8().map_err(|_| DevError::NoSigningKey)?);
+        files::write(&path, &der, Readers::Owner)?;
+        der
+    };
+    let name = "replica-1".parse().expect("the replica has a legal name");
+    Ok(SigningKey::from_pkcs8(name, &der)?)
+}

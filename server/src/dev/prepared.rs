@@ -1,0 +1,58 @@
+//! What a start makes before anything listens: folder, certificates, memory for keys, the probe's issuer.
+//!
+//! Never binds an address and never starts a task.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use replication::clock::Clock;
+
+use crate::admin::client::Operator;
+use crate::authn::ProbeIssuer;
+use crate::clock::SystemClock;
+use crate::crypto::{Arena, Entropy, LockPolicy, Protection};
+use crate::metrics::Metrics;
+
+use super::error::DevError;
+use super::folder::Folder;
+use super::options::DevOptions;
+use super::pki::Pki;
+
+/// Key versions whose material `ekm dev` keeps unsealed: 512 KiB of locked memory.
+pub(super) const UNSEALED_MAX: u32 = 16_384;
+/// Slots beyond those: tenant keys, the root key, and what is being made.
+const SLOTS_BEYOND: u32 = 4096;
+
+/// Everything that a start makes before anything listens.
+pub(super) struct Prepared {
+    pub(super) folder: Folder,
+    pub(super) pki: Pki,
+    pub(super) operator: Operator,
+    pub(super) arena: Arc<Arena>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) probe: Arc<ProbeIssuer>,
+}
+
+/// Makes all of it, or what is missing of it.
+pub(super) fn prepare(options: &DevOptions, entropy: Arc<dyn Entropy>) -> Result<Prepared, DevError> {
+    let folder = Folder::take(&options.data_dir)?;
+    if let Some(ready) = &options.ready_file
+        && ready.exists()
+    {
+        // what a start before this one left says nothing about this one
+        std::fs::remove_file(ready).map_err(DevError::Runtime)?;
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let pki = Pki::ensure(&folder.at("pki"), super::HOSTNAME, super::OPERATOR, clock.wall())?;
+    let operator = Operator::load(&pki.operator, &pki.operator_key)?;
+    let slots = NonZeroU32::new(UNSEALED_MAX + SLOTS_BEYOND).expect("the sum of two positive numbers is positive");
+    let arena = Arena::new(slots, LockPolicy::Warn)?;
+    if arena.protection() == Protection::Swappable {
+        tracing::warn!("key material can be swapped out: raise LimitMEMLOCK; production refuses to start like this");
+    }
+    let metrics = Arc::new(Metrics::new(clock.wall(), env!("CARGO_PKG_VERSION")));
+    let probe = Arc::new(ProbeIssuer::generate()?);
+    Ok(Prepared { folder, pki, operator, arena, entropy, clock, metrics, probe })
+}

@@ -1,0 +1,137 @@
+//! The start of everything that runs, in its order, and the word that it serves.
+//!
+//! Stops nothing: the end is the caller's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use replication::directory::Directory;
+use replication::ids::ShardId;
+use replication::raft::host::Host;
+
+use crate::frontend::{Frontend, Given};
+use crate::gauges;
+use crate::health::Readiness;
+use crate::lookup::TenantKeys;
+use crate::metrics::ListenerLabel;
+
+use super::announce;
+use super::demo::{self, Demo};
+use super::error::DevError;
+use super::file::{DEV_FILE, DevFile};
+use super::files::{self, Readers};
+use super::key_store::start_key_store;
+use super::listeners::{frontend_settings, start_admin, start_health, start_probe};
+use super::options::DevOptions;
+use super::ports::Ports;
+use super::prepared::Prepared;
+use super::runtimes::{Planes, Runtimes};
+use super::token::{TokenError, TokenFile, ensure_issuer};
+
+/// How long the first good probe may take.
+const READY_DEADLINE: Duration = Duration::from_mins(1);
+
+/// What runs once everything is started.
+pub(super) struct Serving {
+    pub(super) frontend: Frontend,
+    pub(super) readiness: Arc<Readiness>,
+    pub(super) demo: Demo,
+    pub(super) admin_port: u16,
+    pub(super) health_port: u16,
+}
+
+impl Serving {
+    pub(super) async fn start(
+        options: &DevOptions,
+        prepared: &Prepared,
+        host: &Host,
+        runtimes: &Runtimes,
+        planes: &Planes,
+    ) -> Result<Self, DevError> {
+        let folder = &prepared.folder;
+        files::make_folder(&folder.at("issuer"))?;
+        files::make_folder(&folder.at("audit"))?;
+        let jwks = folder.at("issuer/jwks.json");
+        let issuer = ensure_issuer(&folder.at("issuer/issuer-key.pem"), &jwks)?;
+        let directory = Arc::new(Directory::new([ShardId::FIRST]));
+        let tenant_keys = Arc::new(TenantKeys::default());
+        let store = start_key_store(prepared, host, &directory, &tenant_keys).await?;
+        for (id, group) in store.groups() {
+            let (store, group) = (Arc::clone(&store), Arc::clone(group));
+            planes.feeds.spawn_endless("feed", async move { store.feed(id, &group).await });
+        }
+        let demo = demo::ensure(&store, &prepared.operator).await?;
+        let token = TokenFile { issuer, path: folder.at("token"), clock: Arc::clone(&prepared.clock) };
+        let written = token.write()?;
+        planes.control.spawn_endless("token file", token.keep(written));
+
+        let last = DevFile::load(folder.root()).ok();
+        let ports = Ports::choose(options.port, last.as_ref());
+        let given = Given {
+            directory,
+            tenant_keys,
+            arena: Arc::clone(&prepared.arena),
+            entropy: Arc::clone(&prepared.entropy),
+            clock: Arc::clone(&prepared.clock),
+            metrics: Arc::clone(&prepared.metrics),
+            probe: prepared.probe.verifier(),
+        };
+        let settings = frontend_settings(options, prepared, ports, jwks);
+        let frontend = {
+            let _data = runtimes.data.enter();
+            Frontend::start(settings, given, &planes.data, &planes.control)?
+        };
+        let readiness = Arc::new(Readiness::default());
+        let (admin_port, admin_tls) = start_admin(prepared, ports, &store, &readiness, &planes.control)?;
+        gauges::register(&prepared.metrics, &frontend, &store, (ListenerLabel::Admin, admin_tls), &prepared.clock);
+        let health_port = {
+            let _health = runtimes.health.enter();
+            start_health(prepared, ports, &readiness, &planes.health)?
+        };
+        start_probe(prepared, &frontend, &store, &readiness, &planes.health)?;
+        Ok(Self { frontend, readiness, demo, admin_port, health_port })
+    }
+
+    /// Waits for the first good probe, then writes `dev.json` and the ready file and prints what was made.
+    pub(super) async fn announce(
+        &self,
+        options: &DevOptions,
+        prepared: &Prepared,
+        print: &dyn Fn(&str),
+    ) -> Result<(), DevError> {
+        let passed = tokio::time::timeout(READY_DEADLINE, self.readiness.passed());
+        passed.await.map_err(|_| DevError::NotReady(self.readiness.reasons(prepared.clock.now()).join("; ")))?;
+        let folder = &prepared.folder;
+        let dev = self.dev_file();
+        files::write(&folder.at(DEV_FILE), &dev.to_json(), Readers::Owner)?;
+        let absolute = DevFile::load(folder.root()).map_err(TokenError::from)?;
+        let blob = announce::demo_blob(&absolute, self.frontend.address).await?;
+        print(&announce::text(&absolute, folder.root(), blob.as_deref()));
+        if let Some(ready) = &options.ready_file {
+            files::write(ready, b"ready\n", Readers::All)?;
+        }
+        Ok(())
+    }
+
+    fn dev_file(&self) -> DevFile {
+        let https = |port: u16| format!("https://{}:{port}", super::HOSTNAME);
+        DevFile {
+            data_url: https(self.frontend.address.port()),
+            audience: super::AUDIENCE.to_owned(),
+            hostname: super::HOSTNAME.to_owned(),
+            ca_file: "pki/ca.pem".into(),
+            health_url: format!("http://127.0.0.1:{}", self.health_port),
+            metrics_url: format!("http://127.0.0.1:{}/metrics", self.health_port),
+            admin_url: https(self.admin_port),
+            operator_cert_file: "pki/operator.pem".into(),
+            operator_key_file: "pki/operator-key.pem".into(),
+            key_path: self.demo.key_path.clone(),
+            cryptospace_path: self.demo.crypto_space_path.clone(),
+            caller_email: super::CALLER.to_owned(),
+            token_file: "token".into(),
+            jwks_file: "issuer/jwks.json".into(),
+            issuer_key_file: "issuer/issuer-key.pem".into(),
+            pid: std::process::id(),
+        }
+    }
+}
