@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+/// The request was refused, or its outcome is not known.
+pub const REFUSED: u8 = 1;
 /// Wrong usage, or settings that cannot be used.
 pub const USAGE: u8 = 64;
 /// Something that is needed does not answer.

@@ -12,6 +12,7 @@ use crate::admin::wire::{
     Answer, CryptoSpaceBody, FailureCode, KeyBody, OwnedVersionBody, TENANTS_PATH, TenantBody, VERSIONS_PATH,
 };
 use crate::dev::{DevFile, DevFileError};
+use crate::exit;
 
 use super::args::{
     Args, Command, Connection, CryptoSpaceCommand, GrantArgs, KeyCommand, TenantCommand, VersionCommand,
@@ -54,9 +55,11 @@ impl CtlError {
     /// The exit status: 1 refused or unknown, 64 wrong usage, 69 no answer.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Client(ClientError::Unreachable { .. } | ClientError::NotOurs { .. }) | Self::Dev(_) => 69,
-            Self::Client(ClientError::Refused(_) | ClientError::Entropy(_)) | Self::Unknown { .. } => 1,
-            Self::Client(_) | Self::NoConnection | Self::TwoConnections => 64,
+            Self::Client(ClientError::Unreachable { .. } | ClientError::NotOurs { .. }) | Self::Dev(_) => {
+                exit::UNAVAILABLE
+            }
+            Self::Client(ClientError::Refused(_) | ClientError::Entropy(_)) | Self::Unknown { .. } => exit::REFUSED,
+            Self::Client(_) | Self::NoConnection | Self::TwoConnections => exit::USAGE,
         }
     }
 }

@@ -37,6 +37,7 @@ const SERVER_ARROWS: Arrows = &[
             "edge::admission",
             "edge::deadline",
             "edge::admitted",
+            "authn",
             "policy",
             "error",
             "crypto",
@@ -86,7 +87,7 @@ const SERVER_ARROWS: Arrows = &[
             "admin",
         ],
     ),
-    ("ctl", &["admin", "dev"]),
+    ("ctl", &["exit", "admin", "dev"]),
 ];
 
 /// What stands in the log is a language of its own, below the codec that writes it; the machine reads it through the codec.
