@@ -147,7 +147,12 @@ impl KeyStore {
     }
 
     /// Gives a tenant its shard. Where an earlier request got no further than this, the shard decides.
-    async fn place(&self, id: IdempotencyId, asked: &SignedRequest, tenant: &TenantId) -> Result<(), ExecuteError> {
+    pub(super) async fn place(
+        &self,
+        id: IdempotencyId,
+        asked: &SignedRequest,
+        tenant: &TenantId,
+    ) -> Result<(), ExecuteError> {
         let place = Action::PlaceTenant(PlaceTenant { tenant: tenant.clone(), shard: ShardId::FIRST });
         let entry = self.completed(GroupId::SYSTEM, id, asked, place);
         match self.parts.propose(&self.parts.system, entry).await {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use replication::directory::Directory;
-use replication::ids::{IdempotencyId, KeyVersionId, ReplicaId, Revision, SignerId, parse_key_path};
+use replication::ids::{IdempotencyId, KeyVersionId, ReplicaId, Revision, SignerId, TenantId, parse_key_path};
+use replication::machine::command::{Action, ReservePath};
 use replication::machine::lifecycle::VersionState;
 use replication::machine::policy::{Operation, Principal, Rule};
 use replication::machine::request::{AdminOperation, Level, REQUEST_FORMAT, Request, SignedRequest};
@@ -119,15 +120,9 @@ impl Running {
 
     /// A tenant with one key; the key's version and the plan that disables it.
     async fn key_and_plan(&self) -> (KeyVersionId, Plan) {
-        let tenant: replication::ids::TenantId = "acme".parse().expect("a legal name");
+        let tenant: TenantId = "acme".parse().expect("a legal name");
         self.done(self.asked(1, create_tenant("acme"))).await;
-        let key = AdminOperation::CreateKey {
-            tenant: tenant.clone(),
-            name: "key-1".parse().expect("a legal name"),
-            crypto_space: None,
-            purpose: Purpose::EncryptDecrypt,
-        };
-        let made = self.done(self.asked(2, key)).await;
+        let made = self.done(self.asked(2, create_key("acme", "key-1"))).await;
         let version = made.path.as_deref().and_then(parse_key_path).expect("a key has a path");
         let parent = self.store.shard_state().row::<Tenant>(&tenant).map_or(Revision(0), |row| row.revision);
         (version, Plan { tenant, parent, change: Change::DisableVersion { version } })
@@ -140,6 +135,15 @@ impl Running {
 
 fn create_tenant(name: &str) -> AdminOperation {
     AdminOperation::CreateTenant { tenant: name.parse().expect("a legal name"), staleness: Staleness::default() }
+}
+
+fn create_key(tenant: &str, name: &str) -> AdminOperation {
+    AdminOperation::CreateKey {
+        tenant: tenant.parse().expect("a legal name"),
+        name: name.parse().expect("a legal name"),
+        crypto_space: None,
+        purpose: Purpose::EncryptDecrypt,
+    }
 }
 
 fn disable(plan: &Plan) -> AdminOperation {
@@ -260,4 +264,43 @@ async fn an_id_that_foretells_a_plans_digest_does_not_stop_the_plan() {
     assert_eq!(running.state_of(version), Some(VersionState::Disabled));
     running.stop().await;
     site.start().await.expect("nothing is left behind").stop().await;
+}
+
+#[tokio::test]
+async fn one_request_sent_many_times_at_once_makes_one_key() {
+    let site = Site::new();
+    let running = site.start().await.expect("a new site is founded");
+    running.done(running.asked(1, create_tenant("acme"))).await;
+    let asked = running.asked(2, create_key("acme", "key-1"));
+    let answers = futures::future::join_all((0..8).map(|_| running.done(asked.clone()))).await;
+    assert_eq!(answers.iter().filter(|answer| !answer.repeated).count(), 1, "{answers:?}");
+    assert!(answers.iter().all(|answer| answer.path == answers[0].path), "{answers:?}");
+    let rivals = (10..18).map(|id| running.store.execute(running.asked(id, create_key("acme", "key-2"))));
+    let won = futures::future::join_all(rivals).await.into_iter().filter(Result::is_ok).count();
+    assert_eq!((won, running.store.key_versions(VersionState::Enabled)), (1, 2));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_cut_off_between_two_groups_goes_on_where_it_stopped() {
+    let site = Site::new();
+    let running = site.start().await.expect("a new site is founded");
+    let tenant: TenantId = "acme".parse().expect("a legal name");
+    let asked = running.asked(1, create_tenant("acme"));
+    let place = |id| running.store.place(IdempotencyId::from_bytes([id; 16]), &asked, &tenant);
+    place(1).await.expect("the tenant gets its shard");
+    let other = running.asked(9, create_tenant("acme"));
+    assert!(!running.done(other).await.repeated, "another request for a tenant that was only placed makes it");
+    assert!(running.store.execute(asked).await.is_err(), "the first one comes too late");
+
+    let asked = running.asked(2, create_key("acme", "key-1"));
+    let id = running.store.parts.draw_id().expect("the system has randomness");
+    let reserve = Action::ReservePath(ReservePath { id, tenant, shard: ShardId::FIRST });
+    let entry = running.store.completed(GroupId::SYSTEM, IdempotencyId::from_bytes([2; 16]), &asked, reserve);
+    running.store.parts.propose(running.host.system(), entry).await.expect("the path is reserved");
+    running.stop().await;
+    let running = site.start().await.expect("a reserved path stops no start");
+    let made = running.done(asked).await;
+    assert_eq!(made.path.as_deref().and_then(parse_key_path), Some(KeyVersionId::from_bytes(id)), "no path is wasted");
+    running.stop().await;
 }
