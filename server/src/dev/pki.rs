@@ -50,6 +50,14 @@ pub enum PkiError {
     /// A file holds something else than it did.
     #[error("{} holds no key that ekm dev made; move the data directory away to begin anew", .0.display())]
     NotOurs(PathBuf),
+    /// An authority's key is not the one that its certificate was made with.
+    #[error("{} is not the key of {}; put it back, or move the data directory away to begin anew", key.display(), certificate.display())]
+    NotItsKey {
+        /// The authority's certificate.
+        certificate: PathBuf,
+        /// The key beside it.
+        key: PathBuf,
+    },
     /// A certificate cannot be made.
     #[error("a certificate cannot be made")]
     Make(#[from] rcgen::Error),
@@ -104,9 +112,13 @@ fn authority(certificate: &Path, key: &Path, name: &str, now: Timestamp) -> Resu
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     lives(&mut params, AUTHORITY_DAYS, now)?;
     let pair = key_pair(key, &PKCS_ECDSA_P256_SHA256)?;
-    if files::read(certificate)?.is_none() {
-        let made = params.self_signed(&pair)?;
-        files::write(certificate, made.pem().as_bytes(), Readers::All)?;
+    match stated(certificate)? {
+        None => {
+            let made = params.self_signed(&pair)?;
+            files::write(certificate, made.pem().as_bytes(), Readers::All)?;
+        }
+        Some(stated) if stated.key == pair.public_key_raw() => {}
+        Some(_) => return Err(PkiError::NotItsKey { certificate: certificate.to_owned(), key: key.to_owned() }),
     }
     Ok(Issuer::new(params, pair))
 }
@@ -125,15 +137,28 @@ fn leaf(mut leaf: Leaf<'_>, issuer: &Issuer<'static, KeyPair>, now: Timestamp) -
 
 /// Whether a leaf is there, is this key's, and lives long enough.
 fn fresh(certificate: &Path, pair: &KeyPair, now: Timestamp) -> Result<bool, PkiError> {
-    let Some(text) = files::read(certificate)? else { return Ok(false) };
+    let Some(stated) = stated(certificate)? else { return Ok(false) };
+    let seconds_left = stated.not_after - i64::try_from(now.seconds()).unwrap_or(i64::MAX);
+    #[expect(clippy::cast_precision_loss, reason = "a number of seconds within centuries is exact in 53 bits")]
+    let days_left = seconds_left as f64 / 86_400.0;
+    Ok(stated.key == pair.public_key_raw() && days_left > RENEW_DAYS)
+}
+
+/// What a certificate says.
+struct Stated {
+    key: Vec<u8>,
+    /// Seconds since 1970.
+    not_after: i64,
+}
+
+/// What the certificate in a file says, if it is there.
+fn stated(certificate: &Path) -> Result<Option<Stated>, PkiError> {
+    let Some(text) = files::read(certificate)? else { return Ok(None) };
     let not_ours = || PkiError::NotOurs(certificate.to_owned());
     let (_, pem) = x509_parser::pem::parse_x509_pem(&text).map_err(|_| not_ours())?;
     let parsed = pem.parse_x509().map_err(|_| not_ours())?;
-    let seconds_left = parsed.validity().not_after.timestamp() - i64::try_from(now.seconds()).unwrap_or(i64::MAX);
-    let same_key = parsed.public_key().subject_public_key.data.as_ref() == pair.public_key_raw();
-    #[expect(clippy::cast_precision_loss, reason = "a number of seconds within centuries is exact in 53 bits")]
-    let days_left = seconds_left as f64 / 86_400.0;
-    Ok(same_key && days_left > RENEW_DAYS)
+    let key = parsed.public_key().subject_public_key.data.to_vec();
+    Ok(Some(Stated { key, not_after: parsed.validity().not_after.timestamp() }))
 }
 
 fn key_pair(path: &Path, kind: &'static SignatureAlgorithm) -> Result<KeyPair, PkiError> {
@@ -181,6 +206,19 @@ mod tests {
         assert_ne!(read(&pki.server), server, "a year later the leaf is renewed");
         assert_eq!((read(&pki.ca), read(&pki.operator_key)), (ca, operator_key), "authorities and keys stay");
         Identity::load(&pki.server, &pki.server_key, year_later).expect("the new leaf serves");
+    }
+
+    #[test]
+    fn an_authority_that_lost_its_key_is_refused_before_it_issues_anything() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let ensure = || Pki::ensure(folder.path(), "localhost", "dev-operator", NOW);
+        let pki = ensure().expect("certificates are made");
+        std::fs::remove_file(folder.path().join("ca-key.pem")).expect("it was made");
+        std::fs::remove_file(&pki.server).expect("it was made");
+        for _ in 0..2 {
+            assert!(matches!(ensure(), Err(PkiError::NotItsKey { .. })), "not at the next start either");
+        }
+        assert!(!pki.server.exists());
     }
 
     #[test]
