@@ -220,7 +220,9 @@ impl Disk {
         let before = std::mem::replace(&mut *self.tree.lock(), Tree::Closed);
         // After a failure nobody knows what sled's threads still hold, and nobody should wait for them.
         let Tree::Open { database, .. } = before else { return };
-        drop(database);
+        if let_go(database).is_err() {
+            return;
+        }
         let released = File::open(self.folder.join("db")).and_then(|file| file.lock());
         if let Err(error) = released {
             tracing::info!(folder = %self.folder.display(), %error, "the mirror of the applied state was gone when it was closed");
@@ -258,9 +260,23 @@ impl Disk {
         });
         if let Err(error) = synced {
             tracing::warn!(folder = %self.folder.display(), %error, "the mirror of the applied state stays behind until the next start");
-            *tree = Tree::Behind;
+            let before = std::mem::replace(&mut *tree, Tree::Behind);
+            if let Tree::Open { database, .. } = before {
+                // there is nothing left to do if this fails too
+                let _ = let_go(database);
+            }
         }
     }
+}
+
+/// Closes sled's files. sled panics where it cannot sync what it lets go of.
+fn let_go(database: sled::Db) -> Result<(), Doubt> {
+    catch_unwind(AssertUnwindSafe(|| drop(database))).map_err(|_| {
+        tracing::warn!(
+            "sled panicked while it closed the mirror of the applied state, which is looked through at the next start"
+        );
+        Doubt::Panicked
+    })
 }
 
 fn record(database: &sled::Db, rows: Vec<RowChange>, mark: &Mark) -> Result<(), sled::Error> {
