@@ -32,7 +32,12 @@ impl Readers {
 /// What the file system said. The file at `path` is then the old one, or the new one of which only the name may be lost.
 pub fn replace_file(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> {
     let draft = draft_of(path);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(readers.mode()).open(&draft)?;
+    // a draft that a crash left may be open to others, or lead elsewhere: this one is new
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(readers.mode()).open(&draft)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&draft, path)?;
@@ -79,6 +84,23 @@ mod tests {
         fs::create_dir(draft_of(&path))?;
         assert!(replace_file(&path, b"never", Readers::Owner).is_err(), "a folder cannot be opened for writing");
         assert_eq!(fs::read(&path)?, b"whole");
+        Ok(())
+    }
+
+    #[test]
+    fn a_draft_that_was_there_before_gives_nothing_away() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("open.draft"), "")?;
+        fs::set_permissions(at("open.draft"), fs::Permissions::from_mode(0o666))?;
+        fs::write(at("elsewhere"), "untouched")?;
+        std::os::unix::fs::symlink(at("elsewhere"), at("link.draft"))?;
+        for name in ["open", "link"] {
+            replace_file(&at(name), b"secret", Readers::Owner)?;
+            let written = fs::symlink_metadata(at(name))?;
+            assert!(written.is_file() && written.permissions().mode() & 0o777 == 0o600, "{name}");
+        }
+        assert_eq!(fs::read(at("elsewhere"))?, b"untouched");
         Ok(())
     }
 }

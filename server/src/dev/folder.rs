@@ -2,10 +2,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::process::Uid;
 
 use super::files::{self, FileError};
 
@@ -31,6 +32,9 @@ pub enum FolderError {
         #[source]
         source: std::io::Error,
     },
+    /// Its stamp is another user's, who can read or replace every key in it.
+    #[error("{} was made by another user, who could read every key in it; name another folder with --data-dir", .0.display())]
+    OfAnotherUser(PathBuf),
     /// Another process runs on it.
     #[error("another ekm dev runs on {}; stop it, or name another folder with --data-dir", .0.display())]
     InUse(PathBuf),
@@ -46,6 +50,10 @@ pub struct Folder {
 impl Folder {
     /// Takes the folder, made and stamped if it is not there.
     pub fn take(path: &Path) -> Result<Self, FolderError> {
+        Self::take_as(path, rustix::process::geteuid())
+    }
+
+    fn take_as(path: &Path, owner: Uid) -> Result<Self, FolderError> {
         let look = |source| FolderError::Look { path: path.to_owned(), source };
         files::make_folder(path)?;
         let root = path.canonicalize().map_err(look)?;
@@ -56,9 +64,18 @@ impl Folder {
             return Err(FolderError::NotOurs(root));
         }
         // never replaced: two starts that both find none must lock the same file
-        let lock = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&stamp).map_err(look)?;
+        let mut opening = OpenOptions::new();
+        opening.read(true).append(true).create(true).mode(0o600).custom_flags(no_follow());
+        let lock = opening.open(&stamp).map_err(look)?;
+        if lock.metadata().map_err(look)?.uid() != owner.as_raw() {
+            return Err(FolderError::OfAnotherUser(root));
+        }
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| FolderError::InUse(root.clone()))?;
-        if files::read(&stamp)?.is_none_or(|text| text != STAMP) {
+        let text = files::read(&stamp)?.unwrap_or_default();
+        if !STAMP.starts_with(&text) {
+            return Err(FolderError::NotOurs(root));
+        }
+        if text != STAMP {
             // new, or a start was cut off while it stamped
             lock.set_len(0).and_then(|()| (&lock).write_all(STAMP)).map_err(look)?;
             lock.sync_all().and_then(|()| File::open(&root)?.sync_all()).map_err(look)?;
@@ -77,9 +94,36 @@ impl Folder {
     }
 }
 
+/// A link in the place of the stamp would have a file elsewhere stamped.
+fn no_follow() -> i32 {
+    OFlags::NOFOLLOW.bits().cast_signed()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stamp_that_is_not_ours_is_left_as_it_is() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let (stamp, elsewhere) = (folder.path().join(STAMP_FILE), folder.path().join("thesis.txt"));
+        std::fs::write(&stamp, "notes").expect("the folder is writable");
+        assert!(matches!(Folder::take(folder.path()), Err(FolderError::NotOurs(_))));
+        assert_eq!(std::fs::read(&stamp).expect("it is there"), b"notes");
+        std::fs::remove_file(&stamp).expect("it is there");
+        std::fs::write(&elsewhere, "").expect("the folder is writable");
+        std::os::unix::fs::symlink(&elsewhere, &stamp).expect("the folder is writable");
+        assert!(matches!(Folder::take(folder.path()), Err(FolderError::Look { .. })));
+        assert_eq!(std::fs::read(&elsewhere).expect("it is there"), b"", "nothing was written through the link");
+    }
+
+    #[test]
+    fn a_folder_that_another_user_prepared_is_not_taken() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        drop(Folder::take(folder.path()).expect("an empty folder is ours"));
+        let another = Uid::from_raw(rustix::process::geteuid().as_raw() + 1);
+        assert!(matches!(Folder::take_as(folder.path(), another), Err(FolderError::OfAnotherUser(_))));
+    }
 
     #[test]
     fn a_folder_is_taken_once_and_only_if_it_is_ours() {
