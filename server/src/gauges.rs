@@ -2,11 +2,16 @@
 //!
 //! Never on the request path: the sources are read when somebody scrapes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use replication::clock::Clock;
 use replication::ids::{GroupId, ShardId};
+use replication::machine::apply::RESERVED_TENANT;
+use replication::machine::digest::Digest;
 use replication::machine::lifecycle::VersionState;
+use replication::machine::state::State;
 
 use crate::edge::tls::ServerTls;
 use crate::frontend::Frontend;
@@ -27,9 +32,10 @@ pub fn register(
     }
     request_path(metrics, frontend, clock);
     groups(metrics, store, clock);
+    let lifecycle = Arc::new(Lifecycle { store: Arc::clone(store), last: Mutex::default() });
     for state in VersionState::ALL {
-        let store = Arc::clone(store);
-        metrics.sample_key_versions(state.into(), Box::new(move || count(store.key_versions(state))));
+        let lifecycle = Arc::clone(&lifecycle);
+        metrics.sample_key_versions(state.into(), Box::new(move || float(lifecycle.count(state))));
     }
 }
 
@@ -72,8 +78,32 @@ fn groups(metrics: &Metrics, store: &Arc<KeyStore>, clock: &Arc<dyn Clock>) {
     metrics.sample_directory_age_seconds(u32::from(shard.0), Box::new(age));
 }
 
-fn count(value: usize) -> f64 {
-    float(value as u64)
+/// Key versions by state, those of the reserved tenant not counted. Counted anew only when the state has changed: a scrape
+/// of a million versions that nobody touched costs nothing.
+struct Lifecycle {
+    store: Arc<KeyStore>,
+    last: Mutex<Option<(Digest, BTreeMap<VersionState, u64>)>>,
+}
+
+impl Lifecycle {
+    fn count(&self, state: VersionState) -> u64 {
+        let now = self.store.shard_state();
+        let mut last = self.last.lock();
+        let counts = match last.take() {
+            Some((digest, counts)) if digest == now.digest() => counts,
+            Some(_) | None => by_state(&now),
+        };
+        let (_, counts) = last.insert((now.digest(), counts));
+        counts.get(&state).copied().unwrap_or(0)
+    }
+}
+
+fn by_state(state: &State) -> BTreeMap<VersionState, u64> {
+    let mut counts = BTreeMap::new();
+    for version in state.key_versions().values().filter(|version| version.tenant.as_str() != RESERVED_TENANT) {
+        *counts.entry(version.state).or_default() += 1;
+    }
+    counts
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a metric is a double; counts beyond 2^53 do not occur")]

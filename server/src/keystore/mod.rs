@@ -19,9 +19,6 @@ use std::time::Duration;
 use replication::clock::{Clock, Moment};
 use replication::directory::Directory;
 use replication::ids::{GroupId, KeyVersionId, LineageId, ShardId};
-use replication::machine::apply::RESERVED_TENANT;
-use replication::machine::lifecycle::VersionState;
-use replication::machine::rows::KeyVersion;
 use replication::machine::signing::SigningKey;
 use replication::machine::state::State;
 use replication::raft::group::Group;
@@ -84,12 +81,6 @@ impl KeyStore {
     /// Shard 1's state, as applied here.
     pub fn shard_state(&self) -> State {
         self.parts.shard.watch().borrow().state.clone()
-    }
-
-    /// How many key versions are in a state, those of the reserved tenant not counted.
-    pub fn key_versions(&self, state: VersionState) -> usize {
-        let counted = |row: &&Arc<KeyVersion>| row.state == state && row.tenant.as_str() != RESERVED_TENANT;
-        self.shard_state().key_versions().values().filter(counted).count()
     }
 
     /// The groups of this replica, group 0 first.
