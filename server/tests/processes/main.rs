@@ -1,0 +1,17 @@
+//! The real binaries as processes of their own: started, used, stopped, killed, and misused. Everything happens on loopback and
+//! in temporary folders, and a test ends only processes that it started. Waits are bounded, and nothing asserts how long
+//! something took.
+
+mod bad_calls;
+mod bad_input;
+mod ctl;
+mod google;
+mod harness;
+mod kill_nine;
+mod ledger;
+mod planted;
+mod rng;
+mod search;
+mod shutdown;
+mod socket;
+mod words;
