@@ -83,8 +83,7 @@ impl Shared {
                 let service = self.service(stream.peer);
                 let connection = self.http2.serve_connection(TokioIo::new(stream.opened), service);
                 if let Some(Err(error)) = self.converse(connection, age).await
-                    && !error.is_timeout()
-                    && !error.is_closed()
+                    && is_http2_fault(&error)
                 {
                     self.counters.malformed(MalformedReason::Http2Broken);
                 }
@@ -254,6 +253,12 @@ fn http1_fault(error: &hyper::Error, silence: Silence) -> Option<MalformedReason
     } else {
         None
     }
+}
+
+/// Whether the peer broke a rule. One that just goes away, or whom the network takes away, breaks none.
+fn is_http2_fault(error: &hyper::Error) -> bool {
+    let is_lost = std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+    !error.is_timeout() && !error.is_closed() && !is_lost
 }
 
 fn peer(stream: &TlsStream<TcpStream>) -> Option<PeerCertificate> {

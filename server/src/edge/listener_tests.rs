@@ -359,6 +359,22 @@ async fn heads_that_break_a_rule_get_their_status_and_are_counted() {
 }
 
 #[tokio::test]
+async fn a_peer_that_is_lost_breaks_no_rule() {
+    let authority = Authority::new("servers");
+    let running = serve(&authority, ConnectionLimits::default(), hello());
+    let stream = connect(&running, &authority, "h2").await;
+    stream.get_ref().0.set_zero_linger().expect("a socket can be told to end with a reset");
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2 was agreed on");
+    let connection = tokio::spawn(connection);
+    let response = sender.send_request(request("https://localhost/")).await.expect("an answer");
+    assert_eq!(text(response).await, "hello");
+    connection.abort();
+    drop(soon("the end of the client's side", connection).await);
+    assert_eq!(finish(running).await.malformed_total(MalformedReason::Http2Broken), 0);
+}
+
+#[tokio::test]
 async fn http_2_heads_are_bounded_too() {
     let limits = ConnectionLimits { header_bytes_max: 8192, uri_bytes_max: 256, ..ConnectionLimits::default() };
     let authority = Authority::new("servers");
