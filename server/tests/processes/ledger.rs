@@ -13,8 +13,9 @@ use server::admin::wire::{KeyBody, TENANTS_PATH};
 
 use super::google::{Answer, Google};
 use super::harness::soon;
-use super::kill_nine::{Change, Event};
+
 use super::rng::Rng;
+use super::worker::{Change, Event};
 
 /// The tenant whose keys stay enabled.
 pub(crate) const STEADY: &str = "steady";

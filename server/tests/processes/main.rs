@@ -15,3 +15,4 @@ mod search;
 mod shutdown;
 mod socket;
 mod words;
+mod worker;
