@@ -23,8 +23,8 @@ use crate::keystore::{ExecuteError, KeyStore};
 use super::operator::{self, Operator};
 use super::queries;
 use super::wire::{
-    Answer, Failure, FailureBody, FailureCode, REQUESTS_PATH, SIGNATURE_HEADER, SIGNER_HEADER, STATUS_PATH,
-    TENANTS_PATH, VERSIONS_PATH,
+    Failure, FailureBody, FailureCode, REQUESTS_PATH, SIGNATURE_HEADER, SIGNER_HEADER, STATUS_PATH, TENANTS_PATH,
+    VERSIONS_PATH,
 };
 
 /// What the handlers share.
@@ -54,22 +54,12 @@ type Peer = Option<Extension<PeerCertificate>>;
 async fn execute(Shared(admin): Shared<Admin>, peer: Peer, headers: HeaderMap, body: Bytes) -> Response {
     let asked = admin.operator(peer).and_then(|operator| signed(&headers, &operator, &body));
     match asked {
-        Ok(asked) => match carry_out(admin.store, asked).await {
+        Ok(asked) => match admin.store.execute(asked).await {
             Ok(answer) => Json(answer).into_response(),
             Err(error) => failure(&error),
         },
         Err(response) => *response,
     }
-}
-
-/// Goes on when its client leaves: a plan that nobody takes further would stand in the way of the next one.
-async fn carry_out(store: Arc<KeyStore>, asked: SignedRequest) -> Result<Answer, ExecuteError> {
-    let carried_out = tokio::spawn(async move { store.execute(asked).await }).await;
-    carried_out.unwrap_or_else(|lost| match lost.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        // the process is going down
-        Err(_cancelled) => Err(ProposeError::Unknown.into()),
-    })
 }
 
 async fn status(Shared(admin): Shared<Admin>, peer: Peer) -> Response {

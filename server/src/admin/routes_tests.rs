@@ -19,6 +19,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::admin::client::{Operator as Client, new_idempotency_id};
+use crate::admin::wire::Answer;
 use crate::clock::SystemClock;
 use crate::crypto::{Arena, LockPolicy, RootKey, SystemEntropy};
 use crate::edge::testing::{PATIENCE, soon};
