@@ -10,14 +10,14 @@ use replication::machine::lifecycle::VersionState;
 pub struct Answer {
     /// Whether the same request had been carried out before; nothing was done again then.
     pub repeated: bool,
-    /// The entry that holds the change.
+    /// The entry that answered; for a repetition, the later one that found the change done.
     pub index: LogIndex,
     /// The tenant's revision after it.
     pub revision: Revision,
     /// The path of what was made, without a leading slash; absent if nothing was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// The state of the version that was enabled or disabled.
+    /// The state of the version that was made, enabled or disabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<VersionState>,
     /// The frontends that use the change already.
