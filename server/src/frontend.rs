@@ -12,6 +12,7 @@ use crate::audit::{Audit, AuditFile};
 use crate::authn::{ClockHealth, ProbeVerifier, Verifier, key_set_channel, key_set_task};
 use crate::crypto::{Arena, Entropy};
 use crate::edge::admission::Admission;
+use crate::edge::alarms::Alarms;
 use crate::edge::google;
 use crate::edge::listener::{BindError, Listener};
 use crate::edge::service::Service;
@@ -107,6 +108,7 @@ impl Frontend {
                 clock: given.clock,
             },
             metrics: given.metrics,
+            alarms: Alarms::default(),
             admission: Admission::new(settings.in_progress_max),
             settings: settings.dialect,
         });

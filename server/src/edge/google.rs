@@ -165,7 +165,7 @@ impl<'a> Counted<'a> {
             metrics.malformed(reason);
         }
         if error.is_alarm() {
-            tracing::error!(request = %response.request(), message = %error.public().message, "a request met trouble of ours");
+            self.service.alarms.tell(error, response.request());
         }
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod admission;
 pub mod admitted;
+pub mod alarms;
 pub mod body;
 pub mod connection;
 pub mod deadline;

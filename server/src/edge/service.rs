@@ -9,6 +9,7 @@ use crate::operations::Journey;
 use crate::wire::ErrorShape;
 
 use super::admission::Admission;
+use super::alarms::Alarms;
 
 /// Settings of the data listener.
 #[derive(Debug, Clone)]
@@ -17,7 +18,7 @@ pub struct DataSettings {
     pub error_shape: ErrorShape,
     /// Paths, with their leading slash, on which GET is getInfo.
     pub info_paths: Vec<String>,
-    /// How long a body may take to arrive.
+    /// How long a body may take to arrive. A call is of no use to Google after 150 ms, and a body under way holds a place.
     pub body_time_max: Duration,
 }
 
@@ -26,7 +27,7 @@ impl Default for DataSettings {
         Self {
             error_shape: ErrorShape::default(),
             info_paths: vec!["/v0/info".to_owned()],
-            body_time_max: Duration::from_secs(5),
+            body_time_max: Duration::from_secs(1),
         }
     }
 }
@@ -39,6 +40,8 @@ pub struct Service {
     pub audit: Audit,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// How often each kind of trouble was met.
+    pub alarms: Alarms,
     /// How many requests at once.
     pub admission: Admission,
     /// Settings.

@@ -163,6 +163,7 @@ impl World {
             },
             audit: Audit::new(Arc::clone(&audit_log), clock.clone(), "m1"),
             metrics: Arc::new(Metrics::new(NOW, "0")),
+            alarms: crate::edge::alarms::Alarms::default(),
             admission: admission.clone(),
             settings: choices.settings,
         });
