@@ -58,6 +58,8 @@ pub enum DevError {
     ProbeKey(#[from] IssuerKeyError),
     #[error("a runtime cannot be started")]
     Runtime(#[source] std::io::Error),
+    #[error("the signals that end the process cannot be awaited")]
+    Signals(#[source] std::io::Error),
     #[error(transparent)]
     Host(#[from] HostError),
     #[error(transparent)]

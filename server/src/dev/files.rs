@@ -37,6 +37,16 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     }
 }
 
+/// Removes a file, if there is one of that name.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(FileError { action: "remove", path: path.to_owned(), source })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
@@ -52,5 +62,9 @@ mod tests {
         assert_eq!(read(&folder.join("none")).expect("absence is no error"), None);
         write(&folder.join("some"), b"x", Readers::Owner).expect("the folder is writable");
         assert_eq!(read(&folder.join("some")).expect("it is readable"), Some(b"x".to_vec()));
+        for _ in 0..2 {
+            remove(&folder.join("some")).expect("removing what is gone is no error");
+        }
+        assert!(remove(&folder).is_err(), "a folder is no file");
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::process::Uid;
 
+use super::file::DEV_FILE;
 use super::files::{self, FileError};
 
 /// The file that says who made the folder. Its content is for people.
@@ -35,6 +36,17 @@ pub enum FolderError {
     /// Its stamp is another user's, who can read or replace every key in it.
     #[error("{} was made by another user, who could read every key in it; name another folder with --data-dir", .0.display())]
     OfAnotherUser(PathBuf),
+    /// It served before, and its keys are gone.
+    #[error(
+        "{} is gone, and with it every key of {}; put it back, or move the rest away to begin anew", groups.display(),
+        root.display()
+    )]
+    GroupsGone {
+        /// The data directory.
+        root: PathBuf,
+        /// What is missing.
+        groups: PathBuf,
+    },
     /// Another process runs on it.
     #[error("another ekm dev runs on {}; stop it, or name another folder with --data-dir", .0.display())]
     InUse(PathBuf),
@@ -81,6 +93,16 @@ impl Folder {
             lock.sync_all().and_then(|()| File::open(&root)?.sync_all()).map_err(look)?;
         }
         Ok(Self { root, _lock: lock })
+    }
+
+    /// A folder that served before holds its groups: without them every key would be unknown, and a fresh start would say
+    /// so for good.
+    pub fn holds_what_it_served(&self) -> Result<(), FolderError> {
+        let groups = self.at("groups");
+        if self.at(DEV_FILE).exists() && !groups.exists() {
+            return Err(FolderError::GroupsGone { root: self.root.clone(), groups });
+        }
+        Ok(())
     }
 
     /// A path below the folder, absolute.
@@ -138,5 +160,16 @@ mod tests {
         std::fs::write(parent.path().join("thesis.txt"), "x").expect("the folder is writable");
         assert!(matches!(Folder::take(parent.path()), Err(FolderError::NotOurs(_))));
         assert!(!parent.path().join(STAMP_FILE).exists(), "a foreign folder is left as it was");
+    }
+
+    #[test]
+    fn a_folder_that_served_is_refused_without_its_groups() {
+        let parent = tempfile::tempdir().expect("a temporary folder can be made");
+        let folder = Folder::take(&parent.path().join("ours")).expect("a new folder is ours");
+        folder.holds_what_it_served().expect("a new folder never served");
+        std::fs::write(folder.at(DEV_FILE), "{}").expect("the folder is writable");
+        assert!(matches!(folder.holds_what_it_served(), Err(FolderError::GroupsGone { .. })));
+        std::fs::create_dir(folder.at("groups")).expect("the folder is writable");
+        folder.holds_what_it_served().expect("what is in the groups is looked at when they are opened");
     }
 }

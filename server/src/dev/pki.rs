@@ -10,6 +10,8 @@ use rcgen::{
     PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType, SignatureAlgorithm,
 };
 use replication::clock::Timestamp;
+use replication::machine::signing;
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
@@ -58,6 +60,9 @@ pub enum PkiError {
         /// The key beside it.
         key: PathBuf,
     },
+    /// An operator's key cannot be made.
+    #[error("an Ed25519 key cannot be made")]
+    Generate(#[source] aws_lc_rs::error::Unspecified),
     /// A certificate cannot be made.
     #[error("a certificate cannot be made")]
     Make(#[from] rcgen::Error),
@@ -168,9 +173,18 @@ fn key_pair(path: &Path, kind: &'static SignatureAlgorithm) -> Result<KeyPair, P
         let pair = KeyPair::from_pem(text).map_err(|_| PkiError::NotOurs(path.to_owned()))?;
         return if *pair.algorithm() == *kind { Ok(pair) } else { Err(PkiError::NotOurs(path.to_owned())) };
     }
-    let pair = KeyPair::generate_for(kind)?;
+    let pair = generate(kind)?;
     files::write(path, Zeroizing::new(pair.serialize_pem()).as_bytes(), Readers::Owner)?;
     Ok(pair)
+}
+
+/// Ed25519 keys in PKCS#8 version 1, which every OpenSSL reads; rcgen's own version 2 is new to OpenSSL 3.0.
+fn generate(kind: &'static SignatureAlgorithm) -> Result<KeyPair, PkiError> {
+    if *kind != PKCS_ED25519 {
+        return Ok(KeyPair::generate_for(kind)?);
+    }
+    let der = Zeroizing::new(signing::generate_pkcs8().map_err(PkiError::Generate)?);
+    Ok(KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(der.as_slice()), kind)?)
 }
 
 fn lives(params: &mut CertificateParams, days: i64, now: Timestamp) -> Result<(), PkiError> {
@@ -182,6 +196,8 @@ fn lives(params: &mut CertificateParams, days: i64, now: Timestamp) -> Result<()
 
 #[cfg(test)]
 mod tests {
+    use rustls::pki_types::pem::PemObject as _;
+
     use super::*;
     use crate::admin::client::Operator;
     use crate::edge::tls::Identity;
@@ -198,6 +214,8 @@ mod tests {
         Identity::load(&pki.server, &pki.server_key, NOW).expect("the server's certificate serves");
         let operator = Operator::load(&pki.operator, &pki.operator_key).expect("the operator's certificate names it");
         assert_eq!(operator.enrolment().0.as_str(), "dev-operator");
+        let key = PrivatePkcs8KeyDer::from_pem_slice(&operator_key).expect("the operator's key is PKCS#8");
+        assert_eq!(key.secret_pkcs8_der()[..5], [0x30, 0x2e, 2, 1, 0], "version 1, without the public key");
 
         ensure(Timestamp(NOW.0 + 86_400_000));
         assert_eq!(read(&pki.server), server, "a day later nothing is due");

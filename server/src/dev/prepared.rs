@@ -14,6 +14,7 @@ use crate::crypto::{Arena, Entropy, LockPolicy, Protection};
 use crate::metrics::Metrics;
 
 use super::error::DevError;
+use super::files;
 use super::folder::Folder;
 use super::options::DevOptions;
 use super::pki::Pki;
@@ -38,11 +39,10 @@ pub(super) struct Prepared {
 /// Makes all of it, or what is missing of it.
 pub(super) fn prepare(options: &DevOptions, entropy: Arc<dyn Entropy>) -> Result<Prepared, DevError> {
     let folder = Folder::take(&options.data_dir)?;
-    if let Some(ready) = &options.ready_file
-        && ready.exists()
-    {
+    folder.holds_what_it_served()?;
+    if let Some(ready) = &options.ready_file {
         // what a start before this one left says nothing about this one
-        std::fs::remove_file(ready).map_err(DevError::Runtime)?;
+        files::remove(ready)?;
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let pki = Pki::ensure(&folder.at("pki"), super::HOSTNAME, super::OPERATOR, clock.wall())?;

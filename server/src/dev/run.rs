@@ -116,8 +116,8 @@ async fn serve(
 
 /// Ends when somebody asks the process to end.
 fn stop_asked() -> Result<impl Future<Output = ()>, DevError> {
-    let mut terminated = signal(SignalKind::terminate()).map_err(DevError::Runtime)?;
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(DevError::Runtime)?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(DevError::Signals)?;
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(DevError::Signals)?;
     Ok(async move {
         tokio::select! {
             _ = terminated.recv() => {}
