@@ -27,7 +27,7 @@ impl Default for DataSettings {
         Self {
             error_shape: ErrorShape::default(),
             info_paths: vec!["/v0/info".to_owned()],
-            body_time_max: Duration::from_secs(1),
+            body_time_max: Duration::from_secs(2),
         }
     }
 }

@@ -234,7 +234,7 @@ pub(crate) fn raw_calls(key: &str, token: &str) -> Vec<Raw> {
             format!("{}{{\"p", head("content-length: 20")),
             Expected {
                 malformed: Some("body_timeout"),
-                ..error(408, 4, "did not arrive within 5000 ms", "DEADLINE_EXCEEDED")
+                ..error(408, 4, "did not arrive within 2000 ms", "DEADLINE_EXCEEDED")
             },
         ),
         raw("another host and port", format!("{}{{}}", head("content-length: 2")), success()),
