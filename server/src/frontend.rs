@@ -14,6 +14,7 @@ use crate::crypto::{Arena, Entropy};
 use crate::edge::admission::Admission;
 use crate::edge::alarms::Alarms;
 use crate::edge::google;
+use crate::edge::leftovers::Leftovers;
 use crate::edge::listener::{BindError, Listener};
 use crate::edge::service::Service;
 use crate::edge::tls::{Identity, ServerTls, TlsError};
@@ -109,6 +110,7 @@ impl Frontend {
             },
             metrics: given.metrics,
             alarms: Alarms::default(),
+            leftovers: Leftovers::default(),
             admission: Admission::new(settings.in_progress_max),
             settings: settings.dialect,
         });
@@ -119,8 +121,10 @@ impl Frontend {
         Ok(Self { service, tls, address, audit })
     }
 
-    /// Writes out and syncs what the audit still holds. The last step of a shutdown.
-    pub fn finish(self) {
+    /// Waits for what refused requests left on the wire, then writes out and syncs what the audit still holds. The last step of a
+    /// shutdown.
+    pub async fn finish(self) {
+        self.service.leftovers.ended().await;
         drop(self.audit);
     }
 }

@@ -109,7 +109,7 @@ async fn serve(
     planes.feeds.stop().await;
     host.shutdown().await;
     if let Some(serving) = serving {
-        serving.frontend.finish();
+        serving.frontend.finish().await;
     }
     ended
 }

@@ -21,7 +21,7 @@ pub fn check_length(body: &Body, bytes_max: usize) -> Result<(), ServiceError> {
 ///
 /// # Errors
 /// [`ServiceError::BodyTooLarge`], [`ServiceError::BodyTooSlow`], or [`ServiceError::BodyBroken`] if the connection broke.
-pub async fn read(body: Body, bytes_max: usize, time_max: Duration) -> Result<Bytes, ServiceError> {
+pub async fn read(body: &mut Body, bytes_max: usize, time_max: Duration) -> Result<Bytes, ServiceError> {
     match tokio::time::timeout(time_max, collect(body, bytes_max)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(Fault::TooLarge)) => Err(ServiceError::BodyTooLarge(bytes_max)),
@@ -30,8 +30,7 @@ pub async fn read(body: Body, bytes_max: usize, time_max: Duration) -> Result<By
     }
 }
 
-/// Reads to its end, and drops, what nobody wants, within the same limits. An answer given over a body that is still on its
-/// way would close an HTTP/1 connection, and could be lost with it.
+/// Reads to its end, and drops, what nobody wants, within such limits.
 pub async fn discard(mut body: Body, bytes_max: usize, time_max: Duration) {
     let read_out = async {
         let mut room = bytes_max;
@@ -39,7 +38,7 @@ pub async fn discard(mut body: Body, bytes_max: usize, time_max: Duration) {
             room -= piece.len();
         }
     };
-    // too long or too slow: then the connection is closed after all
+    // too long or too slow: then the connection breaks after all
     let _ = tokio::time::timeout(time_max, read_out).await;
 }
 
@@ -48,17 +47,17 @@ enum Fault {
     Broken,
 }
 
-async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, Fault> {
+async fn collect(body: &mut Body, bytes_max: usize) -> Result<Bytes, Fault> {
     // nearly every body arrives as one piece, which is then taken as it is
-    let Some(first) = next(&mut body, bytes_max).await? else { return Ok(Bytes::new()) };
+    let Some(first) = next(body, bytes_max).await? else { return Ok(Bytes::new()) };
     if body.is_end_stream() {
         return Ok(first);
     }
-    let Some(second) = next(&mut body, bytes_max - first.len()).await? else { return Ok(first) };
+    let Some(second) = next(body, bytes_max - first.len()).await? else { return Ok(first) };
     let mut whole = BytesMut::with_capacity((first.len() + second.len()) * 2);
     whole.extend_from_slice(&first);
     whole.extend_from_slice(&second);
-    while let Some(piece) = next(&mut body, bytes_max - whole.len()).await? {
+    while let Some(piece) = next(body, bytes_max - whole.len()).await? {
         whole.extend_from_slice(&piece);
     }
     Ok(whole.freeze())

@@ -43,17 +43,14 @@ async fn answer(State(service): State<Arc<Service>>, request: Request) -> HttpRe
         Found::Nothing(what, label) => (label, Err(ServiceError::NotOffered(what))),
     };
     let counted = Counted::begin(&service, label, arrived.at);
-    let (response, unread) = match route {
+    let response = match route {
         Ok(called) => match admit(&service, arrived, called, head, body).await {
-            Ok((call, caller, admitted)) => (operate(call, &caller, &admitted, &service), None),
+            Ok((call, caller, admitted)) => operate(call, &caller, &admitted, &service),
             Err(turned) => refuse(&service, arrived, label, turned),
         },
-        Err(error) => refuse(&service, arrived, label, TurnedAway::early(error, head.uri)),
+        Err(error) => refuse(&service, arrived, label, TurnedAway::over(body, error, head.uri, &service)),
     };
     counted.end(&response);
-    if let Some((body, bytes_max)) = unread {
-        body::discard(body, bytes_max, service.settings.body_time_max).await;
-    }
     respond(response, service.settings.error_shape)
 }
 
@@ -78,16 +75,13 @@ struct TurnedAway {
     uri: Uri,
     /// Who was proven to ask, if it came that far.
     caller: Option<Caller>,
-    unread: Option<Unread>,
 }
 
-/// A body that is still on its way, to be read out without a place and within this many bytes.
-type Unread = (Body, usize);
-
 impl TurnedAway {
-    /// Before anyone was proven, with a body that is left alone.
-    fn early(error: ServiceError, uri: Uri) -> Self {
-        Self { error, uri, caller: None, unread: None }
+    /// Before anyone was proven, over a body that may still be on its way: it is read out without a place.
+    fn over(body: Body, error: ServiceError, uri: Uri, service: &Service) -> Self {
+        service.leftovers.take(body);
+        Self { error, uri, caller: None }
     }
 }
 
@@ -96,25 +90,27 @@ async fn admit(
     arrived: Arrival,
     called: Called,
     head: Parts,
-    body: Body,
+    mut body: Body,
 ) -> Result<(Call, Caller, Admitted), TurnedAway> {
     let Called { route, call, named } = called;
     let Parts { uri, headers, .. } = head;
     let place = service.admission.try_admit();
     if let Err(error) = body::check_length(&body, route.body_bytes_max) {
-        return Err(TurnedAway::early(error, uri));
+        return Err(TurnedAway::over(body, error, uri, service));
     }
     let (permit, caller) = match (place, operations::authenticate(&headers, &service.journey)) {
         (Some(permit), Ok(caller)) => (permit, caller),
         (None, Ok(caller)) if *caller.principal() == Principal::Probe => (service.admission.admit_probe(), caller),
-        (None, _) => return Err(TurnedAway::early(ServiceError::Overloaded, uri)),
-        (Some(_), Err(error)) => {
-            return Err(TurnedAway { unread: Some((body, route.body_bytes_max)), ..TurnedAway::early(error, uri) });
-        }
+        (None, _) => return Err(TurnedAway::over(body, ServiceError::Overloaded, uri, service)),
+        (Some(_), Err(error)) => return Err(TurnedAway::over(body, error, uri, service)),
     };
-    let body = match body::read(body, route.body_bytes_max, service.settings.body_time_max).await {
-        Ok(body) => body,
-        Err(error) => return Err(TurnedAway { caller: Some(caller), ..TurnedAway::early(error, uri) }),
+    let body = match body::read(&mut body, route.body_bytes_max, service.settings.body_time_max).await {
+        Ok(whole) => whole,
+        Err(error @ ServiceError::BodyTooLarge(_)) => {
+            return Err(TurnedAway { caller: Some(caller), ..TurnedAway::over(body, error, uri, service) });
+        }
+        // too slow, or broken: there is nothing worth waiting for
+        Err(error) => return Err(TurnedAway { error, uri, caller: Some(caller) }),
     };
     let deadline = Deadline::after(arrived.at, route.budget);
     Ok((call, caller, Admitted { _permit: permit, arrival: arrived, deadline, named, uri, body }))
@@ -129,16 +125,11 @@ fn operate(call: Call, caller: &Caller, admitted: &Admitted, service: &Service) 
     service.audit.record(outcome)
 }
 
-fn refuse(
-    service: &Service,
-    arrived: Arrival,
-    label: OperationLabel,
-    turned: TurnedAway,
-) -> (Response, Option<Unread>) {
-    let TurnedAway { error, uri, caller, unread } = turned;
+fn refuse(service: &Service, arrived: Arrival, label: OperationLabel, turned: TurnedAway) -> Response {
+    let TurnedAway { error, uri, caller } = turned;
     let mut trail = Trail::new(arrived, label.text(), shown(uri.path()));
     trail.caller = caller.map(|caller| caller.principal().clone());
-    (service.audit.record(Outcome::refused(trail, error)), unread)
+    service.audit.record(Outcome::refused(trail, error))
 }
 
 /// Counts a request's beginning and its end: also when its connection goes away while its body is being read.

@@ -8,6 +8,7 @@ pub mod body;
 pub mod connection;
 pub mod deadline;
 pub mod google;
+pub mod leftovers;
 pub mod limits;
 pub mod listener;
 pub mod path;

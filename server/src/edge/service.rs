@@ -10,6 +10,7 @@ use crate::wire::ErrorShape;
 
 use super::admission::Admission;
 use super::alarms::Alarms;
+use super::leftovers::Leftovers;
 
 /// Settings of the data listener.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ pub struct Service {
     pub alarms: Alarms,
     /// How many requests at once.
     pub admission: Admission,
+    /// Bodies of refused requests that are still on their way.
+    pub leftovers: Leftovers,
     /// Settings.
     pub settings: DataSettings,
 }

@@ -164,6 +164,7 @@ impl World {
             audit: Audit::new(Arc::clone(&audit_log), clock.clone(), "m1"),
             metrics: Arc::new(Metrics::new(NOW, "0")),
             alarms: crate::edge::alarms::Alarms::default(),
+            leftovers: crate::edge::leftovers::Leftovers::default(),
             admission: admission.clone(),
             settings: choices.settings,
         });
