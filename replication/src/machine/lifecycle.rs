@@ -75,6 +75,20 @@ impl Event {
     ];
 }
 
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Activate => "activate",
+            Self::Disable => "disable",
+            Self::Enable => "enable",
+            Self::ScheduleDestroy => "schedule its destruction",
+            Self::Restore => "restore",
+            Self::Destroy => "destroy",
+            Self::DestroyByCloud => "destroy by Cloud KMS",
+        })
+    }
+}
+
 struct Step {
     from: VersionState,
     event: Event,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{CryptoSpaceId, KeyName, KeyVersionId, Revision, ShardId, SignerId, TenantId};
 
-use super::lifecycle::{Event, VersionState};
+use super::lifecycle::{self, Event, VersionState};
 
 /// What an entry came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,7 +182,7 @@ pub enum Refusal {
     #[error("the path is taken; try again")]
     PathTaken,
     /// The version's state does not allow the step.
-    #[error("key version v0/keys/{version} is {state}, which does not allow {event:?}")]
+    #[error("key version v0/keys/{version} is {state}{}", because(*state, *event))]
     IllegalStep {
         /// Which.
         version: KeyVersionId,
@@ -248,4 +248,10 @@ pub enum Refusal {
         /// What fits.
         bytes_max: usize,
     },
+}
+
+/// Why a state does not allow an event: it is there already, or the step is none.
+fn because(state: VersionState, event: Event) -> String {
+    let leads_here = VersionState::ALL.into_iter().any(|from| lifecycle::next(from, event) == Some(state));
+    if leads_here { " already".to_owned() } else { format!(", which does not allow to {event}") }
 }

@@ -37,6 +37,7 @@ Exit status: 0 done, 1 refused, 64 wrong usage, 69 the admin API does not answer
 
 /// Which cluster, and as whom: a data directory of `ekm dev`, or the four parts by themselves.
 #[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Connection")]
 pub struct Connection {
     /// The data directory of a running `ekm dev`; it says the rest.
     #[arg(long, value_name = "DIR", env = "EKM_DEV", global = true, conflicts_with_all = ["url", "ca", "cert", "key_file"])]
@@ -78,7 +79,7 @@ pub enum Command {
     /// Keys and their versions.
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Let callers use a key, the keys of a crypto space, or all keys of a tenant. Acts at once.
+    /// Let callers use a key, or those keys of a crypto space or tenant that have no nearer policy. Acts at once.
     Grant(GrantArgs),
     /// Take key versions out of use and put them back.
     #[command(subcommand)]
@@ -107,13 +108,13 @@ pub enum CryptoSpaceCommand {
     Create {
         /// Its name, unique within the tenant.
         name: CryptoSpaceName,
-        /// The owner.
+        /// The tenant that owns it.
         #[arg(long)]
         tenant: TenantId,
     },
     /// List a tenant's crypto spaces.
     List {
-        /// The owner.
+        /// The tenant that owns it.
         #[arg(long)]
         tenant: TenantId,
     },
@@ -126,7 +127,7 @@ pub enum KeyCommand {
     Create {
         /// Its name, unique within the tenant.
         name: KeyName,
-        /// The owner.
+        /// The tenant that owns it.
         #[arg(long)]
         tenant: TenantId,
         /// The crypto space whose policy it inherits.
@@ -135,7 +136,7 @@ pub enum KeyCommand {
     },
     /// List a tenant's keys and their versions.
     List {
-        /// The owner.
+        /// The tenant that owns it.
         #[arg(long)]
         tenant: TenantId,
     },
@@ -150,7 +151,7 @@ pub enum VersionCommand {
         #[arg(value_parser = version_path)]
         path: KeyVersionId,
     },
-    /// Take a version out of use: wrap and unwrap with it stop.
+    /// Take a version out of use: wrap and unwrap with it stop. The path is in `key list`.
     Disable {
         /// Its path, for example `v0/keys/0001…`.
         #[arg(value_parser = version_path)]
@@ -167,7 +168,7 @@ fn version_path(text: &str) -> Result<KeyVersionId, String> {
 pub struct GrantArgs {
     /// The grant's name, unique within its policy; audit records and refusals quote it.
     pub name: RuleName,
-    /// The owner.
+    /// The tenant whose keys these are.
     #[arg(long)]
     pub tenant: TenantId,
     /// Whose policy it joins; the tenant's own if neither is given.
@@ -210,10 +211,10 @@ fn operation(text: &str) -> Result<Operation, String> {
 #[derive(Debug, ClapArgs)]
 #[group(multiple = false)]
 pub struct LevelArgs {
-    /// One key's.
+    /// Joins the policy of this key.
     #[arg(long)]
     pub key: Option<KeyName>,
-    /// One crypto space's.
+    /// Joins the policy of this crypto space: covers its keys that have no policy of their own.
     #[arg(long, value_name = "NAME")]
     pub crypto_space: Option<CryptoSpaceName>,
 }

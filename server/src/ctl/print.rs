@@ -65,6 +65,9 @@ fn answer(answer: &Answer) -> String {
     if let Some(state) = &answer.state {
         add("state", state.as_str());
     }
+    if !answer.not_for.is_empty() {
+        add("not-for", &answer.not_for.join(","));
+    }
     add("usable-on", &answer.usable_on.join(","));
     if !answer.not_yet_on.is_empty() {
         add("not-yet-on", &answer.not_yet_on.join(","));

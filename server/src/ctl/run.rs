@@ -55,11 +55,9 @@ impl CtlError {
     /// The exit status: 1 refused or unknown, 64 wrong usage, 69 no answer.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Client(ClientError::Unreachable { .. } | ClientError::NotOurs { .. }) | Self::Dev(_) => {
-                exit::UNAVAILABLE
-            }
+            Self::Client(ClientError::Unreachable { .. } | ClientError::NotOurs { .. }) => exit::UNAVAILABLE,
             Self::Client(ClientError::Refused(_) | ClientError::Entropy(_)) | Self::Unknown { .. } => exit::REFUSED,
-            Self::Client(_) | Self::NoConnection | Self::TwoConnections => exit::USAGE,
+            Self::Client(_) | Self::Dev(_) | Self::NoConnection | Self::TwoConnections => exit::USAGE,
         }
     }
 }

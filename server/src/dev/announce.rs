@@ -66,7 +66,7 @@ pub fn text(dev: &DevFile, folder: &Path, blob: Option<&str>) -> String {
     let quoted = |path: &Path| shell_quoted(&path.display().to_string());
     let call = |verb: &str, body: &str| {
         format!(
-            "curl -sS --cacert {} -H \"Authorization: Bearer $(cat {})\" -d '{body}' {}/{}:{verb}",
+            "curl -sS -w '\\n' --cacert {} -H \"Authorization: Bearer $(cat {})\" -d '{body}' {}/{}:{verb}",
             quoted(&dev.ca_file),
             quoted(&dev.token_file),
             dev.data_url,
@@ -79,15 +79,19 @@ pub fn text(dev: &DevFile, folder: &Path, blob: Option<&str>) -> String {
             call("wrap", &format!(r#"{{"plaintext":"{PLAINTEXT}"}}"#)),
             call("unwrap", &format!(r#"{{"wrappedBlob":"{blob}"}}"#)),
         ),
-        None => {
-            "The demo key does not wrap now: its version is disabled. Enable it with:\n\n".to_owned()
-                + &format!("ekmctl --dev {} version enable {}\n", quoted(folder), dev.key_path)
-        }
+        None => format!(
+            "The demo key does not wrap now: its version is disabled, or the demo grant is gone. Look, and enable it:\n\n\
+             {ekmctl} --dev {folder} key list --tenant demo\n{ekmctl} --dev {folder} version enable {key}\n",
+            ekmctl = tool("ekmctl"),
+            folder = quoted(folder),
+            key = dev.key_path,
+        ),
     };
     format!(
         "\nekm dev serves from {}. For trying out only: it binds loopback and stamps its data as dev.\n\n\
          data     {}\nadmin    {}\nhealth   {}/readyz\nmetrics  {}\nkey      {}\nspace    {}\ncaller   {}\n\n\
-         {calls}\nOperate it:  ekmctl --dev {} status\nMore tokens: ekm dev token --data-dir {} --email you@example.com\n",
+         {calls}\nOperate it (all tools are built by `cargo build --release`):\n{} --dev {} status\n\n\
+         More tokens:\n{} dev token --data-dir {} --email you@example.com\n",
         folder.display(),
         dev.data_url,
         dev.admin_url,
@@ -96,9 +100,20 @@ pub fn text(dev: &DevFile, folder: &Path, blob: Option<&str>) -> String {
         dev.key_path,
         dev.cryptospace_path,
         dev.caller_email,
+        tool("ekmctl"),
         quoted(folder),
+        tool("ekm"),
         quoted(folder),
     )
+}
+
+/// How a tool of ours is called: by the path it has beside this program, or by its name where it is found elsewhere.
+fn tool(name: &str) -> String {
+    let beside = std::env::current_exe().ok().map(|program| program.with_file_name(name));
+    match beside.filter(|path| path.exists()) {
+        Some(path) => shell_quoted(&path.display().to_string()),
+        None => name.to_owned(),
+    }
 }
 
 /// A word that a POSIX shell takes as it is.

@@ -20,6 +20,9 @@ pub struct Answer {
     /// The state of the version that was made, enabled or disabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<VersionState>,
+    /// For a grant: the keys below its level that it does not reach, since nearer rules decide for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_for: Vec<String>,
     /// The frontends that use the change already.
     pub usable_on: Vec<String>,
     /// The frontends that had not acknowledged it in time.

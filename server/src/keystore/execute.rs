@@ -24,6 +24,7 @@ use crate::crypto::EntropyError;
 use super::answer::Answer;
 use super::complete::{CompleteError, NewKey};
 use super::propose::{Done, ProposalError};
+use super::reach;
 use super::{ACTIVATION_DEADLINE, KeyStore};
 
 /// Why a request was not carried out, or is not known to have been.
@@ -121,7 +122,11 @@ impl KeyStore {
                 self.plan(id, &asked, plan).await?
             }
         };
-        self.answer(done).await
+        let mut answer = self.answer(done).await?;
+        if let AdminOperation::Grant { tenant, level, .. } = &request.operation {
+            answer.not_for = reach::beyond(&self.shard_state(), tenant, level);
+        }
+        Ok(answer)
     }
 
     /// Goes on with every plan that was adopted and has not settled: what a crash between the two entries left. One that
@@ -258,6 +263,15 @@ impl KeyStore {
             Ok(()) => (vec![frontend], vec![]),
             Err(_) => (vec![], vec![frontend]),
         };
-        Ok(Answer { repeated: done.repeated, index: done.index, revision, path, state, usable_on, not_yet_on })
+        Ok(Answer {
+            repeated: done.repeated,
+            index: done.index,
+            revision,
+            path,
+            state,
+            not_for: vec![],
+            usable_on,
+            not_yet_on,
+        })
     }
 }

@@ -9,6 +9,7 @@ mod execute;
 mod feed;
 mod found;
 mod propose;
+mod reach;
 mod sound;
 #[cfg(test)]
 mod tests;

@@ -27,7 +27,10 @@ fn a_key_is_made_disabled_and_enabled_again() {
     assert_eq!(machine.feed(&enable), Outcome::Repeated(effect), "the same request again changes nothing");
     let enable = machine.author.enable(&acme, version);
     let refusal = Refusal::IllegalStep { version, state: VersionState::Enabled, event: Event::Enable };
+    assert_eq!(refusal.to_string(), format!("key version v0/keys/{version} is enabled already"));
     assert_eq!(machine.refusal(&enable), refusal);
+    let restore = Refusal::IllegalStep { version, state: VersionState::Enabled, event: Event::Restore };
+    assert!(restore.to_string().ends_with("is enabled, which does not allow to restore"));
 }
 
 #[test]
