@@ -227,7 +227,7 @@ async fn what_cannot_be_done_is_said_with_an_exit_status() {
     assert_eq!(nobody.code, Some(69), "{}", nobody.err);
     assert!(nobody.err.contains("does not answer"), "{}", nobody.err);
     let elsewhere = ekmctl(&folder.path().join("none"), &["status"]).await;
-    assert_eq!(elsewhere.code, Some(69), "{}", elsewhere.err);
+    assert_eq!(elsewhere.code, Some(64), "{}", elsewhere.err);
     let nowhere = finish(Command::new(env!("CARGO_BIN_EXE_ekmctl")).arg("status")).await;
     assert_eq!(nowhere.code, Some(64), "{}", nowhere.err);
     assert!(nowhere.err.contains("say which cluster"), "{}", nowhere.err);
