@@ -27,6 +27,14 @@ pub fn failure(code: u8, error: &dyn Error) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Prints an error for programs, as `{"error": {"exit_status": …, "message": …}}`, and gives the exit status.
+pub fn failure_json(code: u8, error: &dyn Error) -> ExitCode {
+    let body = serde_json::json!({"error": {"exit_status": code, "message": with_causes(error)}});
+    // as above
+    let _ = writeln!(std::io::stderr(), "{body}");
+    ExitCode::from(code)
+}
+
 /// An error and the errors that caused it, one a line.
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use server::ctl::{Args, run};
+use server::ctl::{Args, Output, run};
 use server::exit;
 
 fn main() -> ExitCode {
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
             println!("{text}");
             ExitCode::SUCCESS
         }
+        Err(error) if args.output == Output::Json => exit::failure_json(error.exit_code(), &error),
         Err(error) => exit::failure(error.exit_code(), &error),
     }
 }

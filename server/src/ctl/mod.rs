@@ -6,5 +6,5 @@ mod args;
 mod print;
 mod run;
 
-pub use args::Args;
+pub use args::{Args, Output};
 pub use run::{CtlError, run};

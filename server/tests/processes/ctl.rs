@@ -214,6 +214,10 @@ async fn what_cannot_be_done_is_said_with_an_exit_status() {
         assert!(ended.err.starts_with("error: ") && ended.err.contains(said), "{args:?}: {}", ended.err);
         assert!(!ended.err.contains("panicked"), "{args:?}: {}", ended.err);
     }
+    let told = ekmctl(&dev.folder, &["key", "list", "--tenant", "nobody", "--output", "json"]).await;
+    let error: Value = serde_json::from_str(&told.err).expect("an error is JSON where answers are");
+    assert_eq!((told.code, &error["error"]["exit_status"]), (Some(1), &json!(1)));
+    assert!(error["error"]["message"].as_str().is_some_and(|message| message.contains("nobody")), "{error}");
     assert_eq!(ekmctl(&dev.folder, &["version", "disable", key]).await.code, Some(0));
     let again = ekmctl(&dev.folder, &["version", "disable", key]).await;
     assert_eq!(again.code, Some(1), "{}", again.err);
