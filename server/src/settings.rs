@@ -1,6 +1,13 @@
 //! What a process is told at its start, as types. Immutable from then on: what changes at run time is data, and goes
 //! through the log.
 
+pub mod file;
+pub mod form;
+pub mod mistake;
+pub mod parts;
+pub mod reader;
+pub mod writer;
+
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;

@@ -28,6 +28,7 @@ mod source_tests;
 #[cfg(test)]
 mod testing;
 
+pub use fetch::{KeySetUrl, KeySetUrlError};
 pub use keyset::KeySet;
 pub use probe::{ProbeIssuer, ProbeVerifier};
 pub use refusal::AuthnError;

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use replication::ids::Email;
-use server::dev::{self, DevOptions, TokenOptions};
-use server::edge::service::DataSettings;
+use server::dev::settings::DevSettings;
+use server::dev::{self, DevError, DevOptions, Flags, TokenOptions};
 use server::exit;
+use server::settings::parts::UrlPath;
+use server::settings::reader::ReadBy;
 use server::wire::ErrorShape;
 
 /// An external key manager for Google Cloud KMS.
@@ -28,28 +30,47 @@ struct Args {
 enum Command {
     /// Run everything in one process on loopback, for trying it out: certificates, tokens and a demo key included.
     Dev(Box<DevArgs>),
+    /// Say what is wrong with a settings file, all of it at once, or that it is in order.
+    Check(CheckArgs),
 }
 
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
+struct CheckArgs {
+    /// Take a file that is stamped `dev = true`, as `ekm dev` writes it. Everything else refuses the stamp.
+    #[arg(long)]
+    dev: bool,
+    /// The settings file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Settings stand in DIR/ekm-dev.toml. The first start makes the file and keeps its --port, --error-body and \
+                  --info-path in it; later starts read it, and there a flag counts for that start only."
+)]
 struct DevArgs {
     #[command(subcommand)]
     command: Option<DevCommand>,
     /// Where everything is kept; made if it is not there.
     #[arg(long, value_name = "DIR", default_value = "./ekm-dev")]
     data_dir: PathBuf,
-    /// The data port; admin and health take the next two. 0 takes three free ones. Default: as last time, else 8443.
+    /// The data port; admin and health take the next two. 0 takes three free ones. Default: that of the
+    /// settings file, else 8443.
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
     /// A file that appears when it serves.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
     /// How error bodies are laid out: `google.rpc.Status` as it is, or inside {"error": …}.
-    #[arg(long, value_enum, default_value_t = ShapeArg::Status)]
-    error_body: ShapeArg,
-    /// A path on which GET is getInfo. Give it several times for several paths.
-    #[arg(long, value_name = "PATH", default_value = "/v0/info")]
-    info_path: Vec<String>,
+    /// Default: as in the settings file, else status.
+    #[arg(long, value_enum)]
+    error_body: Option<ShapeArg>,
+    /// A path on which GET is getInfo. Give it several times for several paths. Default: those of the settings
+    /// file, else /v0/info.
+    #[arg(long, value_name = "PATH")]
+    info_path: Vec<UrlPath>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -85,7 +106,10 @@ fn main() -> ExitCode {
     if let Err(error) = server::logging::start(&args.log) {
         return exit::failure(exit::USAGE, &error);
     }
-    let Command::Dev(args) = args.command;
+    let args = match args.command {
+        Command::Dev(args) => args,
+        Command::Check(args) => return check(&args),
+    };
     match args.command {
         Some(DevCommand::Token { data_dir, email, audience, ttl }) => {
             match dev::mint(&TokenOptions { data_dir, email, audience, ttl: Duration::from_secs(ttl) }) {
@@ -101,18 +125,27 @@ fn main() -> ExitCode {
 }
 
 fn run(args: DevArgs) -> ExitCode {
-    let dialect = DataSettings {
-        error_shape: match args.error_body {
-            ShapeArg::Status => ErrorShape::Status,
-            ShapeArg::Envelope => ErrorShape::Envelope,
-        },
-        info_paths: args.info_path,
-        ..DataSettings::default()
-    };
-    let options = DevOptions { data_dir: args.data_dir, port: args.port, ready_file: args.ready_file, dialect };
+    let error_shape = args.error_body.map(|shape| match shape {
+        ShapeArg::Status => ErrorShape::Status,
+        ShapeArg::Envelope => ErrorShape::Envelope,
+    });
+    let flags = Flags { port: args.port, error_shape, info_paths: args.info_path };
+    let options = DevOptions { data_dir: args.data_dir, ready_file: args.ready_file, flags };
     // a reader that has gone away (`ekm dev | head`) is no reason to end
     match dev::run(options, &|text| drop(writeln!(std::io::stdout(), "{text}"))) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error @ DevError::Settings(_)) => exit::failure(exit::USAGE, &error),
         Err(error) => exit::failure(exit::UNAVAILABLE, &error),
+    }
+}
+
+fn check(args: &CheckArgs) -> ExitCode {
+    let by = if args.dev { ReadBy::Dev } else { ReadBy::Others };
+    match DevSettings::load(&args.file, by) {
+        Ok(_) => {
+            println!("ok: settings of ekm dev");
+            ExitCode::SUCCESS
+        }
+        Err(error) => exit::failure(exit::USAGE, &error),
     }
 }

@@ -40,7 +40,7 @@ struct Wrapped {
 }
 
 /// Wraps the demo plaintext through the data listener, so that the printed unwrap has something to unwrap. `None` if the
-/// demo key does not wrap now, because an operator disabled it or took the grant away.
+/// demo key does not wrap now, because an operator disabled it or took the grant away, or the settings name a key set without the dev issuer.
 pub async fn demo_blob(dev: &DevFile, address: SocketAddr) -> Result<Option<String>, AnnounceError> {
     let read =
         |path: &Path| std::fs::read(path).map_err(|source| AnnounceError::Read { path: path.to_owned(), source });
@@ -80,7 +80,8 @@ pub fn text(dev: &DevFile, folder: &Path, blob: Option<&str>) -> String {
             call("unwrap", &format!(r#"{{"wrappedBlob":"{blob}"}}"#)),
         ),
         None => format!(
-            "The demo key does not wrap now: its version is disabled, or the demo grant is gone. Look, and enable it:\n\n\
+            "The demo key does not wrap now: its version is disabled, the demo grant is gone, or the settings\n\
+             name another key set. Look, and enable it:\n\n\
              {ekmctl} --dev {folder} key list --tenant demo\n{ekmctl} --dev {folder} version enable {key}\n",
             ekmctl = tool("ekmctl"),
             folder = quoted(folder),

@@ -15,6 +15,7 @@ use crate::edge::tls::TlsError;
 use crate::frontend::FrontendError;
 use crate::health::probe::ProbeError;
 use crate::keystore::{FoundError, UnsoundError};
+use crate::settings::mistake::SettingsError;
 use crate::tasks::TaskPanicked;
 
 use super::announce::AnnounceError;
@@ -30,6 +31,8 @@ use super::token::TokenError;
 pub enum DevError {
     #[error(transparent)]
     Folder(#[from] FolderError),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     #[error(transparent)]
     File(#[from] FileError),
     #[error(transparent)]

@@ -1,13 +1,8 @@
 //! What listens beside the frontend, and the probe. Binds loopback and nothing else.
 
-use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::admin;
-use crate::authn::KeySource;
-use crate::edge::admission::IN_PROGRESS_MAX_DEFAULT;
-use crate::edge::limits::ConnectionLimits;
 use crate::edge::listener::Listener;
 use crate::edge::tls::{Identity, ServerTls, read_certificates};
 use crate::frontend::Frontend;
@@ -15,65 +10,53 @@ use crate::health::probe::{Mint, Probe, ProbeTarget};
 use crate::health::{self, Readiness};
 use crate::keystore::KeyStore;
 use crate::metrics::ListenerLabel;
-use crate::policy::UnknownReasons;
-use crate::settings::FrontendSettings;
+use crate::settings::{FrontendSettings, parts};
 use crate::tasks::Tasks;
 
 use super::error::DevError;
-use super::options::DevOptions;
-use super::ports::{Ports, loopback};
-use super::prepared::{Prepared, UNSEALED_MAX};
+use super::ports::loopback;
+use super::prepared::Prepared;
 
 /// What the frontend is told.
-pub(super) fn frontend_settings(
-    options: &DevOptions,
-    prepared: &Prepared,
-    ports: Ports,
-    jwks: PathBuf,
-) -> FrontendSettings {
+pub(super) fn frontend_settings(prepared: &Prepared) -> FrontendSettings {
+    let Prepared { settings, folder, .. } = prepared;
     FrontendSettings {
         name: super::MACHINE.to_owned(),
-        data_address: loopback(ports.data),
+        data_address: loopback(settings.ports.data),
         certificate_file: prepared.pki.server.clone(),
         key_file: prepared.pki.server_key.clone(),
-        key_set: KeySource::File(jwks),
-        audit_file: prepared.folder.at("audit/audit.jsonl"),
-        limits: ConnectionLimits::default(),
-        in_progress_max: IN_PROGRESS_MAX_DEFAULT,
-        unsealed_max: NonZeroU32::new(UNSEALED_MAX).expect("the bound is a positive constant"),
-        dialect: options.dialect.clone(),
-        unknown_reasons: UnknownReasons::default(),
+        key_set: parts::below(folder.root(), &settings.key_set),
+        audit_file: folder.root().join(&settings.audit_file),
+        limits: settings.data_limits,
+        in_progress_max: settings.in_progress_max,
+        unsealed_max: settings.unsealed_max,
+        dialect: settings.dialect.clone(),
+        unknown_reasons: settings.unknown_reasons,
     }
 }
 
 /// Starts the listener for operators; gives its port and what it presents.
 pub(super) fn start_admin(
     prepared: &Prepared,
-    ports: Ports,
     store: &Arc<KeyStore>,
     readiness: &Arc<Readiness>,
     tasks: &Tasks,
 ) -> Result<(u16, ServerTls), DevError> {
     let identity = Identity::load(&prepared.pki.server, &prepared.pki.server_key, prepared.clock.wall())?;
     let tls = ServerTls::admin(identity, &prepared.pki.operator_ca)?;
-    let listener = Listener::bind(loopback(ports.admin))?;
+    let listener = Listener::bind(loopback(prepared.settings.ports.admin))?;
     let port = listener.local_addr().port();
     let router = admin::routes::router(Arc::clone(store), Arc::clone(readiness));
     let counters = prepared.metrics.connections(ListenerLabel::Admin);
     let stop = tasks.stop_signal().clone();
-    let limits = ConnectionLimits::default();
+    let limits = prepared.settings.admin_limits;
     tasks.spawn("admin listener", listener.serve(Some(tls.clone()), limits, router, counters, stop));
     Ok((port, tls))
 }
 
 /// Starts the listener for probes and Prometheus, in the runtime that was entered; gives its port.
-pub(super) fn start_health(
-    prepared: &Prepared,
-    ports: Ports,
-    readiness: &Arc<Readiness>,
-    tasks: &Tasks,
-) -> Result<u16, DevError> {
-    let listener = Listener::bind(loopback(ports.health))?;
+pub(super) fn start_health(prepared: &Prepared, readiness: &Arc<Readiness>, tasks: &Tasks) -> Result<u16, DevError> {
+    let listener = Listener::bind(loopback(prepared.settings.ports.health))?;
     let port = listener.local_addr().port();
     let router = health::routes::router(health::routes::Health {
         readiness: Arc::clone(readiness),
@@ -82,7 +65,7 @@ pub(super) fn start_health(
     });
     let counters = prepared.metrics.connections(ListenerLabel::Health);
     let stop = tasks.stop_signal().clone();
-    tasks.spawn("health listener", listener.serve(None, ConnectionLimits::default(), router, counters, stop));
+    tasks.spawn("health listener", listener.serve(None, prepared.settings.health_limits, router, counters, stop));
     Ok(port)
 }
 

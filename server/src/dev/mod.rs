@@ -17,11 +17,14 @@ mod prepared;
 mod run;
 mod runtimes;
 mod serving;
+pub mod settings;
+#[cfg(test)]
+mod settings_tests;
 mod token;
 
 pub use error::DevError;
 pub use file::{DEV_FILE, DevFile, DevFileError};
-pub use options::DevOptions;
+pub use options::{DevOptions, Flags};
 pub use run::{run, run_with};
 pub use token::{TokenError, TokenOptions, mint};
 

@@ -1,4 +1,5 @@
-//! Which ports `ekm dev` listens on: those of the command line, else those of the last start, else 8443 to 8445.
+//! Which ports `ekm dev` listens on: those of the command line, else those of the settings or of the last start, else 8443
+//! to 8445. Binds none of them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -18,22 +19,27 @@ pub struct Ports {
     pub health: u16,
 }
 
+impl Default for Ports {
+    fn default() -> Self {
+        Self::from(DEFAULT_PORT)
+    }
+}
+
 impl Ports {
-    /// `asked` is the data port, the others follow it; 0 asks for three free ones. `last` is what the last start wrote.
-    pub fn choose(asked: Option<u16>, last: Option<&DevFile>) -> Self {
-        match (asked, last.and_then(Self::of)) {
-            (Some(0), _) => Self { data: 0, admin: 0, health: 0 },
-            (Some(port), _) => Self::from(port),
-            (None, Some(last)) => last,
-            (None, None) => Self::from(DEFAULT_PORT),
+    /// What the flag asks for: the data port, which the others follow; 0 asks for three free ones.
+    pub fn asked(first: u16) -> Self {
+        match first {
+            0 => Self { data: 0, admin: 0, health: 0 },
+            first => Self::from(first),
         }
     }
 
-    fn from(first: u16) -> Self {
+    const fn from(first: u16) -> Self {
         Self { data: first, admin: first.saturating_add(1), health: first.saturating_add(2) }
     }
 
-    fn of(file: &DevFile) -> Option<Self> {
+    /// Those that a start wrote into `dev.json`.
+    pub fn of(file: &DevFile) -> Option<Self> {
         let port = |url: &str| url.rsplit_once(':')?.1.parse().ok();
         Some(Self { data: port(&file.data_url)?, admin: port(&file.admin_url)?, health: port(&file.health_url)? })
     }

@@ -2,7 +2,6 @@
 //!
 //! Never binds an address and never starts a task.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use replication::clock::Clock;
@@ -16,17 +15,18 @@ use crate::metrics::Metrics;
 use super::error::DevError;
 use super::files;
 use super::folder::Folder;
-use super::options::DevOptions;
+use super::options::{DevOptions, SettingsFile, settings_of};
 use super::pki::Pki;
+use super::settings::DevSettings;
 
-/// Key versions whose material `ekm dev` keeps unsealed: 512 KiB of locked memory.
-pub(super) const UNSEALED_MAX: u32 = 16_384;
-/// Slots beyond those: tenant keys, the root key, and what is being made.
+/// Slots beyond those of unsealed key versions: tenant keys, the root key, and what is being made.
 const SLOTS_BEYOND: u32 = 4096;
 
 /// Everything that a start makes before anything listens.
 pub(super) struct Prepared {
     pub(super) folder: Folder,
+    pub(super) settings: DevSettings,
+    pub(super) settings_file: SettingsFile,
     pub(super) pki: Pki,
     pub(super) operator: Operator,
     pub(super) arena: Arc<Arena>,
@@ -40,6 +40,7 @@ pub(super) struct Prepared {
 pub(super) fn prepare(options: &DevOptions, entropy: Arc<dyn Entropy>) -> Result<Prepared, DevError> {
     let folder = Folder::take(&options.data_dir)?;
     folder.holds_what_it_served()?;
+    let (settings, settings_file) = settings_of(&folder, &options.flags)?;
     if let Some(ready) = &options.ready_file {
         // what a start before this one left says nothing about this one
         files::remove(ready)?;
@@ -47,12 +48,12 @@ pub(super) fn prepare(options: &DevOptions, entropy: Arc<dyn Entropy>) -> Result
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let pki = Pki::ensure(&folder.at("pki"), super::HOSTNAME, super::OPERATOR, clock.wall())?;
     let operator = Operator::load(&pki.operator, &pki.operator_key)?;
-    let slots = NonZeroU32::new(UNSEALED_MAX + SLOTS_BEYOND).expect("the sum of two positive numbers is positive");
+    let slots = settings.unsealed_max.saturating_add(SLOTS_BEYOND);
     let arena = Arena::new(slots, LockPolicy::Warn)?;
     if arena.protection() == Protection::Swappable {
         tracing::warn!("key material can be swapped out: raise LimitMEMLOCK; production refuses to start like this");
     }
     let metrics = Arc::new(Metrics::new(clock.wall(), env!("CARGO_PKG_VERSION")));
     let probe = Arc::new(ProbeIssuer::generate()?);
-    Ok(Prepared { folder, pki, operator, arena, entropy, clock, metrics, probe })
+    Ok(Prepared { folder, settings, settings_file, pki, operator, arena, entropy, clock, metrics, probe })
 }

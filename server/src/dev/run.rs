@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use replication::ids::ReplicaId;
-use replication::raft::group::Timers;
 use replication::raft::host::{Host, HostSettings};
 use replication::store::blocking::Blocking;
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,7 +65,7 @@ async fn serve(
     let opening = Host::open(HostSettings {
         replica: ReplicaId(1),
         folder: prepared.folder.root().to_owned(),
-        timers: Timers::default(),
+        timers: prepared.settings.timers,
         blocking: Blocking::Threads,
     });
     let host = tokio::select! {
@@ -82,7 +81,7 @@ async fn serve(
     });
     let starting = async {
         host.initialise_single(ELECTION_DEADLINE).await?;
-        Serving::start(&options, &prepared, &host, runtimes, &planes).await
+        Serving::start(&prepared, &host, runtimes, &planes).await
     };
     let started = tokio::select! {
         started = starting => started.map_err(Err),

@@ -22,10 +22,11 @@ use super::file::{DEV_FILE, DevFile};
 use super::files::{self, Readers};
 use super::key_store::start_key_store;
 use super::listeners::{frontend_settings, start_admin, start_health, start_probe};
-use super::options::DevOptions;
+use super::options::{DevOptions, SettingsFile};
 use super::ports::Ports;
 use super::prepared::Prepared;
 use super::runtimes::{Planes, Runtimes};
+use super::settings::{DevSettings, SETTINGS_FILE};
 use super::token::{TokenError, TokenFile, ensure_issuer};
 
 /// How long the first good probe may take.
@@ -42,7 +43,6 @@ pub(super) struct Serving {
 
 impl Serving {
     pub(super) async fn start(
-        options: &DevOptions,
         prepared: &Prepared,
         host: &Host,
         runtimes: &Runtimes,
@@ -50,7 +50,10 @@ impl Serving {
     ) -> Result<Self, DevError> {
         let folder = &prepared.folder;
         files::make_folder(&folder.at("issuer"))?;
-        files::make_folder(&folder.at("audit"))?;
+        let frontend_settings = frontend_settings(prepared);
+        if let Some(audit) = frontend_settings.audit_file.parent() {
+            files::make_folder(audit)?;
+        }
         let jwks = folder.at("issuer/jwks.json");
         let issuer = ensure_issuer(&folder.at("issuer/issuer-key.pem"), &jwks)?;
         let directory = Arc::new(Directory::new([ShardId::FIRST]));
@@ -65,8 +68,6 @@ impl Serving {
         let written = token.write()?;
         planes.control.spawn_endless("token file", token.keep(written));
 
-        let last = DevFile::load(folder.root()).ok();
-        let ports = Ports::choose(options.port, last.as_ref());
         let given = Given {
             directory,
             tenant_keys,
@@ -76,23 +77,23 @@ impl Serving {
             metrics: Arc::clone(&prepared.metrics),
             probe: prepared.probe.verifier(),
         };
-        let settings = frontend_settings(options, prepared, ports, jwks);
         let frontend = {
             let _data = runtimes.data.enter();
-            Frontend::start(settings, given, &planes.data, &planes.control)?
+            Frontend::start(frontend_settings, given, &planes.data, &planes.control)?
         };
         let readiness = Arc::new(Readiness::default());
-        let (admin_port, admin_tls) = start_admin(prepared, ports, &store, &readiness, &planes.control)?;
+        let (admin_port, admin_tls) = start_admin(prepared, &store, &readiness, &planes.control)?;
         gauges::register(&prepared.metrics, &frontend, &store, (ListenerLabel::Admin, admin_tls), &prepared.clock);
         let health_port = {
             let _health = runtimes.health.enter();
-            start_health(prepared, ports, &readiness, &planes.health)?
+            start_health(prepared, &readiness, &planes.health)?
         };
         start_probe(prepared, &frontend, &store, &readiness, &planes.health)?;
         Ok(Self { frontend, readiness, demo, admin_port, health_port })
     }
 
-    /// Waits for the first good probe, then writes `dev.json` and the ready file and prints what was made.
+    /// Waits for the first good probe, then writes the settings file if there is none, `dev.json` and the ready file, and
+    /// prints what was made.
     pub(super) async fn announce(
         &self,
         options: &DevOptions,
@@ -102,6 +103,10 @@ impl Serving {
         let passed = tokio::time::timeout(READY_DEADLINE, self.readiness.passed());
         passed.await.map_err(|_| DevError::NotReady(self.readiness.reasons(prepared.clock.now()).join("; ")))?;
         let folder = &prepared.folder;
+        if prepared.settings_file == SettingsFile::ToBeMade {
+            let settings = DevSettings { ports: self.ports(), ..prepared.settings.clone() };
+            files::write(&folder.at(SETTINGS_FILE), settings.to_toml().as_bytes(), Readers::Owner)?;
+        }
         let dev = self.dev_file();
         files::write(&folder.at(DEV_FILE), &dev.to_json(), Readers::Owner)?;
         let absolute = DevFile::load(folder.root()).map_err(TokenError::from)?;
@@ -111,6 +116,11 @@ impl Serving {
             files::write(ready, b"ready\n", Readers::All)?;
         }
         Ok(())
+    }
+
+    /// Those that are bound.
+    const fn ports(&self) -> Ports {
+        Ports { data: self.frontend.address.port(), admin: self.admin_port, health: self.health_port }
     }
 
     fn dev_file(&self) -> DevFile {

@@ -1,7 +1,6 @@
 //! Every bound on what a stranger's connection can take from us, with its default and the range a setting may choose
 //! from. Nothing here reads settings.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The bounds of one listener's connections.
@@ -54,100 +53,41 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// A limit outside its range: which, and what it may be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LimitError {
-    /// A number of things or bytes.
-    #[error("{limit} is {value}; it must be from {} to {}", .allowed.start(), .allowed.end())]
-    Count {
-        /// The field of [`ConnectionLimits`].
-        limit: &'static str,
-        /// What it was set to.
-        value: usize,
-        /// What it may be.
-        allowed: RangeInclusive<usize>,
-    },
-    /// A span of time.
-    #[error("{limit} is {value:?}; it must be from {:?} to {:?}", .allowed.start(), .allowed.end())]
-    Time {
-        /// The field of [`ConnectionLimits`].
-        limit: &'static str,
-        /// What it was set to.
-        value: Duration,
-        /// What it may be.
-        allowed: RangeInclusive<Duration>,
-    },
-}
+/// What a setting may choose from, one range a limit.
+pub mod range {
+    use std::ops::RangeInclusive;
+    use std::time::Duration;
 
-/// A limit's name, how to read it, and what it may be.
-type Range<T> = (&'static str, fn(&ConnectionLimits) -> T, RangeInclusive<T>);
+    /// Of [`connections_max`](super::ConnectionLimits::connections_max).
+    pub const CONNECTIONS_MAX: RangeInclusive<usize> = 1..=1_000_000;
+    /// Of [`handshake_timeout`](super::ConnectionLimits::handshake_timeout).
+    pub const HANDSHAKE_TIMEOUT: RangeInclusive<Duration> = millis(1)..=secs(60);
+    /// Of [`preface_timeout`](super::ConnectionLimits::preface_timeout).
+    pub const PREFACE_TIMEOUT: RangeInclusive<Duration> = millis(1)..=secs(60);
+    /// Of [`header_timeout`](super::ConnectionLimits::header_timeout).
+    pub const HEADER_TIMEOUT: RangeInclusive<Duration> = millis(1)..=secs(600);
+    /// Of [`header_bytes_max`](super::ConnectionLimits::header_bytes_max).
+    pub const HEADER_BYTES_MAX: RangeInclusive<u32> = 8 * 1024..=128 * 1024;
+    /// Of [`uri_bytes_max`](super::ConnectionLimits::uri_bytes_max).
+    pub const URI_BYTES_MAX: RangeInclusive<usize> = 256..=32 * 1024;
+    /// Of [`streams_max`](super::ConnectionLimits::streams_max).
+    pub const STREAMS_MAX: RangeInclusive<u32> = 1..=10_000;
+    /// Of [`pending_resets_max`](super::ConnectionLimits::pending_resets_max).
+    pub const PENDING_RESETS_MAX: RangeInclusive<usize> = 1..=1_000;
+    /// Of [`ping_interval`](super::ConnectionLimits::ping_interval).
+    pub const PING_INTERVAL: RangeInclusive<Duration> = secs(1)..=secs(600);
+    /// Of [`ping_timeout`](super::ConnectionLimits::ping_timeout).
+    pub const PING_TIMEOUT: RangeInclusive<Duration> = secs(1)..=secs(60);
+    /// Of [`age_max`](super::ConnectionLimits::age_max).
+    pub const AGE_MAX: RangeInclusive<Duration> = secs(1)..=secs(86_400);
+    /// Of [`drain_max`](super::ConnectionLimits::drain_max).
+    pub const DRAIN_MAX: RangeInclusive<Duration> = millis(1)..=secs(600);
 
-/// The range of every number.
-const COUNTS: [Range<usize>; 5] = [
-    ("connections_max", |limits| limits.connections_max, 1..=1_000_000),
-    ("header_bytes_max", |limits| limits.header_bytes_max as usize, 8 * 1024..=128 * 1024),
-    ("uri_bytes_max", |limits| limits.uri_bytes_max, 256..=32 * 1024),
-    ("streams_max", |limits| limits.streams_max as usize, 1..=10_000),
-    ("pending_resets_max", |limits| limits.pending_resets_max, 1..=1_000),
-];
-
-/// The range of every time.
-const TIMES: [Range<Duration>; 7] = [
-    ("handshake_timeout", |limits| limits.handshake_timeout, millis(1)..=secs(60)),
-    ("preface_timeout", |limits| limits.preface_timeout, millis(1)..=secs(60)),
-    ("header_timeout", |limits| limits.header_timeout, millis(1)..=secs(600)),
-    ("ping_interval", |limits| limits.ping_interval, secs(1)..=secs(600)),
-    ("ping_timeout", |limits| limits.ping_timeout, secs(1)..=secs(60)),
-    ("age_max", |limits| limits.age_max, secs(1)..=secs(86_400)),
-    ("drain_max", |limits| limits.drain_max, millis(1)..=secs(600)),
-];
-
-impl ConnectionLimits {
-    /// Refuses the first limit that is outside its range.
-    ///
-    /// # Errors
-    /// [`LimitError`] names the limit, its value and the range.
-    pub fn check(&self) -> Result<(), LimitError> {
-        for (limit, value, allowed) in COUNTS {
-            let value = value(self);
-            if !allowed.contains(&value) {
-                return Err(LimitError::Count { limit, value, allowed });
-            }
-        }
-        for (limit, value, allowed) in TIMES {
-            let value = value(self);
-            if !allowed.contains(&value) {
-                return Err(LimitError::Time { limit, value, allowed });
-            }
-        }
-        Ok(())
-    }
-}
-
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
-const fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_defaults_are_within_their_ranges() {
-        assert_eq!(ConnectionLimits::default().check(), Ok(()));
+    const fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
     }
 
-    #[test]
-    fn a_limit_outside_its_range_is_named_with_its_range() {
-        let none = ConnectionLimits { connections_max: 0, ..ConnectionLimits::default() };
-        let refused = none.check().expect_err("no connection at all is refused");
-        assert_eq!(refused.to_string(), "connections_max is 0; it must be from 1 to 1000000");
-        let never = ConnectionLimits { drain_max: Duration::from_hours(1), ..ConnectionLimits::default() };
-        let refused = never.check().expect_err("an hour of draining is refused");
-        assert_eq!(refused.to_string(), "drain_max is 3600s; it must be from 1ms to 600s");
+    const fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
     }
 }

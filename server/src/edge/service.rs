@@ -13,7 +13,7 @@ use super::alarms::Alarms;
 use super::leftovers::Leftovers;
 
 /// Settings of the data listener.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataSettings {
     /// How an error body is laid out.
     pub error_shape: ErrorShape,

@@ -368,6 +368,7 @@ async fn help_reads_as_pinned() {
         (ekm, ""),
         (ekm, "dev"),
         (ekm, "dev token"),
+        (ekm, "check"),
         (ctl, ""),
         (ctl, "status"),
         (ctl, "tenant"),

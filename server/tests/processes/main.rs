@@ -12,6 +12,7 @@ mod ledger;
 mod planted;
 mod rng;
 mod search;
+mod settings;
 mod shutdown;
 mod socket;
 mod words;

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use server::crypto::danger_patterned_entropy::DangerPatternedEntropy;
-use server::dev::{DevOptions, run_with};
-use server::edge::service::DataSettings;
+use server::dev::{DevOptions, Flags, run_with};
 
 use super::google::{Google, Protocol};
 use super::harness::{Dev, Process, asked, ekm, ekmctl, finish, temporary};
@@ -48,7 +47,7 @@ impl Outputs {
 fn serve(data_dir: PathBuf) {
     // everything but what the wire and the runtime say of themselves at every packet
     server::logging::start("debug").expect("the filter is legal");
-    let options = DevOptions { data_dir, port: Some(0), ready_file: None, dialect: DataSettings::default() };
+    let options = DevOptions { data_dir, ready_file: None, flags: Flags { port: Some(0), ..Flags::default() } };
     let entropy = Arc::new(DangerPatternedEntropy { pattern: PATTERN });
     run_with(options, entropy, &|text| println!("{text}")).expect("the server runs until it is told to end");
 }

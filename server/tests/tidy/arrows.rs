@@ -45,7 +45,7 @@ const SERVER_ARROWS: Arrows = &[
             "audit",
         ],
     ),
-    ("settings", &["authn", "policy", "edge"]),
+    ("settings", &["edge::path", "authn", "policy", "edge"]),
     ("health", &["metrics", "edge"]),
     (
         "frontend",
@@ -73,6 +73,7 @@ const SERVER_ARROWS: Arrows = &[
             "metrics",
             "replace_file",
             "tasks",
+            "wire",
             "edge::admission",
             "authn",
             "policy",

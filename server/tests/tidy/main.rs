@@ -29,6 +29,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("http", &["server/", "loadtest/"]),
     ("hyper", &["server/"]),
     ("reqwest", &["server/", "loadtest/"]),
+    ("toml", &["server/src/settings/"]),
     ("jsonwebtoken", &["server/src/authn/", "server/src/dev/", "server/src/health/", "server/tests/"]),
 ];
 
