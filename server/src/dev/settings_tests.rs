@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use replication::raft::group::Timers;
 
+use super::file::DEV_FILE;
 use super::folder::Folder;
 use super::options::{Flags, SettingsFile, settings_of};
 use super::ports::Ports;
@@ -316,4 +317,20 @@ fn a_flag_goes_before_the_file_and_the_file_before_the_default() {
     std::fs::remove_file(folder.at(SETTINGS_FILE)).expect("it is there");
     std::os::unix::fs::symlink("nowhere", folder.at(SETTINGS_FILE)).expect("the folder is writable");
     assert!(settings_of(&folder, &flags).is_err(), "a link that leads nowhere is not taken for a first start");
+}
+
+#[test]
+fn without_a_settings_file_the_ports_of_the_last_start_are_kept() {
+    let parent = tempfile::tempdir().expect("a temporary folder can be made");
+    let folder = Folder::take(&parent.path().join("ours")).expect("a new folder is ours");
+    let last = serde_json::json!({
+        "data_url": "https://localhost:7001", "admin_url": "https://localhost:7002", "health_url": "http://127.0.0.1:7003",
+        "metrics_url": "http://127.0.0.1:7003/metrics", "audience": "", "hostname": "", "ca_file": "", "key_path": "",
+        "operator_cert_file": "", "operator_key_file": "", "cryptospace_path": "", "caller_email": "", "token_file": "",
+        "jwks_file": "", "issuer_key_file": "", "pid": 1,
+    });
+    std::fs::write(folder.at(DEV_FILE), last.to_string()).expect("the folder is writable");
+    let given = |flags: &Flags| settings_of(&folder, flags).expect("nothing is wrong").0.ports;
+    assert_eq!(given(&Flags::default()), Ports { data: 7001, admin: 7002, health: 7003 });
+    assert_eq!(given(&Flags { port: Some(7100), ..Flags::default() }).data, 7100);
 }

@@ -17,7 +17,7 @@ pub fn write(opening: &str, form: impl FnOnce(&mut Writer)) -> String {
     writer.text
 }
 
-/// Writes; made by [`write`].
+/// Writes; made by [`write()`].
 pub struct Writer {
     text: String,
     tables: Vec<&'static str>,
