@@ -21,6 +21,7 @@ const DIGITS: u8 = 3;
 pub struct Report {
     cases: u64,
     refusals: u64,
+    retries: u64,
     failures: u64,
     kept: Vec<Failure>,
     wrap: Histogram<u64>,
@@ -49,6 +50,7 @@ struct Latency {
 struct Page<'a> {
     cases: u64,
     refusals_as_expected: u64,
+    retries: u64,
     elapsed_seconds: f64,
     wrap: Latency,
     unwrap: Latency,
@@ -63,7 +65,15 @@ impl Report {
             Histogram::new_with_max(LATENCY_MAX_MICROS, DIGITS)
                 .expect("the bounds are constants that the histogram takes")
         };
-        Self { cases: 0, refusals: 0, failures: 0, kept: Vec::new(), wrap: histogram(), unwrap: histogram() }
+        Self {
+            cases: 0,
+            refusals: 0,
+            retries: 0,
+            failures: 0,
+            kept: Vec::new(),
+            wrap: histogram(),
+            unwrap: histogram(),
+        }
     }
 
     /// Counts an answer and its latency, right or wrong.
@@ -78,6 +88,11 @@ impl Report {
     /// Counts a refusal that was the right answer.
     pub fn refused_as_expected(&mut self) {
         self.refusals += 1;
+    }
+
+    /// Counts a call that was answered with "try again".
+    pub fn retried(&mut self) {
+        self.retries += 1;
     }
 
     /// Counts a case that was gone through, right or wrong.
@@ -97,6 +112,7 @@ impl Report {
     pub fn absorb(&mut self, other: Self) {
         self.cases += other.cases;
         self.refusals += other.refusals;
+        self.retries += other.retries;
         self.failures += other.failures;
         self.kept.extend(other.kept);
         self.kept.truncate(FAILURES_KEPT);
@@ -118,6 +134,7 @@ impl Report {
         writeln!(out, "wrap      {}", latency(&self.wrap))?;
         writeln!(out, "unwrap    {}", latency(&self.unwrap))?;
         writeln!(out, "refused   {} as they must be", self.refusals)?;
+        writeln!(out, "retried   {} that were told to try again", self.retries)?;
         writeln!(out, "failures  {}", self.failures)?;
         for failure in &self.kept {
             writeln!(out, "  case {}: {}", failure.case, failure.fault)?;
@@ -137,6 +154,7 @@ impl Report {
         let page = Page {
             cases: self.cases,
             refusals_as_expected: self.refusals,
+            retries: self.retries,
             elapsed_seconds: elapsed.as_secs_f64(),
             wrap: latency(&self.wrap),
             unwrap: latency(&self.unwrap),
@@ -200,6 +218,7 @@ cases     100 in 2.00 s
 wrap      100 answers, p50 50.01 ms, p90 90.05 ms, p99 99.01 ms, max 100.03 ms
 unwrap    0 answers, p50 0.00 ms, p90 0.00 ms, p99 0.00 ms, max 0.00 ms
 refused   1 as they must be
+retried   0 that were told to try again
 failures  0
 ";
         assert_eq!(text(&filled(0)), expected);

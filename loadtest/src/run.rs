@@ -4,7 +4,9 @@
 use std::num::{NonZeroU16, NonZeroU64};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::client::{Answer, Bearer, Client, ClientError, Verb};
@@ -12,6 +14,11 @@ use crate::dev::DevServer;
 use crate::report::Report;
 use crate::verify::{self, Case, Fault, Probe, Refusal};
 use crate::wire::{UnwrapRequest, WrapRequest};
+
+/// How often one call is repeated that was answered with "try again".
+const RETRIES_MAX: u32 = 8;
+/// The pause before the first repetition; each further one is twice as long.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Goes through `count` cases over `connections` connections and reports.
 ///
@@ -83,14 +90,28 @@ impl Worker {
     }
 
     async fn wrap(&mut self, request: &WrapRequest) -> Result<Answer, ClientError> {
-        let answer = self.client.call(Verb::Wrap, Bearer::Granted, request).await?;
-        self.report.answered(Verb::Wrap, &answer);
-        Ok(answer)
+        self.ask(Verb::Wrap, Bearer::Granted, request).await
     }
 
     async fn unwrap(&mut self, bearer: Bearer, request: &UnwrapRequest) -> Result<Answer, ClientError> {
-        let answer = self.client.call(Verb::Unwrap, bearer, request).await?;
-        self.report.answered(Verb::Unwrap, &answer);
+        self.ask(Verb::Unwrap, bearer, request).await
+    }
+
+    /// Calls, and calls again while the answer says that a retry can help, as Cloud KMS does: overload is no wrong answer.
+    async fn ask(&mut self, verb: Verb, bearer: Bearer, request: &impl Serialize) -> Result<Answer, ClientError> {
+        let mut pause = RETRY_PAUSE;
+        for _ in 0..RETRIES_MAX {
+            let answer = self.client.call(verb, bearer, request).await?;
+            if !verify::is_retriable(&answer) {
+                self.report.answered(verb, &answer);
+                return Ok(answer);
+            }
+            self.report.retried();
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        let answer = self.client.call(verb, bearer, request).await?;
+        self.report.answered(verb, &answer);
         Ok(answer)
     }
 }

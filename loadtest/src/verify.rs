@@ -40,6 +40,11 @@ pub struct Case {
     choice: u64,
 }
 
+/// Whether the answer says that the same call may succeed later: 429, 503 and 504 do.
+pub const fn is_retriable(answer: &Answer) -> bool {
+    matches!(answer.status, 429 | 503 | 504)
+}
+
 /// A refusal that is the right answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {

@@ -16,6 +16,11 @@ const PLAINTEXT: &str = "aGVsbG8sIGV4dGVybmFsIGtleSBtYW5hZ2Vy";
 /// How long the one call may take that makes the blob of the printed unwrap.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How often that call is repeated when it is answered with "try again": a busy machine is no disabled key.
+const RETRIES_MAX: u32 = 20;
+/// The pause before a repetition.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
 /// Why there is nothing to print.
 #[derive(Debug, thiserror::Error)]
 pub enum AnnounceError {
@@ -28,6 +33,9 @@ pub enum AnnounceError {
         #[source]
         source: std::io::Error,
     },
+    /// The call cannot be sent twice.
+    #[error("the call that makes the printed blob cannot be repeated")]
+    Repeat,
     /// The own data listener does not answer as it should.
     #[error("the demo key cannot be used")]
     Call(#[from] reqwest::Error),
@@ -57,8 +65,19 @@ pub async fn demo_blob(dev: &DevFile, address: SocketAddr) -> Result<Option<Stri
         .post(format!("{}/{}:wrap", dev.data_url, dev.key_path))
         .bearer_auth(token)
         .body(format!(r#"{{"plaintext":"{PLAINTEXT}"}}"#));
-    let response = call.send().await?;
+    let mut response = again(&call)?.send().await?;
+    for _ in 0..RETRIES_MAX {
+        if !matches!(response.status().as_u16(), 503 | 504) {
+            break;
+        }
+        tokio::time::sleep(RETRY_PAUSE).await;
+        response = again(&call)?.send().await?;
+    }
     if response.status().is_success() { Ok(Some(response.json::<Wrapped>().await?.wrapped_blob)) } else { Ok(None) }
+}
+
+fn again(call: &reqwest::RequestBuilder) -> Result<reqwest::RequestBuilder, AnnounceError> {
+    call.try_clone().ok_or(AnnounceError::Repeat)
 }
 
 /// The text to print. `dev` has absolute paths.

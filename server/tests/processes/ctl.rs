@@ -287,9 +287,9 @@ async fn a_disabled_version_refuses_and_says_what_to_do_until_it_is_enabled() {
     let folder = temporary();
     let dev = Dev::start(folder.path()).await;
     let (google, key) = (Google::new(&dev, Protocol::Http2), dev.file.key_path.clone());
-    let blob = google.wrap(&key, "c2VjcmV0").await.expect("an answer").text("wrappedBlob").to_owned();
+    let blob = google.settled_wrap(&key, "c2VjcmV0").await.expect("an answer").text("wrappedBlob").to_owned();
     assert_eq!(ekmctl(&dev.folder, &["version", "disable", &key]).await.code, Some(0));
-    for refused in [google.wrap(&key, "").await, google.unwrap(&key, &blob).await] {
+    for refused in [google.settled_wrap(&key, "").await, google.settled_unwrap(&key, &blob).await] {
         let refused = refused.expect("an answer");
         assert_eq!((refused.status, &refused.body["code"]), (400, &9.into()));
         let said = refused.text("message");
@@ -298,10 +298,10 @@ async fn a_disabled_version_refuses_and_says_what_to_do_until_it_is_enabled() {
     dev.stop().await;
     let dev = Dev::start(folder.path()).await;
     let google = Google::new(&dev, Protocol::Http1);
-    assert_eq!(google.wrap(&key, "").await.expect("an answer").status, 400, "it stays disabled over a restart");
+    assert_eq!(google.settled_wrap(&key, "").await.expect("an answer").status, 400, "it stays disabled over a restart");
     assert!(dev.printed_calls().is_empty(), "no calls are printed that do not work");
     assert_eq!(ekmctl(&dev.folder, &["version", "enable", &key]).await.code, Some(0));
-    assert_eq!(google.unwrap(&key, &blob).await.expect("an answer").text("plaintext"), "c2VjcmV0");
+    assert_eq!(google.settled_unwrap(&key, &blob).await.expect("an answer").text("plaintext"), "c2VjcmV0");
     dev.stop().await;
 }
 
@@ -338,14 +338,15 @@ async fn tokens_prove_their_caller_and_nothing_more() {
         (&["--audience", "https://localhost/"], 401, 16, "not authenticated"),
     ];
     for (args, status, rpc, said) in table {
-        let answer = google.with_token(&token(&dev.folder, args).await).wrap(&key, "").await.expect("an answer");
+        let answer =
+            google.with_token(&token(&dev.folder, args).await).settled_wrap(&key, "").await.expect("an answer");
         assert_eq!(answer.status, *status, "{args:?}: {answer:?}");
         if *status != 200 {
             assert_eq!(answer.body["code"], *rpc, "{args:?}");
             assert!(answer.text("message").contains(said), "{args:?}: {answer:?}");
         }
     }
-    let expired = google.with_token(&expired_token(&dev)).wrap(&key, "").await.expect("an answer");
+    let expired = google.with_token(&expired_token(&dev)).settled_wrap(&key, "").await.expect("an answer");
     assert_eq!((expired.status, &expired.body["code"]), (401, &16.into()));
     assert!(expired.text("message").contains("the token has expired"), "{expired:?}");
     // a grant makes the difference, at once
@@ -353,8 +354,12 @@ async fn tokens_prove_their_caller_and_nothing_more() {
         ["grant", "seven", "--tenant", "demo", "--key", "demo-key", "--caller", CALLER, "--operations", "wrap"];
     assert_eq!(ekmctl(&dev.folder, &granted).await.code, Some(0));
     let seven = google.with_token(&token(&dev.folder, &["--email", CALLER]).await);
-    let blob = seven.wrap(&key, "").await.expect("an answer").text("wrappedBlob").to_owned();
-    assert_eq!(seven.unwrap(&key, &blob).await.expect("an answer").status, 403, "wrap was granted, unwrap was not");
+    let blob = seven.settled_wrap(&key, "").await.expect("an answer").text("wrappedBlob").to_owned();
+    assert_eq!(
+        seven.settled_unwrap(&key, &blob).await.expect("an answer").status,
+        403,
+        "wrap was granted, unwrap was not"
+    );
     dev.stop().await;
     token(folder.path(), &[]).await;
     let nowhere = finish(ekm().args(["dev", "token", "--data-dir"]).arg(folder.path().join("none"))).await;

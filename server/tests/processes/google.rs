@@ -1,10 +1,16 @@
 //! Cloud KMS, as far as a server can see it: calls over TLS with a token, and their answers.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::harness::{Dev, soon};
+
+/// How often a call is repeated that a test needs a settled answer to.
+const SETTLED_TRIES: u32 = 50;
+/// The pause before a repetition.
+const SETTLED_PAUSE: Duration = Duration::from_millis(100);
 
 /// An answer that arrived whole.
 #[derive(Debug)]
@@ -70,6 +76,26 @@ impl Google {
             Ok(Answer { status, request, body: serde_json::from_slice(&body).unwrap_or_default() })
         })
         .await
+    }
+
+    /// Calls until the answer is another than "try again", as Cloud KMS does: a busy machine may run out of time.
+    pub(crate) async fn settled(&self, path: &str, verb: &str, body: &Value) -> Result<Answer, reqwest::Error> {
+        for _ in 0..SETTLED_TRIES {
+            let answer = self.call(path, verb, body).await?;
+            if !matches!(answer.status, 503 | 504) {
+                return Ok(answer);
+            }
+            tokio::time::sleep(SETTLED_PAUSE).await;
+        }
+        self.call(path, verb, body).await
+    }
+
+    pub(crate) async fn settled_wrap(&self, path: &str, plaintext: &str) -> Result<Answer, reqwest::Error> {
+        self.settled(path, "wrap", &json!({"plaintext": plaintext})).await
+    }
+
+    pub(crate) async fn settled_unwrap(&self, path: &str, blob: &str) -> Result<Answer, reqwest::Error> {
+        self.settled(path, "unwrap", &json!({"wrappedBlob": blob})).await
     }
 
     pub(crate) async fn wrap(&self, path: &str, plaintext: &str) -> Result<Answer, reqwest::Error> {

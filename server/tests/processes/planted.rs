@@ -114,24 +114,24 @@ async fn misuse(dev: &Dev, token: &str, outputs: &mut Outputs) -> usize {
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let google = Google::new(dev, protocol).with_token(token);
         let key = &dev.file.key_path;
-        let wrapped = google.wrap(key, &plaintext).await.expect("an answer");
+        let wrapped = google.settled_wrap(key, &plaintext).await.expect("an answer");
         assert_eq!(wrapped.status, 200, "{wrapped:?}");
         outputs.look("wrapped", wrapped.body.to_string().as_bytes());
         let blob = wrapped.text("wrappedBlob").to_owned();
         outputs.look("blob", &STANDARD.decode(&blob).expect("a blob is base64"));
-        let unwrapped = google.unwrap(key, &blob).await.expect("an answer");
+        let unwrapped = google.settled_unwrap(key, &blob).await.expect("an answer");
         assert_eq!(unwrapped.text("plaintext"), plaintext, "the one place where it belongs");
         let damaged = format!("AAAA{}", &blob[4..]);
         let stranger = format!("{token}x");
         let refused = [
-            google.unwrap(key, &damaged).await,
-            google.unwrap(key, &plaintext).await,
-            google.unwrap(key, &format!("{plaintext}!")).await,
-            google.wrap(&format!("v0/keys/{}", "0".repeat(32)), &plaintext).await,
-            google.call(key, &plaintext, &serde_json::json!({"plaintext": plaintext})).await,
-            google.call(key, "wrap", &serde_json::json!([plaintext])).await,
-            google.with_token(&stranger).wrap(key, &plaintext).await,
-            google.with_token("").wrap(key, &plaintext).await,
+            google.settled_unwrap(key, &damaged).await,
+            google.settled_unwrap(key, &plaintext).await,
+            google.settled_unwrap(key, &format!("{plaintext}!")).await,
+            google.settled_wrap(&format!("v0/keys/{}", "0".repeat(32)), &plaintext).await,
+            google.settled(key, &plaintext, &serde_json::json!({"plaintext": plaintext})).await,
+            google.settled(key, "wrap", &serde_json::json!([plaintext])).await,
+            google.with_token(&stranger).settled_wrap(key, &plaintext).await,
+            google.with_token("").settled_wrap(key, &plaintext).await,
         ];
         for answer in refused {
             let answer = answer.expect("an answer");

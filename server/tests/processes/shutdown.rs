@@ -213,7 +213,7 @@ async fn a_start_that_cannot_be_is_refused_clearly_and_harms_nothing() {
         std::fs::read_dir(&foreign).expect("readable").flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, ["thesis.txt"], "a foreign folder is left as it was");
     assert_eq!(std::fs::read_to_string(&file).ok().as_deref(), Some("mine"));
-    assert_eq!(google.wrap(&dev.file.key_path, "").await.expect("an answer").status, 200);
+    assert_eq!(google.settled_wrap(&dev.file.key_path, "").await.expect("an answer").status, 200);
     let now = ekmctl_json(&ours, &["status"]).await;
     assert_eq!((&now["tenants"], &now["key_versions"]), (&status["tenants"], &status["key_versions"]));
     dev.stop().await;
