@@ -50,7 +50,12 @@ fn decode_entry(index: u64, bytes: &[u8]) -> io::Result<Entry> {
 /// The store's error as openraft carries it; its kind says whether bytes or the disk failed.
 pub(super) fn io_error(error: LogError) -> io::Error {
     let kind = match &error {
-        LogError::Entry { .. } | LogError::Fact { .. } | LogError::OtherOwner { .. } => io::ErrorKind::InvalidData,
+        LogError::Damaged { .. }
+        | LogError::Unreadable { .. }
+        | LogError::Gap { .. }
+        | LogError::Entry { .. }
+        | LogError::Fact { .. }
+        | LogError::OtherOwner { .. } => io::ErrorKind::InvalidData,
         LogError::InUse | LogError::Database(_) | LogError::File(_) | LogError::Closed(_) => io::ErrorKind::Other,
     };
     io::Error::new(kind, error)

@@ -3,10 +3,12 @@
 //! This is the truth: nothing is acknowledged that is not durable here. All writes go through one writer, so there is
 //! one order of durability for all of them; what queues up while a commit is under way shares the next one. Entries,
 //! votes and positions are opaque bytes. Never reports anything durable before the commit that holds it has returned,
-//! and never writes again after the first error.
+//! and never writes again after the first error. Every entry was compared with its checksum and with the chain over the
+//! entries before it (`chain.rs`) before an opened log is handed out.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, RangeBounds};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,10 +22,11 @@ pub use super::log_error::LogError;
 pub use super::writes::{Done, Durable};
 
 use super::blocking::{Blocking, Queue, Stopped, Worker};
+use super::chain::{self, Link};
 use super::folder;
 use super::record::{self, Damage};
 use super::tables::{CATALOGUE, COMMITTED, ENTRIES, FACTS, OWNER, PURGED, VOTE};
-use super::writes::{Job, Shared, Write};
+use super::writes::{Ends, Indexed, Job, Shared, Write};
 use crate::ids::{GroupId, LogIndex, ReplicaId};
 
 /// Writes that may wait for the writer; openraft waits beyond that.
@@ -97,14 +100,16 @@ impl LogStore {
     /// Opens, or makes, the log on a storage backend.
     ///
     /// # Errors
-    /// [`LogError::InUse`], [`LogError::OtherOwner`], or whatever reading its facts yields.
+    /// [`LogError::InUse`], [`LogError::OtherOwner`], [`LogError::Damaged`], [`LogError::Unreadable`], or whatever
+    /// reading its facts yields.
     pub fn open(backend: impl StorageBackend, owner: Owner, blocking: Blocking) -> Result<Self, LogError> {
-        let database = database(backend)?;
-        claim(&database, owner)?;
-        let committed = fact(&database, COMMITTED)?;
-        let durable = Durable { committed: committed.as_deref().map(committed_index).transpose()?, failed: None };
+        // redb panics over some damage to its pages; nothing of it is used after that.
+        let Verified { database, committed, durable, ends } =
+            catch_unwind(AssertUnwindSafe(|| verified(backend, owner)))
+                .unwrap_or(Err(LogError::Unreadable { group: owner.group }))?;
         let shared = Arc::new(Shared {
             database: RwLock::new(Some(database)),
+            ends: Mutex::new(ends),
             tail: Mutex::default(),
             durable: watch::Sender::new(durable),
             committed: Mutex::new(committed),
@@ -118,12 +123,13 @@ impl LogStore {
         Ok(Self { writer: Arc::new(writer), shared })
     }
 
-    /// Appends consecutive entries. They are readable when this returns, and durable when `done` is called.
+    /// Appends consecutive entries. They are readable when this returns, and durable when `done` is called. One caller
+    /// appends, truncates and purges, one call after the other.
     ///
     /// # Errors
-    /// [`LogError::Closed`]; `done` is then never called.
+    /// [`LogError::Gap`] or [`LogError::Closed`]; `done` is then never called.
     pub async fn append(&self, entries: Vec<(u64, Vec<u8>)>, done: Done) -> Result<(), LogError> {
-        let entries: Vec<_> = entries.into_iter().map(|(index, body)| (index, Arc::new(record::seal(&body)))).collect();
+        let entries = self.sealed(entries)?;
         self.shared.tail.lock().extend(entries.iter().map(|(index, entry)| (*index, Arc::clone(entry))));
         Ok(self.writer.submit(Job { write: Write::Append(entries), done: Some(done) }).await?)
     }
@@ -152,15 +158,36 @@ impl LogStore {
     /// # Errors
     /// The writer's.
     pub async fn truncate_after(&self, last: Option<u64>) -> Result<(), LogError> {
-        self.write(Write::Truncate { first: last.map_or(0, |last| last + 1) }).await
+        self.write(Write::Truncate { first: last.map_or(0, |last| last + 1) }).await?;
+        let newest = self.newest()?.map(|(index, record)| link(index, &record)).transpose()?;
+        let mut ends = self.shared.ends.lock();
+        ends.last = newest.unwrap_or(ends.base);
+        Ok(())
     }
 
-    /// Removes every entry up to and including `last`, and keeps `position` as the purge mark. Durable when this returns.
+    /// Removes every entry up to and including `last`, and keeps `position` and the chain there as the purge mark.
+    /// Durable when this returns.
     ///
     /// # Errors
-    /// The writer's.
+    /// [`LogError::Entry`] if entry `last` is damaged, or the writer's.
     pub async fn purge(&self, last: u64, position: &[u8]) -> Result<(), LogError> {
-        self.write(Write::Purge { last, record: record::seal(position) }).await
+        let Ends { base, last: newest } = *self.shared.ends.lock();
+        if base.index >= Some(last) {
+            return Ok(());
+        }
+        // A snapshot from elsewhere may reach beyond the newest entry: the chain begins anew behind it.
+        let base = match self.record(last)? {
+            Some(record) => link(last, &record)?,
+            None if newest.index < Some(last) => Link::anchored(last, position),
+            None => base.moved(last),
+        };
+        self.write(Write::Purge { last, record: base.mark(position) }).await?;
+        let mut ends = self.shared.ends.lock();
+        ends.base = base;
+        if ends.last.index < base.index {
+            ends.last = base;
+        }
+        Ok(())
     }
 
     /// Changes the catalogue of snapshots: one more record, and some fewer, in one commit.
@@ -220,16 +247,55 @@ impl LogStore {
     /// # Errors
     /// [`LogError::Entry`] if it is damaged.
     pub fn last(&self) -> Result<Option<(u64, Vec<u8>)>, LogError> {
+        self.newest()?.map(|(index, record)| Ok((index, unseal(index, &record)?))).transpose()
+    }
+
+    /// The newest entry's record.
+    fn newest(&self) -> Result<Option<Indexed>, LogError> {
         let tail = self.shared.tail.lock().last_key_value().map(|(index, entry)| (*index, Arc::clone(entry)));
-        if let Some((index, entry)) = tail {
-            return Ok(Some((index, unseal(index, &entry)?)));
+        if tail.is_some() {
+            return Ok(tail);
         }
         self.with_database(|database| {
             let table = database.begin_read().map_err(LogError::database)?;
             let table = table.open_table(ENTRIES).map_err(LogError::database)?;
             let last = table.last().map_err(LogError::database)?;
-            last.map(|(index, entry)| Ok((index.value(), unseal(index.value(), entry.value())?))).transpose()
+            Ok(last.map(|(index, entry)| (index.value(), Arc::new(entry.value().to_vec()))))
         })
+    }
+
+    /// One entry's record.
+    fn record(&self, index: u64) -> Result<Option<Arc<Vec<u8>>>, LogError> {
+        let tail = self.shared.tail.lock().get(&index).map(Arc::clone);
+        if tail.is_some() {
+            return Ok(tail);
+        }
+        self.with_database(|database| {
+            let table = database.begin_read().map_err(LogError::database)?;
+            let table = table.open_table(ENTRIES).map_err(LogError::database)?;
+            let entry = table.get(index).map_err(LogError::database)?;
+            Ok(entry.map(|entry| Arc::new(entry.value().to_vec())))
+        })
+    }
+
+    /// The records of entries that follow the newest one.
+    fn sealed(&self, entries: Vec<(u64, Vec<u8>)>) -> Result<Vec<Indexed>, LogError> {
+        let mut ends = self.shared.ends.lock();
+        let mut last = ends.last;
+        let mut sealed = Vec::with_capacity(entries.len());
+        for (index, body) in entries {
+            match last.index.map(|last| last + 1) {
+                Some(expected) if expected != index => {
+                    return Err(LogError::Gap { index: LogIndex(index), expected: LogIndex(expected) });
+                }
+                Some(_) | None => {}
+            }
+            let (next, record) = last.seal(index, &body);
+            sealed.push((index, Arc::new(record)));
+            last = next;
+        }
+        ends.last = last;
+        Ok(sealed)
     }
 
     /// The vote.
@@ -245,7 +311,7 @@ impl LogStore {
     /// # Errors
     /// [`LogError::Fact`] if it is damaged.
     pub fn purged(&self) -> Result<Option<Vec<u8>>, LogError> {
-        self.with_database(|database| fact(database, PURGED))
+        self.with_database(|database| Ok(purge_mark(database)?.map(|(_, position)| position)))
     }
 
     /// The committed position as last handed over; after an opening, the durable one.
@@ -287,7 +353,7 @@ impl LogStore {
     /// Writes what is queued, and closes the database whoever else still holds this log. Blocks for that long.
     pub fn close(&self) {
         self.writer.stop();
-        drop(self.shared.database.write().take());
+        self.shared.release();
     }
 
     fn with_database<T>(&self, read: impl FnOnce(&Database) -> Result<T, LogError>) -> Result<T, LogError> {
@@ -296,8 +362,37 @@ impl LogStore {
 }
 
 fn unseal(index: u64, entry: &[u8]) -> Result<Vec<u8>, LogError> {
-    let body = record::open(entry).map_err(|source| LogError::Entry { index: LogIndex(index), source })?;
+    let body = chain::entry(entry).map_err(|source| LogError::Entry { index: LogIndex(index), source })?;
     Ok(body.to_vec())
+}
+
+fn link(index: u64, record: &[u8]) -> Result<Link, LogError> {
+    Link::of(index, record).map_err(|source| LogError::Entry { index: LogIndex(index), source })
+}
+
+/// A database that was looked through, and what it says of itself.
+struct Verified {
+    database: Database,
+    committed: Option<Vec<u8>>,
+    durable: Durable,
+    ends: Ends,
+}
+
+fn verified(backend: impl StorageBackend, owner: Owner) -> Result<Verified, LogError> {
+    let database = database(backend)?;
+    claim(&database, owner)?;
+    let committed = fact(&database, COMMITTED)?;
+    let durable = Durable { committed: committed.as_deref().map(committed_index).transpose()?, failed: None };
+    let base = purge_mark(&database)?.map_or_else(|| Link::start(owner.group), |(base, _)| base);
+    let last = chain::verify(&database, owner.group, base, durable.committed)?;
+    Ok(Verified { database, committed, durable, ends: Ends { base, last } })
+}
+
+/// The link that the log was purged to, and the position there.
+fn purge_mark(database: &Database) -> Result<Option<(Link, Vec<u8>)>, LogError> {
+    let Some(body) = fact(database, PURGED)? else { return Ok(None) };
+    let (base, position) = Link::of_mark(&body).ok_or(LogError::Fact { what: PURGED, source: Damage::Content })?;
+    Ok(Some((base, position.to_vec())))
 }
 
 fn fact(database: &Database, what: &'static str) -> Result<Option<Vec<u8>>, LogError> {

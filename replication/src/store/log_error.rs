@@ -25,6 +25,38 @@ pub enum LogError {
         /// Whose it is.
         found_replica: ReplicaId,
     },
+    /// The log does not follow from itself: found when it was opened, before anything of it was used.
+    #[error(
+        "the log of group {group} is damaged at entry {index}. Nothing was changed and nothing is served from it. Keep a \
+         copy of the data directory as it is, look for a failing disk, and put back a whole copy of the data directory \
+         from before the damage; never delete or edit a part of it"
+    )]
+    Damaged {
+        /// Whose log.
+        group: GroupId,
+        /// The first entry that is not what was written.
+        index: LogIndex,
+        /// How it was found.
+        #[source]
+        source: Damage,
+    },
+    /// An entry was handed over that does not follow the newest one.
+    #[error("entry {index} was to be appended where entry {expected} belongs")]
+    Gap {
+        /// Which.
+        index: LogIndex,
+        /// Which one should have come.
+        expected: LogIndex,
+    },
+    /// The database's own pages are damaged so badly that reading them panicked.
+    #[error(
+        "the log database of group {group} cannot be read. Nothing was changed. Keep a copy of the data directory as it \
+         is, look for a failing disk, and put back a whole copy of the data directory from before the damage"
+    )]
+    Unreadable {
+        /// Whose log.
+        group: GroupId,
+    },
     /// An entry is not what was written.
     #[error("log entry {index} is damaged")]
     Entry {

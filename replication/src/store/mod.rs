@@ -4,11 +4,14 @@
 //! memberships pass through as bytes that `raft` wrote.
 
 pub mod blocking;
+mod chain;
 pub mod folder;
 #[cfg(test)]
 pub(crate) mod held;
 pub mod log;
 mod log_error;
+#[cfg(test)]
+mod log_tests;
 pub mod record;
 pub mod snapshots;
 pub mod state;

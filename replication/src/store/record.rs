@@ -4,7 +4,7 @@
 //! Never hands out a body whose checksum was not compared.
 
 /// The record format that this release writes.
-pub const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 2;
 /// Bytes before the body.
 const HEAD_LENGTH: usize = 5;
 
@@ -15,7 +15,7 @@ pub enum Damage {
     #[error("the record is cut short")]
     Short,
     /// Written by a newer release, or not a record at all.
-    #[error("the record has format {0}, this release reads format 1")]
+    #[error("the record has format {0}, this release reads format {FORMAT}")]
     Format(u8),
     /// The bytes are not those that were written.
     #[error("the record's checksum does not fit its bytes")]
@@ -23,14 +23,28 @@ pub enum Damage {
     /// The frame is whole, but what is in it is not what stands at this place.
     #[error("the record's content does not belong where it was found")]
     Content,
+    /// The record is whole, and the records before it are not those that it was written after.
+    #[error("the record does not follow from the one before it")]
+    Chain,
+    /// There is no record where one was written.
+    #[error("the record is missing")]
+    Missing,
 }
 
 /// Frames a body.
 pub fn seal(body: &[u8]) -> Vec<u8> {
-    let mut record = Vec::with_capacity(HEAD_LENGTH + body.len());
-    record.push(FORMAT);
-    record.extend_from_slice(&checksum(FORMAT, body).to_le_bytes());
-    record.extend_from_slice(body);
+    seal_parts(&[body])
+}
+
+/// Frames a body that lies in parts.
+pub(super) fn seal_parts(parts: &[&[u8]]) -> Vec<u8> {
+    let mut record = Vec::with_capacity(HEAD_LENGTH + parts.iter().map(|part| part.len()).sum::<usize>());
+    record.extend_from_slice(&[FORMAT, 0, 0, 0, 0]);
+    for part in parts {
+        record.extend_from_slice(part);
+    }
+    let sum = checksum(FORMAT, &record[HEAD_LENGTH..]);
+    record[1..HEAD_LENGTH].copy_from_slice(&sum.to_le_bytes());
     record
 }
 
@@ -60,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_record_is_what_the_format_says() {
-        assert_eq!(seal(b"ekm"), [&[1][..], &crc32fast::hash(b"\x01ekm").to_le_bytes(), b"ekm"].concat());
+        assert_eq!(seal(b"ekm"), [&[2][..], &crc32fast::hash(b"\x02ekm").to_le_bytes(), b"ekm"].concat());
         assert_eq!(open(&seal(b"ekm")), Ok(&b"ekm"[..]));
         assert_eq!(open(&seal(b"")), Ok(&b""[..]));
     }

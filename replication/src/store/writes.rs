@@ -4,6 +4,7 @@
 //! `fdatasync` left on disk is unknown, so the only safe answer to every later write is the same error.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,6 +13,7 @@ use redb::{Database, Durability};
 use tokio::sync::watch;
 
 use super::blocking::Stopped;
+use super::chain::Link;
 use super::log_error::LogError;
 use super::tables::{CATALOGUE, COMMITTED, ENTRIES, FACTS, PURGED};
 use crate::ids::LogIndex;
@@ -28,10 +30,13 @@ pub struct Durable {
 /// Called once with what became of a write.
 pub type Done = Box<dyn FnOnce(Result<(), LogError>) + Send>;
 
+/// An entry's index and its sealed record.
+pub(super) type Indexed = (u64, Arc<Vec<u8>>);
+
 /// One change to the log, its records sealed.
 pub(super) enum Write {
     /// Consecutive entries.
-    Append(Vec<(u64, Arc<Vec<u8>>)>),
+    Append(Vec<Indexed>),
     /// The vote.
     Fact { what: &'static str, record: Vec<u8> },
     /// The committed position.
@@ -52,9 +57,19 @@ pub(super) struct Job {
     pub(super) done: Option<Done>,
 }
 
+/// Where the log begins and ends, as handed over to the writer.
+#[derive(Clone, Copy)]
+pub(super) struct Ends {
+    /// What everything up to which was purged, or the start of the chain.
+    pub(super) base: Link,
+    /// The newest entry, or the base.
+    pub(super) last: Link,
+}
+
 /// What the writer and the readers share.
 pub(super) struct Shared {
     pub(super) database: RwLock<Option<Database>>,
+    pub(super) ends: Mutex<Ends>,
     /// Entries that are readable already and not yet in the database.
     pub(super) tail: Mutex<BTreeMap<u64, Arc<Vec<u8>>>>,
     pub(super) durable: watch::Sender<Durable>,
@@ -65,6 +80,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Closes the database. redb panics where its own account of its pages is damaged; what was committed stands.
+    pub(super) fn release(&self) {
+        let Some(database) = self.database.write().take() else { return };
+        if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
+            tracing::error!("the log database could not be closed cleanly; it is looked through at the next start");
+        }
+    }
+
     /// Makes all jobs durable in one commit and answers them in their order.
     pub(super) fn commit(&self, jobs: &mut Vec<Job>) {
         let failed = self.durable.borrow().failed.clone();
@@ -106,6 +129,12 @@ impl Shared {
         if committed.is_some() {
             self.durable.send_modify(|durable| durable.committed = committed);
         }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

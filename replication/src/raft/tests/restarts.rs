@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::bench::{AMPLE, done, key, opened, set_up, settings, version};
+use super::bench::{AMPLE, SHARD, done, key, opened, set_up, settings, version};
 use crate::ids::{GroupId, LogIndex, ReplicaId};
 use crate::machine::digest::Digest;
 use crate::machine::rows::KeyVersion;
@@ -14,6 +14,7 @@ use crate::raft::group::{Group, OpenError};
 use crate::raft::host::{Host, HostError, HostSettings, group_folder};
 use crate::store::blocking::Blocking;
 use crate::store::log::{LogError, LogStore};
+use crate::store::record;
 use crate::store::state::StateMirror;
 use crate::testkit::Author;
 
@@ -179,7 +180,7 @@ async fn a_mirror_whose_position_cannot_be_read_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_flipped_bit_in_a_log_entry_is_found_and_the_entry_named() {
+async fn a_flipped_bit_in_a_log_entry_refuses_to_start_and_names_the_entry() {
     let folder = temporary();
     let log = log_of(folder.path());
     let entries = (1..=9).map(|index| (index, format!("the body of entry number {index}").into_bytes())).collect();
@@ -197,10 +198,11 @@ async fn a_flipped_bit_in_a_log_entry_is_found_and_the_entry_named() {
     }
     std::fs::write(&file, bytes).expect("the log is not in use");
 
-    let log = log_of(folder.path());
-    assert_eq!(log.read(&(1..7)).expect("these are whole").len(), 6);
-    let error = log.read(&(1..=9)).expect_err("entry 7 is damaged");
-    assert!(matches!(error, LogError::Entry { index: LogIndex(7), .. }), "{error}");
+    let refused = Group::<openraft_rt_tokio::TokioRuntime>::open(settings(folder.path())).await.map(|_| ());
+    let Err(OpenError::Log { source: LogError::Damaged { group, index, source }, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!((group, index, source), (SHARD, LogIndex(7), record::Damage::Checksum));
 }
 
 #[test]
