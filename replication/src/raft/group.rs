@@ -5,23 +5,28 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, InitializeError, LinearizableReadError, RaftError};
 use openraft::impls::BasicNode;
 use openraft::{AsyncRuntime, Instant, Raft, ReadPolicy, ServerState};
 use openraft_rt_tokio::TokioRuntime;
-use tokio::sync::{Semaphore, watch};
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, oneshot, watch};
 
 pub use super::error::{Failure, InitialiseError, OpenError, ProposeError, ReadError};
+pub use super::keeper::{SNAPSHOT_BYTES, SNAPSHOT_ENTRIES, SNAPSHOT_INTERVAL, SnapshotLimits};
 pub use super::limits::{ENTRY_BYTES_MAX, PROPOSALS_MAX, READ_INDEX_WAIT_MAX};
 pub use super::timers::Timers;
 
 use super::config::{Answer, Answered, EntryBytes, Types};
-use super::limits::{APPLIER_STOP_MAX, DRAIN_WAIT_MAX};
+use super::keeper::Keeper;
+use super::limits::{APPLIER_STOP_MAX, DRAIN_WAIT_MAX, SNAPSHOT_STOP_MAX};
 use super::log::RaftLog;
 use super::machine::{Applied, Machine, Parts};
 use super::network::NoPeers;
@@ -52,6 +57,8 @@ pub struct GroupSettings {
     pub timers: Timers,
     /// How blocking work is run.
     pub blocking: Blocking,
+    /// When snapshots are written.
+    pub limits: SnapshotLimits,
 }
 
 impl GroupSettings {
@@ -75,12 +82,22 @@ pub struct Group<RT: AsyncRuntime = TokioRuntime> {
     id: GroupId,
     replica: ReplicaId,
     pub(super) raft: Raft<Types<RT>, Machine>,
-    log: LogStore,
+    pub(super) log: LogStore,
     mirror: StateMirror,
     applied: watch::Receiver<Applied>,
     proposals: Arc<Semaphore>,
     stopping: AtomicBool,
     rebuilt: bool,
+    pub(super) snapshots: Snapshots,
+    keeper: Mutex<Option<Running<RT>>>,
+    /// Closed when the task that writes snapshots is gone.
+    keeping: watch::Receiver<()>,
+}
+
+/// The task that writes snapshots; it ends when its sender is dropped.
+struct Running<RT: AsyncRuntime> {
+    stop: oneshot::Sender<()>,
+    task: RT::JoinHandle<()>,
 }
 
 impl<RT: AsyncRuntime> Group<RT> {
@@ -101,21 +118,45 @@ impl<RT: AsyncRuntime> Group<RT> {
     /// # Errors
     /// [`OpenError`].
     pub async fn open_on(log: LogStore, settings: GroupSettings) -> Result<Self, OpenError> {
-        let GroupSettings { group, replica, folder, timers, blocking } = settings;
-        let snapshots = Snapshots::open(&folder.join(SNAPSHOTS_FOLDER), log.clone(), blocking)?;
+        let GroupSettings { group, replica, folder, timers, blocking, limits } = settings;
+        let snapshots = Snapshots::open(&folder.join(SNAPSHOTS_FOLDER), log.clone(), blocking).await?;
         let opened = StateMirror::open(&folder.join(STATE_FOLDER), blocking)?;
         if let Some(doubt) = &opened.doubt {
             tracing::info!(%group, %doubt, "the mirror of the applied state was thrown away and is rebuilt from the log");
         }
         let mirror = opened.mirror;
-        let parts = Parts { durable: log.durable(), mirror: mirror.clone(), snapshots, found: opened.found };
+        let parts =
+            Parts { durable: log.durable(), mirror: mirror.clone(), snapshots: snapshots.clone(), found: opened.found };
         let (machine, applied) = Machine::new(parts).await?;
         let config = Arc::new(timers.raft_settings(group).validate()?);
         let raft = Raft::new(replica.0, config, NoPeers, RaftLog::new(log.clone()), machine).await;
         let raft = raft.map_err(|fatal| OpenError::Recovery(fatal.into()))?;
         let proposals = Arc::new(Semaphore::new(PROPOSALS_MAX));
         let (stopping, rebuilt) = (AtomicBool::new(false), opened.doubt.is_some());
-        Ok(Self { id: group, replica, raft, log, mirror, applied, proposals, stopping, rebuilt })
+        let (keeper, keeping) = keep_snapshots(Keeper {
+            group,
+            limits,
+            raft: raft.clone(),
+            log: log.clone(),
+            snapshots: snapshots.clone(),
+            mirror: mirror.clone(),
+            applied: applied.clone(),
+        });
+        let keeper = Mutex::new(Some(keeper));
+        Ok(Self {
+            id: group,
+            replica,
+            raft,
+            log,
+            mirror,
+            applied,
+            proposals,
+            stopping,
+            rebuilt,
+            snapshots,
+            keeper,
+            keeping,
+        })
     }
 
     /// Makes this replica the group's only voter, unless the group has a membership already, and waits until it leads.
@@ -237,18 +278,22 @@ impl<RT: AsyncRuntime> Group<RT> {
     /// nobody knows what is on the disk.
     pub async fn failed(&self) -> Failure {
         let mut metrics = self.raft.metrics();
+        let mut keeping = self.keeping.clone();
         loop {
             let state = metrics.borrow_watched().running_state.clone();
             if let Err(fatal) = state {
                 return fatal.into();
             }
-            if metrics.changed().await.is_err() {
-                return Failure::Stopped;
+            match select(pin!(metrics.changed()), pin!(keeping.changed())).await {
+                Either::Left((Ok(()), _)) => {}
+                Either::Left((Err(_), _)) => return Failure::Stopped,
+                Either::Right(_) if self.stopping.load(Ordering::Acquire) => return Failure::Stopped,
+                Either::Right(_) => return Failure::Panicked,
             }
         }
     }
 
-    /// Stops the group: no more proposals, then openraft, then the mirror with a checkpoint, then the log. The files
+    /// Stops the group: no more proposals, then snapshots, then openraft, then the mirror with a checkpoint, then the log. The files
     /// are closed when this returns. A second call does nothing more.
     pub async fn shutdown(&self) {
         self.stopping.store(true, Ordering::Release);
@@ -258,6 +303,13 @@ impl<RT: AsyncRuntime> Group<RT> {
             let drained = self.raft.wait(Some(DRAIN_WAIT_MAX)).applied_index_at_least(Some(last), "drained").await;
             drained.map_or_else(|error| tracing::info!(group = %self.id, %error, "not drained"), drop);
         }
+        let keeper = self.keeper.lock().take();
+        if let Some(Running { stop, task }) = keeper {
+            drop(stop);
+            if task.await.is_err() {
+                tracing::error!(group = %self.id, "the task that writes snapshots did not end well");
+            }
+        }
         if let Err(error) = self.raft.shutdown().await {
             tracing::error!(group = %self.id, %error, "a task of the group did not end well");
         }
@@ -266,6 +318,9 @@ impl<RT: AsyncRuntime> Group<RT> {
         let ended = async move { while applied.changed().await.is_ok() {} };
         if RT::timeout(APPLIER_STOP_MAX, ended).await.is_err() {
             tracing::error!(group = %self.id, "the applier did not end; what it had not mirrored is replayed at the next start");
+        }
+        if RT::timeout(SNAPSHOT_STOP_MAX, self.snapshots.settled()).await.is_err() {
+            tracing::warn!(group = %self.id, "a snapshot was not finished; it is begun anew after the next start");
         }
         match self.mirror.checkpoint().await {
             // Closed by an earlier call, or behind since an error that was told when it happened.
@@ -277,6 +332,17 @@ impl<RT: AsyncRuntime> Group<RT> {
         self.mirror.close();
         self.log.close();
     }
+}
+
+fn keep_snapshots<RT: AsyncRuntime>(keeper: Keeper<RT>) -> (Running<RT>, watch::Receiver<()>) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (gone, keeping) = watch::channel(());
+    let task = RT::spawn(async move {
+        // Nothing is ever sent: the group drops its end.
+        keeper.run(async { drop(stopped.await) }).await;
+        drop(gone);
+    });
+    (Running { stop, task }, keeping)
 }
 
 fn proposed(answer: Answer) -> Result<Proposed, ProposeError> {

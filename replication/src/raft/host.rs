@@ -11,7 +11,7 @@ use futures::future::select_all;
 use openraft::AsyncRuntime;
 use openraft_rt_tokio::TokioRuntime;
 
-use super::group::{Failure, Group, GroupSettings, InitialiseError, OpenError, Timers};
+use super::group::{Failure, Group, GroupSettings, InitialiseError, OpenError, SnapshotLimits, Timers};
 use crate::ids::{GroupId, ReplicaId, ShardId};
 use crate::store::blocking::Blocking;
 
@@ -69,7 +69,8 @@ impl<RT: AsyncRuntime> Host<RT> {
         for group in GROUPS {
             let folder = group_folder(&settings.folder, group);
             let HostSettings { replica, timers, blocking, .. } = settings;
-            match Group::open(GroupSettings { group, replica, folder, timers, blocking }).await {
+            let limits = SnapshotLimits::default();
+            match Group::open(GroupSettings { group, replica, folder, timers, blocking, limits }).await {
                 Ok(opened) => drop(host.groups.insert(group, Arc::new(opened))),
                 Err(source) => {
                     host.shutdown().await;

@@ -11,5 +11,7 @@ pub const PROPOSALS_MAX: usize = 1024;
 pub const READ_INDEX_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long a shutdown waits for entries on their way to be applied.
 pub(super) const DRAIN_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long a shutdown waits for a snapshot that is being written; it is begun anew after the next start.
+pub(super) const SNAPSHOT_STOP_MAX: Duration = Duration::from_secs(10);
 /// How long a shutdown waits for the applier, which itself waits for the disk.
 pub(super) const APPLIER_STOP_MAX: Duration = Duration::from_secs(10);

@@ -44,9 +44,9 @@ pub struct Applied {
 
 /// Where a state stands in the log: written with the mirror and with every snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Position {
-    applied: Option<LogId>,
-    membership: StoredMembership,
+pub(super) struct Position {
+    pub(super) applied: Option<LogId>,
+    pub(super) membership: StoredMembership,
 }
 
 /// The parts that a machine is made of.
@@ -64,9 +64,7 @@ pub struct Parts {
 impl Parts {
     /// The newest entry that the log has durable as committed, or that a snapshot covers.
     fn known(&self) -> Result<Option<LogIndex>, OpenError> {
-        let snapshot = self.snapshots.newest()?;
-        let snapshot: Option<Position> = snapshot.map(|found| postcard::from_bytes(&found.meta)).transpose()?;
-        let covered = snapshot.and_then(|position| position.applied).map(index_in);
+        let covered = self.snapshots.newest()?.map(|snapshot| snapshot.covered);
         Ok(covered.max(self.durable.borrow().committed))
     }
 }
@@ -260,7 +258,7 @@ impl<RT: AsyncRuntime> RaftSnapshotBuilder<Types<RT>> for Builder {
     type SnapshotData = Snapshot;
 
     async fn build_snapshot(&mut self) -> io::Result<openraft::Snapshot<Leader, Replica, BasicNode, Snapshot>> {
-        let written = self.snapshots.write(self.state.clone(), encode(&self.position));
+        let written = self.snapshots.write(self.state.clone(), index_of(&self.position), encode(&self.position));
         let snapshot = written.await.map_err(snapshot_error)?;
         Ok(openraft::Snapshot { meta: meta_of(self.position.clone()), snapshot })
     }

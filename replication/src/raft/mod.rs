@@ -6,6 +6,7 @@ pub mod config;
 pub mod error;
 pub mod group;
 pub mod host;
+mod keeper;
 mod limits;
 pub mod log;
 pub mod machine;

@@ -69,6 +69,8 @@ pub struct Written {
     pub commits: u64,
     /// Entries in them.
     pub entries: u64,
+    /// Bytes of those entries' records.
+    pub bytes: u64,
 }
 
 /// The log of one group. Clones share it; the database is closed with the last one, or by [`LogStore::close`].
@@ -109,12 +111,14 @@ impl LogStore {
                 .unwrap_or(Err(LogError::Unreadable { group: owner.group }))?;
         let shared = Arc::new(Shared {
             database: RwLock::new(Some(database)),
+            owner,
             ends: Mutex::new(ends),
             tail: Mutex::default(),
             durable: watch::Sender::new(durable),
             committed: Mutex::new(committed),
             commits: AtomicU64::new(0),
             entries: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
         });
         let queue = Queue { jobs_max: WRITES_MAX, batch_max: WRITES_PER_COMMIT_MAX };
         let writing = Arc::clone(&shared);
@@ -195,7 +199,15 @@ impl LogStore {
     /// # Errors
     /// The writer's.
     pub(super) async fn catalogue(&self, number: u64, body: &[u8], forget: Vec<u64>) -> Result<(), LogError> {
-        self.write(Write::Catalogue { number, record: record::seal(body), forget }).await
+        self.write(Write::Catalogue { add: Some((number, record::seal(body))), forget }).await
+    }
+
+    /// Takes snapshots out of the catalogue. Durable when this returns.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub(super) async fn forget(&self, snapshots: Vec<u64>) -> Result<(), LogError> {
+        self.write(Write::Catalogue { add: None, forget: snapshots }).await
     }
 
     /// Returns when everything that was handed over before is durable.
@@ -337,6 +349,29 @@ impl LogStore {
         })
     }
 
+    /// Bytes of the records behind an entry, as far as they are durable.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn bytes_after(&self, index: LogIndex) -> Result<u64, LogError> {
+        self.with_database(|database| {
+            let table = database.begin_read().map_err(LogError::database)?;
+            let table = table.open_table(ENTRIES).map_err(LogError::database)?;
+            let rows = table.range::<u64>(index.0.saturating_add(1)..).map_err(LogError::database)?;
+            rows.map(|row| row.map(|(_, record)| record.value().len() as u64).map_err(LogError::database)).sum()
+        })
+    }
+
+    /// The last entry that was removed because a snapshot covers it.
+    pub(super) fn purged_to(&self) -> Option<LogIndex> {
+        self.shared.ends.lock().base.index.map(LogIndex)
+    }
+
+    /// Whose log it is.
+    pub(super) fn owner(&self) -> Owner {
+        self.shared.owner
+    }
+
     /// What is durable, and the first error of the writer: a value to watch.
     pub fn durable(&self) -> watch::Receiver<Durable> {
         self.shared.durable.subscribe()
@@ -347,6 +382,7 @@ impl LogStore {
         Written {
             commits: self.shared.commits.load(Ordering::Relaxed),
             entries: self.shared.entries.load(Ordering::Relaxed),
+            bytes: self.shared.bytes.load(Ordering::Relaxed),
         }
     }
 

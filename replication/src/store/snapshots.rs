@@ -1,8 +1,10 @@
 //! Verified snapshots: a state and its position in a file of its own, catalogued in the log database.
 //!
-//! A snapshot counts from the moment that its file was synced, renamed, reread and decoded to the digest it states, and
-//! its record in the catalogue is durable; never before. Works on a clone of the state and holds no lock. The newest
-//! two are kept.
+//! A snapshot counts from the moment that its file was synced, reread and decoded to the digest it states, renamed, and
+//! its record in the catalogue is durable; never before, so a crash between any two of these costs that snapshot alone.
+//! Works on a clone of the state and holds no lock that anything but another snapshot waits for. The newest two are
+//! kept. All are looked through when they are opened: a damaged one is left out, and where nothing whole covers what
+//! the log no longer has, nothing is opened.
 //!
 //! File: `length | record of the head | (length | key | length | value)* | end | crc32 of all before`. Numbers are u32,
 //! little endian; the record begins with the format byte; `end` is a length of 2^32 - 1.
@@ -13,12 +15,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedMutexGuard;
 
 use super::blocking::{Blocking, Stopped};
 use super::folder;
 use super::log::{LogError, LogStore};
 use super::record::{self, Damage};
 use crate::codec::Undecodable;
+use crate::ids::{GroupId, LogIndex};
 use crate::machine::digest::Digest;
 use crate::machine::state::State;
 
@@ -28,6 +32,8 @@ const SNAPSHOTS_KEPT: usize = 2;
 const FIELD_BYTES_MAX: u32 = 1024 * 1024;
 /// A key length that no key has.
 const END: u32 = u32::MAX;
+/// What a disk says of a place that it can no longer read.
+const EIO: i32 = 5;
 /// Ending of a file that is not finished.
 const UNFINISHED: &str = "tmp";
 
@@ -57,9 +63,38 @@ pub enum SnapshotError {
         /// In the file.
         stated: Digest,
     },
+    /// What the log no longer has is in no undamaged snapshot.
+    #[error(
+        "the log of group {group} was purged up to entry {purged}, and no undamaged snapshot reaches that far. Nothing \
+         was changed and nothing is served from it. Keep a copy of the data directory as it is, look for a failing disk, \
+         and put back a whole copy of the data directory from before the damage; never delete or edit a part of it"
+    )]
+    Lost {
+        /// Whose.
+        group: GroupId,
+        /// The last entry that the log no longer has.
+        purged: LogIndex,
+        /// How the newest snapshot was found, if there is any.
+        #[source]
+        source: Option<Box<SnapshotError>>,
+    },
     /// The work was not done.
     #[error("no thread to write the snapshot")]
     Stopped(#[from] Stopped),
+}
+
+impl SnapshotError {
+    /// Whether the file is not what was written, so that another may do; all else is nothing that another could mend.
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged(_) | Self::Record(_) => true,
+            Self::File(error) => {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
+                    || error.raw_os_error() == Some(EIO)
+            }
+            Self::Catalogue(_) | Self::Row(_) | Self::Digest { .. } | Self::Lost { .. } | Self::Stopped(_) => false,
+        }
+    }
 }
 
 /// A finished snapshot: a file, and what is in it. The bytes stay on disk; a copy of this is a copy of a path.
@@ -67,6 +102,8 @@ pub enum SnapshotError {
 pub struct Snapshot {
     /// Where the file is.
     pub path: PathBuf,
+    /// The newest entry in it; 0 before the first.
+    pub covered: LogIndex,
     /// What the caller keeps with it: position and membership.
     pub meta: Vec<u8>,
 }
@@ -81,7 +118,15 @@ struct Head {
 #[derive(Serialize, Deserialize)]
 struct Catalogued {
     file: String,
+    covered: u64,
     meta: Vec<u8>,
+}
+
+/// A snapshot on its way into the catalogue. No other is begun as long as it lives.
+pub(crate) struct Draft {
+    number: u64,
+    snapshot: Snapshot,
+    _changing: OwnedMutexGuard<()>,
 }
 
 /// The snapshots of one group. Clones share them.
@@ -95,35 +140,64 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// The snapshots in a folder, made if it is not there. Files that the catalogue does not name are removed.
+    /// The snapshots in a folder, made if it is not there; each is read and compared with its checksum. A damaged one is
+    /// taken out of the catalogue and its file left to be looked at until the next start, as long as the log and the
+    /// others make up for it. Other files that the catalogue does not name are removed.
     ///
     /// # Errors
-    /// [`SnapshotError::File`], [`SnapshotError::Catalogue`] or [`SnapshotError::Record`].
-    pub fn open(folder: &Path, log: LogStore, blocking: Blocking) -> Result<Self, SnapshotError> {
+    /// [`SnapshotError::Lost`], [`SnapshotError::File`], [`SnapshotError::Catalogue`] or [`SnapshotError::Record`].
+    pub async fn open(folder: &Path, log: LogStore, blocking: Blocking) -> Result<Self, SnapshotError> {
         folder::create(folder)?;
         let snapshots = Self { folder: folder.into(), log, blocking, changing: Arc::default() };
-        let kept: Vec<_> = snapshots.catalogued()?.into_iter().map(|(_, snapshot)| snapshot.path).collect();
+        let catalogued = snapshots.catalogued()?;
+        let known: Vec<_> = catalogued.iter().map(|(_, snapshot)| snapshot.path.clone()).collect();
+        let damaged = snapshots.examine(catalogued).await?;
+        for (_, snapshot, error) in &damaged {
+            let (group, path) = (snapshots.log.owner().group, snapshot.path.display());
+            let error: &(dyn std::error::Error + 'static) = error;
+            tracing::warn!(%group, %path, error, "a snapshot is damaged and not used; what is left makes up for it");
+        }
+        if !damaged.is_empty() {
+            snapshots.log.forget(damaged.into_iter().map(|(number, ..)| number).collect()).await?;
+        }
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
-            if !kept.contains(&path) {
+            if !known.contains(&path) {
                 std::fs::remove_file(path)?;
             }
         }
         Ok(snapshots)
     }
 
+    /// Those that are damaged, newest last, if the others and the log can do without them.
+    async fn examine(&self, all: Vec<(u64, Snapshot)>) -> Result<Vec<(u64, Snapshot, SnapshotError)>, SnapshotError> {
+        let (mut damaged, mut covered) = (Vec::new(), None);
+        for (number, snapshot) in all {
+            let looked_at = snapshot.clone();
+            match self.blocking.run("ekm-snapshot", move || check(&looked_at)).await? {
+                Ok(()) => covered = covered.max(Some(snapshot.covered)),
+                Err(error) if error.is_damage() => damaged.push((number, snapshot, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        match self.log.purged_to() {
+            Some(purged) if covered < Some(purged) => Err(SnapshotError::Lost {
+                group: self.log.owner().group,
+                purged,
+                source: damaged.pop().map(|(_, _, error)| Box::new(error)),
+            }),
+            Some(_) | None => Ok(damaged),
+        }
+    }
+
     /// Writes a state, verifies what was written, and catalogues it.
     ///
     /// # Errors
     /// [`SnapshotError`]; the snapshots before it stay as they were.
-    pub async fn write(&self, state: State, meta: Vec<u8>) -> Result<Snapshot, SnapshotError> {
-        let _changing = self.changing.lock().await;
-        let (number, path) = self.next()?;
-        let body = meta.clone();
-        let target = path.clone();
-        let work = move || store(&target, |file| write_rows(file, &state, &body));
-        self.blocking.run("ekm-snapshot", work).await??;
-        self.keep(number, Snapshot { path, meta }).await
+    pub async fn write(&self, state: State, covered: LogIndex, meta: Vec<u8>) -> Result<Snapshot, SnapshotError> {
+        let draft = self.draft(state, covered, meta).await?;
+        let draft = self.publish(draft).await?;
+        self.keep(draft).await
     }
 
     /// Takes over a snapshot from a file elsewhere: copies, verifies and catalogues it. One that is already ours is
@@ -132,25 +206,87 @@ impl Snapshots {
     /// # Errors
     /// [`SnapshotError`]; the snapshots before it stay as they were.
     pub async fn take_over(&self, snapshot: Snapshot) -> Result<State, SnapshotError> {
-        let _changing = self.changing.lock().await;
+        let changing = self.changing.lock().await;
         if self.catalogued()?.iter().any(|(_, ours)| *ours == snapshot) {
             return self
                 .blocking
                 .run("ekm-snapshot", move || read_file(&snapshot.path).map(|(state, _)| state))
                 .await?;
         }
-        let (number, path) = self.next()?;
-        let Snapshot { path: source, meta } = snapshot;
-        let target = path.clone();
-        let stated = meta.clone();
-        let work = move || {
-            let copy = |file: &mut dyn Write| io::copy(&mut File::open(&source)?, file).map(drop);
-            let (state, found) = store(&target, copy)?;
-            if found == stated { Ok(state) } else { Err(SnapshotError::Damaged(Damage::Content)) }
-        };
-        let state = self.blocking.run("ekm-snapshot", work).await??;
-        self.keep(number, Snapshot { path, meta }).await?;
+        drop(changing);
+        let Snapshot { path: source, covered, meta } = snapshot;
+        let copy = move |file: &mut dyn Write| io::copy(&mut File::open(&source)?, file).map(drop);
+        let (draft, state) = self.drafted(covered, meta, copy).await?;
+        let draft = self.publish(draft).await?;
+        self.keep(draft).await?;
         Ok(state)
+    }
+
+    /// The first step: a file under another name, synced, reread and decoded to the digest it states.
+    pub(crate) async fn draft(&self, state: State, covered: LogIndex, meta: Vec<u8>) -> Result<Draft, SnapshotError> {
+        let stated = meta.clone();
+        let rows = move |file: &mut dyn Write| write_rows(file, &state, &stated);
+        self.drafted(covered, meta, rows).await.map(|(draft, _)| draft)
+    }
+
+    async fn drafted(
+        &self,
+        covered: LogIndex,
+        meta: Vec<u8>,
+        content: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
+    ) -> Result<(Draft, State), SnapshotError> {
+        let changing = Arc::clone(&self.changing).lock_owned().await;
+        let number = self.catalogued()?.last().map_or(1, |(number, _)| number + 1);
+        let snapshot = Snapshot { path: self.folder.join(file_name(number)), covered, meta };
+        // The guard goes along: whoever stops waiting for the thread does not let another begin before it has ended.
+        let work = move || {
+            let (state, found) = store(&snapshot.path.with_extension(UNFINISHED), content)?;
+            if found != snapshot.meta {
+                return Err(SnapshotError::Damaged(Damage::Content));
+            }
+            Ok((Draft { number, snapshot, _changing: changing }, state))
+        };
+        self.blocking.run("ekm-snapshot", work).await?
+    }
+
+    /// The second step: the file gets its name, which is durable when this returns.
+    pub(crate) async fn publish(&self, draft: Draft) -> Result<Draft, SnapshotError> {
+        let work = move || {
+            let path = &draft.snapshot.path;
+            std::fs::rename(path.with_extension(UNFINISHED), path)?;
+            folder::sync(path.parent().unwrap_or(Path::new(".")))?;
+            Ok(draft)
+        };
+        self.blocking.run("ekm-snapshot", work).await?
+    }
+
+    /// The last step: catalogues a finished file, and lets go of those beyond the two newest.
+    pub(crate) async fn keep(&self, draft: Draft) -> Result<Snapshot, SnapshotError> {
+        let Draft { number, snapshot, _changing } = draft;
+        let mut older = self.catalogued()?;
+        let forget: Vec<_> = older.drain(..older.len().saturating_sub(SNAPSHOTS_KEPT - 1)).collect();
+        let Snapshot { covered, meta, .. } = snapshot.clone();
+        let body = postcard::to_stdvec(&Catalogued { file: file_name(number), covered: covered.0, meta })?;
+        self.log.catalogue(number, &body, forget.iter().map(|(number, _)| *number).collect()).await?;
+        for (_, forgotten) in forget {
+            folder::remove_file(&forgotten.path)?;
+        }
+        Ok(snapshot)
+    }
+
+    /// Returns when no snapshot is being written.
+    pub async fn settled(&self) {
+        drop(self.changing.lock().await);
+    }
+
+    /// The older of the snapshots that are kept, once there are as many as are kept: up to it the log may be purged.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Catalogue`] or [`SnapshotError::Record`].
+    pub fn older(&self) -> Result<Option<Snapshot>, SnapshotError> {
+        let mut catalogued = self.catalogued()?;
+        let enough = catalogued.len() >= SNAPSHOTS_KEPT;
+        Ok(enough.then(|| catalogued.swap_remove(0).1))
     }
 
     /// The newest snapshot.
@@ -164,27 +300,10 @@ impl Snapshots {
     fn catalogued(&self) -> Result<Vec<(u64, Snapshot)>, SnapshotError> {
         let rows = self.log.catalogued()?.into_iter();
         rows.map(|(number, body)| {
-            let Catalogued { file, meta } = postcard::from_bytes(&body)?;
-            Ok((number, Snapshot { path: self.folder.join(file), meta }))
+            let Catalogued { file, covered, meta } = postcard::from_bytes(&body)?;
+            Ok((number, Snapshot { path: self.folder.join(file), covered: LogIndex(covered), meta }))
         })
         .collect()
-    }
-
-    fn next(&self) -> Result<(u64, PathBuf), SnapshotError> {
-        let number = self.catalogued()?.last().map_or(1, |(number, _)| number + 1);
-        Ok((number, self.folder.join(file_name(number))))
-    }
-
-    /// Catalogues a finished file, and lets go of those beyond the two newest.
-    async fn keep(&self, number: u64, snapshot: Snapshot) -> Result<Snapshot, SnapshotError> {
-        let mut older = self.catalogued()?;
-        let forget: Vec<_> = older.drain(..older.len().saturating_sub(SNAPSHOTS_KEPT - 1)).collect();
-        let body = postcard::to_stdvec(&Catalogued { file: file_name(number), meta: snapshot.meta.clone() })?;
-        self.log.catalogue(number, &body, forget.iter().map(|(number, _)| *number).collect()).await?;
-        for (_, forgotten) in forget {
-            std::fs::remove_file(forgotten.path)?;
-        }
-        Ok(snapshot)
     }
 }
 
@@ -192,23 +311,19 @@ fn file_name(number: u64) -> String {
     format!("{number:020}.snapshot")
 }
 
-/// Writes a file, syncs it, gives it its name, syncs the name, and reads it back.
+/// Writes a file, syncs it, and reads it back.
 fn store(
     path: &Path,
     content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(State, Vec<u8>), SnapshotError> {
-    let unfinished = path.with_extension(UNFINISHED);
-    let file = folder::open_file(&unfinished)?;
+    let file = folder::open_file(path)?;
     file.set_len(0)?;
     let mut buffered = BufWriter::new(&file);
     content(&mut buffered)?;
     buffered.flush()?;
     drop(buffered);
     file.sync_all()?;
-    let reread = read_file(&unfinished)?;
-    std::fs::rename(&unfinished, path)?;
-    folder::sync(path.parent().unwrap_or(Path::new(".")))?;
-    Ok(reread)
+    read_file(path)
 }
 
 fn write_rows(file: &mut dyn Write, state: &State, meta: &[u8]) -> io::Result<()> {
@@ -232,20 +347,40 @@ fn write_field(file: &mut impl Write, field: &[u8]) -> io::Result<()> {
     file.write_all(field)
 }
 
+/// Whether a file is byte for byte what was catalogued; holds one row at a time.
+fn check(snapshot: &Snapshot) -> Result<(), SnapshotError> {
+    let (head, ()) = read_rows(&snapshot.path, |rows| rows.for_each(drop))?;
+    if head.meta == snapshot.meta { Ok(()) } else { Err(Damage::Content.into()) }
+}
+
 /// Reads a whole snapshot; its state and meta, once checksum and digest were compared.
 fn read_file(path: &Path) -> Result<(State, Vec<u8>), SnapshotError> {
+    let (head, state) = read_rows(path, |rows| State::from_rows(rows))?;
+    let state = state?;
+    let (found, stated) = (state.digest(), head.digest);
+    if found == stated { Ok((state, head.meta)) } else { Err(SnapshotError::Digest { found, stated }) }
+}
+
+/// Reads a whole file, and hands out what was made of its rows once the checksum was compared.
+fn read_rows<T>(
+    path: &Path,
+    take: impl FnOnce(&mut dyn Iterator<Item = EncodedRow>) -> T,
+) -> Result<(Head, T), SnapshotError> {
     let mut file = Summed { inner: BufReader::new(File::open(path)?), sum: crc32fast::Hasher::new() };
     let head = read_field(&mut file)?.ok_or(Damage::Content)?;
     let head: Head = postcard::from_bytes(record::open(&head)?)?;
     let mut failure = None;
-    let rows = std::iter::from_fn(|| match read_row(&mut file) {
+    let mut rows = std::iter::from_fn(|| match read_row(&mut file) {
         Ok(row) => row,
         Err(error) => {
             failure = Some(error);
             None
         }
-    });
-    let state = State::from_rows(rows);
+    })
+    .fuse();
+    let taken = take(&mut rows);
+    // Who takes the rows may stop at one; the checksum is over all of them.
+    rows.for_each(drop);
     if let Some(failure) = failure {
         return Err(failure);
     }
@@ -255,9 +390,7 @@ fn read_file(path: &Path) -> Result<(State, Vec<u8>), SnapshotError> {
     if sum.to_le_bytes() != stated_sum || file.read(&mut [0])? != 0 {
         return Err(Damage::Checksum.into());
     }
-    let state = state?;
-    let (found, stated) = (state.digest(), head.digest);
-    if found == stated { Ok((state, head.meta)) } else { Err(SnapshotError::Digest { found, stated }) }
+    Ok((head, taken))
 }
 
 /// A row's key and value.

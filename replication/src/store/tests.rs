@@ -193,11 +193,11 @@ async fn a_mirror_that_is_not_what_its_mark_says_is_thrown_away() -> Result<(), 
 #[tokio::test]
 async fn the_two_newest_snapshots_are_kept_and_found_again() -> Result<(), SnapshotError> {
     let (folder, log) = (temporary(), log(Blocking::Threads));
-    let snapshots = Snapshots::open(folder.path(), log.clone(), Blocking::Threads)?;
+    let snapshots = Snapshots::open(folder.path(), log.clone(), Blocking::Threads).await?;
     assert_eq!(snapshots.newest()?, None);
     for (state, _) in states().into_iter().take(5) {
         let meta = state.digest().to_string().into_bytes();
-        let written = snapshots.write(state.clone(), meta.clone()).await?;
+        let written = snapshots.write(state.clone(), LogIndex(1), meta.clone()).await?;
         assert_eq!(snapshots.newest()?.as_ref(), Some(&written));
         assert_eq!(written.meta, meta);
         assert_eq!(snapshots.take_over(written).await?, state);
@@ -205,7 +205,7 @@ async fn the_two_newest_snapshots_are_kept_and_found_again() -> Result<(), Snaps
     let names = || std::fs::read_dir(folder.path()).map(Iterator::count);
     assert_eq!(names()?, 2);
     std::fs::write(folder.path().join("00000000000000000009.tmp"), b"half a snapshot")?;
-    let again = Snapshots::open(folder.path(), log, Blocking::Threads)?;
+    let again = Snapshots::open(folder.path(), log, Blocking::Threads).await?;
     assert_eq!((names()?, again.newest()?), (2, snapshots.newest()?));
     Ok(())
 }
@@ -214,8 +214,8 @@ async fn the_two_newest_snapshots_are_kept_and_found_again() -> Result<(), Snaps
 async fn a_snapshot_changed_or_cut_anywhere_is_refused() -> Result<(), SnapshotError> {
     let (folder, elsewhere) = (temporary(), temporary());
     let state = states().swap_remove(1).0;
-    let written = Snapshots::open(folder.path(), log(Blocking::Inline), Blocking::Inline)?;
-    let written = written.write(state, b"meta".to_vec()).await?;
+    let written = Snapshots::open(folder.path(), log(Blocking::Inline), Blocking::Inline).await?;
+    let written = written.write(state, LogIndex(2), b"meta".to_vec()).await?;
     let bytes = std::fs::read(&written.path)?;
     let flips = (0..bytes.len()).map(|at| {
         let mut damaged = bytes.clone();
@@ -224,7 +224,7 @@ async fn a_snapshot_changed_or_cut_anywhere_is_refused() -> Result<(), SnapshotE
     });
     let cuts = (0..bytes.len()).step_by(7).map(|length| bytes[..length].to_vec());
     let longer = std::iter::once([&bytes[..], &[0]].concat());
-    let taking = Snapshots::open(&elsewhere.path().join("snapshots"), log(Blocking::Inline), Blocking::Inline)?;
+    let taking = Snapshots::open(&elsewhere.path().join("snapshots"), log(Blocking::Inline), Blocking::Inline).await?;
     let mut damaged = written.clone();
     damaged.path = elsewhere.path().join("damaged");
     for (number, content) in flips.chain(cuts).chain(longer).enumerate() {

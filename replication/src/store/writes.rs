@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::blocking::Stopped;
 use super::chain::Link;
+use super::log::Owner;
 use super::log_error::LogError;
 use super::tables::{CATALOGUE, COMMITTED, ENTRIES, FACTS, PURGED};
 use crate::ids::LogIndex;
@@ -45,8 +46,8 @@ pub(super) enum Write {
     Truncate { first: u64 },
     /// Removes the entries up to `last`.
     Purge { last: u64, record: Vec<u8> },
-    /// One snapshot more, some fewer.
-    Catalogue { number: u64, record: Vec<u8>, forget: Vec<u64> },
+    /// One snapshot more, or none; some fewer.
+    Catalogue { add: Option<(u64, Vec<u8>)>, forget: Vec<u64> },
     /// Only waits for what came before.
     Nothing,
 }
@@ -68,6 +69,7 @@ pub(super) struct Ends {
 
 /// What the writer and the readers share.
 pub(super) struct Shared {
+    pub(super) owner: Owner,
     pub(super) database: RwLock<Option<Database>>,
     pub(super) ends: Mutex<Ends>,
     /// Entries that are readable already and not yet in the database.
@@ -77,6 +79,7 @@ pub(super) struct Shared {
     pub(super) committed: Mutex<Option<Vec<u8>>>,
     pub(super) commits: AtomicU64,
     pub(super) entries: AtomicU64,
+    pub(super) bytes: AtomicU64,
 }
 
 impl Shared {
@@ -111,6 +114,8 @@ impl Shared {
             match &job.write {
                 Write::Append(entries) => {
                     self.entries.fetch_add(entries.len() as u64, Ordering::Relaxed);
+                    let bytes: usize = entries.iter().map(|(_, record)| record.len()).sum();
+                    self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
                     let mut tail = self.tail.lock();
                     for (index, entry) in entries {
                         if tail.get(index).is_some_and(|newest| Arc::ptr_eq(newest, entry)) {
@@ -169,8 +174,10 @@ fn write(database: &Database, jobs: &[Job]) -> Result<(), LogError> {
                     log.retain_in::<u64, _>(..=*last, |_, _| false).map_err(LogError::database)?;
                     facts.insert(PURGED, record.as_slice()).map_err(LogError::database)?;
                 }
-                Write::Catalogue { number, record, forget } => {
-                    catalogue.insert(number, record.as_slice()).map_err(LogError::database)?;
+                Write::Catalogue { add, forget } => {
+                    if let Some((number, record)) = add {
+                        catalogue.insert(number, record.as_slice()).map_err(LogError::database)?;
+                    }
                     for number in forget {
                         catalogue.remove(number).map_err(LogError::database)?;
                     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::ids::{GroupId, KeyVersionId, ReplicaId, ShardId, TenantId};
 use crate::machine::outcome::Outcome;
-use crate::raft::group::{Group, GroupSettings, Timers};
+use crate::raft::group::{Group, GroupSettings, SnapshotLimits, Timers};
 use crate::store::blocking::Blocking;
 use crate::testkit::Author;
 
@@ -20,11 +20,17 @@ pub(super) fn settings(folder: &Path) -> GroupSettings {
         folder: folder.to_owned(),
         timers: Timers::default(),
         blocking: Blocking::Threads,
+        limits: SnapshotLimits::default(),
     }
 }
 
 pub(super) async fn opened(folder: &Path) -> Group {
-    let group = Group::open(settings(folder)).await.expect("the folder is whole and not in use");
+    opened_with(folder, SnapshotLimits::default()).await
+}
+
+pub(super) async fn opened_with(folder: &Path, limits: SnapshotLimits) -> Group {
+    let group =
+        Group::open(GroupSettings { limits, ..settings(folder) }).await.expect("the folder is whole and not in use");
     group.initialise_single(AMPLE).await.expect("the only voter is elected");
     group
 }

@@ -31,7 +31,7 @@ impl StoreBuilder<TokioTypes, RaftLog, Machine, Guard> for Stores {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let owner = Owner { group: SHARD, replica: ReplicaId(1) };
         let log = LogStore::open(HeldStorage::default(), owner, self.0).expect("an empty log opens");
-        let snapshots = Snapshots::open(&folder.path().join("snapshots"), log.clone(), self.0);
+        let snapshots = Snapshots::open(&folder.path().join("snapshots"), log.clone(), self.0).await;
         let mirror = StateMirror::open(&folder.path().join("state"), self.0).expect("an empty mirror opens").mirror;
         let (all, durable) = watch::channel(Durable { committed: Some(LogIndex(u64::MAX)), failed: None });
         let parts = Parts { durable, mirror, snapshots: snapshots.expect("no snapshots open"), found: None };

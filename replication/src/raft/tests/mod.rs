@@ -4,3 +4,4 @@ mod bench;
 mod conformance;
 mod proposals;
 mod restarts;
+mod snapshots;

@@ -6,11 +6,11 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::bench::{AMPLE, SHARD, done, key, opened, set_up, settings, version};
+use super::bench::{AMPLE, SHARD, done, key, opened, opened_with, set_up, settings, version};
 use crate::ids::{GroupId, LogIndex, ReplicaId};
 use crate::machine::digest::Digest;
 use crate::machine::rows::KeyVersion;
-use crate::raft::group::{Group, OpenError};
+use crate::raft::group::{Group, OpenError, SnapshotLimits};
 use crate::raft::host::{Host, HostError, HostSettings, group_folder};
 use crate::store::blocking::Blocking;
 use crate::store::log::{LogError, LogStore};
@@ -289,7 +289,8 @@ async fn make_keys_for_ever(folder: &Path, first: u32) {
     let author = Author::default();
     // Ids of its own: a repeated id would be answered from memory.
     (0..u64::from(first) * 10 + 100_000).for_each(|_| _ = author.draw());
-    let group = opened(folder).await;
+    // Kills then fall between the steps of snapshots and purges too.
+    let group = opened_with(folder, SnapshotLimits { entries: 5, ..SnapshotLimits::default() }).await;
     if first == 0 {
         set_up(&group, &author).await;
     }
