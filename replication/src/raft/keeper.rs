@@ -15,9 +15,10 @@ use tokio::sync::watch;
 use super::config::Types;
 use super::machine::{Applied, Machine};
 use crate::ids::{GroupId, LogIndex};
+use crate::store::blocking::Stopped;
 use crate::store::log::LogStore;
 use crate::store::snapshots::{SnapshotError, Snapshots};
-use crate::store::state::StateMirror;
+use crate::store::state::{MirrorError, StateMirror};
 
 /// Entries after which a group writes a snapshot: some seconds of replay.
 pub const SNAPSHOT_ENTRIES: u64 = 65_536;
@@ -149,8 +150,10 @@ impl<RT: AsyncRuntime> Keeper<RT> {
         self.raft.trigger().snapshot().await.ok()?;
         self.reached(|metrics| metrics.snapshot.map(|at| at.index) >= Some(index.0)).await?;
         // A mirror that was not synced costs a replay from the snapshot, nothing else.
-        if let Err(error) = self.mirror.checkpoint().await {
-            tracing::warn!(group = %self.group, %error, "the mirror was not synced with the snapshot");
+        match self.mirror.checkpoint().await {
+            // Behind since an error that was told when it happened.
+            Ok(()) | Err(MirrorError::Closed(Stopped)) => {}
+            Err(error) => tracing::warn!(group = %self.group, %error, "the mirror was not synced with the snapshot"),
         }
         match self.snapshots.older() {
             Ok(Some(older)) => self.raft.trigger().purge_log(older.covered.0).await.ok()?,

@@ -32,17 +32,26 @@ fn author(draws: usize) -> Author {
     author
 }
 
-/// Waits until a snapshot was written that covers an entry, and the log was purged beyond another.
+/// Waits until a snapshot reaches beyond an entry, and the purged part of the log beyond another.
 async fn kept(group: &Group, covered: LogIndex, purged: Option<LogIndex>) {
     let wait = group.raft.wait(Some(AMPLE));
     let reached = wait.metrics(
         |seen| {
             let purged_to = seen.purged.map(|at| LogIndex(at.index));
-            seen.snapshot.map(|at| at.index) >= Some(covered.0) && (purged.is_none() || purged_to > purged)
+            seen.snapshot.map(|at| at.index) > Some(covered.0) && (purged.is_none() || purged_to > purged)
         },
         "snapshot and purge",
     );
     reached.await.expect("the group writes a snapshot and purges");
+}
+
+/// Waits until a group that writes a snapshot every few entries has nothing left to write or to purge.
+async fn settled(group: &Group) {
+    let last = group.watch().borrow().index;
+    kept(group, LogIndex(last.0 - EVERY_FEW.entries), None).await;
+    if let Some(older) = group.snapshots.older().expect("the catalogue reads") {
+        kept(group, LogIndex(0), Some(LogIndex(older.covered.0 - 1))).await;
+    }
 }
 
 /// A group whose log was purged up to the older of two snapshots, with some entries behind the newer one. Shut down.
@@ -52,8 +61,11 @@ async fn purged(folder: &Path) -> (LogIndex, Digest) {
     set_up(&group, &author).await;
     for number in 0..12 {
         done(&group, key(&author, number)).await;
+        if number % 6 == 5 {
+            settled(&group).await;
+        }
     }
-    kept(&group, LogIndex(8), Some(LogIndex(3))).await;
+    assert!(group.snapshots.older().expect("the catalogue reads").is_some());
     group.shutdown().await;
     let group = opened_with(folder, NEVER).await;
     for number in 12..15 {
@@ -79,15 +91,16 @@ fn lose_mirror(folder: &Path) {
 async fn past_every_limit_two_snapshots_are_kept_and_the_log_is_purged_up_to_the_older() {
     let table = [
         ("entries", EVERY_FEW),
-        ("bytes", SnapshotLimits { bytes: 2_000, ..NEVER }),
+        ("bytes", SnapshotLimits { bytes: 1_000, ..NEVER }),
         ("time", SnapshotLimits { interval: Duration::from_millis(1), ..NEVER }),
     ];
     for (name, limits) in table {
         let folder = temporary();
-        let mut digest = None;
+        let (mut digest, mut start) = (None, None);
         for round in 0..8_u32 {
             let author = author(1_000 * round as usize);
             let group = opened_with(folder.path(), limits).await;
+            let group_start = group.watch().borrow().index;
             if round == 0 {
                 set_up(&group, &author).await;
             }
@@ -95,9 +108,9 @@ async fn past_every_limit_two_snapshots_are_kept_and_the_log_is_purged_up_to_the
             for number in 0..6 {
                 done(&group, key(&author, round * 6 + number)).await;
             }
-            // At least one snapshot a round: the newest is of this one, and the older no older than the one before.
-            let started = |round: u32| LogIndex(u64::from(round) * 6);
-            kept(&group, started(round), round.checked_sub(1).map(started)).await;
+            // At least one snapshot a round, so that the older is no older than the round before.
+            let before = start.replace(group_start);
+            kept(&group, group_start, before).await;
             digest = Some(group.digest());
             group.shutdown().await;
             assert!(files(folder.path()).len() <= 2, "{name}: {:?}", files(folder.path()));
@@ -185,7 +198,7 @@ fn a_crash_after_any_step_of_a_snapshot_starts_to_the_same_digest() {
                 for number in 30..36 {
                     done(&group, key(&author, number)).await;
                 }
-                kept(&group, LogIndex(index.0 + 4), Some(LogIndex(3))).await;
+                settled(&group).await;
                 let digest = group.digest();
                 group.shutdown().await;
                 assert_eq!(files(folder.path()).len(), 2, "{step:?}");
@@ -253,7 +266,7 @@ async fn a_damaged_snapshot_is_told_and_the_other_one_used() {
             for number in 40..50 {
                 done(&group, key(&author, number)).await;
             }
-            kept(&group, LogIndex(index.0 + 8), None).await;
+            settled(&group).await;
             assert!(group.snapshots.older().expect("the catalogue reads").is_some());
             group.shutdown().await;
         }
@@ -286,12 +299,13 @@ async fn without_a_whole_snapshot_a_purged_log_refuses_to_start() {
 async fn without_a_whole_snapshot_an_unpurged_log_is_enough() {
     let folder = temporary();
     let author = author(0);
-    let group = opened_with(folder.path(), SnapshotLimits { entries: 8, ..NEVER }).await;
+    let group = opened_with(folder.path(), SnapshotLimits { entries: 9, ..NEVER }).await;
     set_up(&group, &author).await;
     for number in 0..8 {
         done(&group, key(&author, number)).await;
     }
-    kept(&group, LogIndex(8), None).await;
+    kept(&group, LogIndex(0), None).await;
+    assert_eq!(group.snapshots.older().expect("the catalogue reads"), None);
     let digest = group.digest();
     group.shutdown().await;
     fs::write(&files(folder.path())[0], b"rubbish").expect("the file is ours");
