@@ -26,6 +26,9 @@ struct Args {
     command: Command,
 }
 
+/// The last data port that leaves two for admin and health.
+const PORT_MAX: i64 = 65_533;
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run everything in one process on loopback, for trying it out: certificates, tokens and a demo key included.
@@ -58,7 +61,7 @@ struct DevArgs {
     data_dir: PathBuf,
     /// The data port; admin and health take the next two. 0 takes three free ones. Default: that of the
     /// settings file, else 8443.
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(..=PORT_MAX))]
     port: Option<u16>,
     /// A file that appears when it serves.
     #[arg(long, value_name = "FILE")]

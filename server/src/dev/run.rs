@@ -97,6 +97,7 @@ async fn serve(
                 ended = serve => ended,
                 ended = broken_off => ended,
             };
+            tracing::info!("stopping: what is in progress gets a few seconds to end");
             serving.readiness.drain();
             (Some(serving), ended)
         }

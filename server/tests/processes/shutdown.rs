@@ -200,6 +200,7 @@ async fn a_start_that_cannot_be_is_refused_clearly_and_harms_nothing() {
         (&new, &["--port", &taken.1], 69, &taken.1),
         (&new, &["--port", &own_port], 69, &own_port),
         (&new, &["--port", "65536"], 64, "65536"),
+        (&new, &["--port", "65534"], 64, "0..=65533"),
         (&new, &["--error-body", "xml"], 64, "xml"),
         (&new, &["--colour"], 64, "--colour"),
     ];
