@@ -145,7 +145,7 @@ fn failure(error: &ExecuteError) -> Response {
     let code = match error {
         ExecuteError::Refused(refusal) => refusal_code(refusal),
         ExecuteError::Propose(ProposeError::Unknown) => FailureCode::Unknown,
-        ExecuteError::Propose(_) | ExecuteError::Complete(_) | ExecuteError::Halted => FailureCode::Unavailable,
+        ExecuteError::Propose(_) | ExecuteError::Complete(_) => FailureCode::Unavailable,
         ExecuteError::Unexpected => FailureCode::Internal,
     };
     match code {

@@ -39,9 +39,6 @@ pub enum ExecuteError {
     /// It could not be completed; nothing was changed.
     #[error(transparent)]
     Complete(#[from] CompleteError),
-    /// This replica's state cannot be read by this release.
-    #[error("this replica stopped at an entry that this release cannot decode; run the release that wrote it")]
-    Halted,
     /// The log answered with something this request cannot come to.
     #[error("the log answered a request with the effect of another")]
     Unexpected,
