@@ -1,6 +1,6 @@
 //! What is on disk: the truth (log, vote, committed index, snapshots) and the mirror of the applied state.
 //!
-//! The only place that names redb ([`log`]) and sled ([`state`]). Knows nothing of openraft: positions, votes and
+//! The only place that names redb (behind [`log`]) and sled ([`state`]). Knows nothing of openraft: positions, votes and
 //! memberships pass through as bytes that `raft` wrote.
 
 pub mod blocking;
@@ -12,6 +12,8 @@ pub mod log;
 mod log_error;
 #[cfg(test)]
 mod log_tests;
+mod opening;
+mod reading;
 pub mod record;
 pub mod snapshots;
 pub mod state;

@@ -1,0 +1,139 @@
+//! Opening a log: whose it is, and whether it is what was written.
+//!
+//! Every entry is compared with its checksum and with the chain over the entries before it (`chain.rs`) before an opened
+//! log is handed out. Never changes anything in a log that it refuses.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use parking_lot::{Mutex, RwLock};
+use redb::backends::FileBackend;
+use redb::{Database, Durability, ReadableTable, StorageBackend};
+use tokio::sync::watch;
+
+use super::blocking::{Blocking, Queue, Worker};
+use super::chain::{self, Link};
+use super::folder;
+use super::log::{LogError, LogStore, Owner};
+use super::reading::{fact, purge_mark};
+use super::record::{self, Damage};
+use super::tables::{CATALOGUE, COMMITTED, ENTRIES, FACTS, OWNER};
+use super::writes::{Durable, Ends, Shared};
+use crate::ids::LogIndex;
+
+/// Writes that may wait for the writer; openraft waits beyond that.
+const WRITES_MAX: usize = 1024;
+/// Writes that share one commit.
+const WRITES_PER_COMMIT_MAX: usize = 1024;
+/// Memory that redb may use for pages, in bytes.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// Ending of a database that is being made: redb refuses for ever one that a kill caught at that.
+const UNFINISHED: &str = "draft";
+
+impl LogStore {
+    /// Opens, or makes, the log in a file (mode 0600). A kill at any moment leaves either a whole log there or nothing
+    /// of that name.
+    ///
+    /// # Errors
+    /// [`LogError::InUse`], [`LogError::OtherOwner`], [`LogError::File`], or whatever reading its facts yields.
+    pub fn open_file(path: &Path, owner: Owner, blocking: Blocking) -> Result<Self, LogError> {
+        let refused = |error| LogError::File(Arc::new(error));
+        let draft = path.with_extension(UNFINISHED);
+        folder::remove_file(&draft).map_err(refused)?;
+        if !path.try_exists().map_err(refused)? {
+            let file = folder::open_file(&draft).map_err(refused)?;
+            claim(&database(FileBackend::new(file).map_err(opening)?)?, owner)?;
+            folder::publish(&draft, path).map_err(refused)?;
+        }
+        let file = folder::open_file(path).map_err(refused)?;
+        Self::open(FileBackend::new(file).map_err(opening)?, owner, blocking)
+    }
+
+    /// Opens, or makes, the log on a storage backend.
+    ///
+    /// # Errors
+    /// [`LogError::InUse`], [`LogError::OtherOwner`], [`LogError::Damaged`], [`LogError::Unreadable`], or whatever
+    /// reading its facts yields.
+    pub fn open(backend: impl StorageBackend, owner: Owner, blocking: Blocking) -> Result<Self, LogError> {
+        // redb panics over some damage to its pages; nothing of it is used after that.
+        let Verified { database, committed, durable, ends } =
+            catch_unwind(AssertUnwindSafe(|| verified(backend, owner)))
+                .unwrap_or(Err(LogError::Unreadable { group: owner.group }))?;
+        let shared = Arc::new(Shared {
+            database: RwLock::new(Some(database)),
+            owner,
+            ends: Mutex::new(ends),
+            tail: Mutex::default(),
+            durable: watch::Sender::new(durable),
+            committed: Mutex::new(committed),
+            commits: AtomicU64::new(0),
+            entries: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        });
+        let queue = Queue { jobs_max: WRITES_MAX, batch_max: WRITES_PER_COMMIT_MAX };
+        let writing = Arc::clone(&shared);
+        let writer = Worker::start(blocking, "ekm-log", queue, move |jobs| writing.commit(jobs))
+            .map_err(|error| LogError::File(Arc::new(error)))?;
+        Ok(Self { writer: Arc::new(writer), shared })
+    }
+}
+
+/// A database that was looked through, and what it says of itself.
+struct Verified {
+    database: Database,
+    committed: Option<Vec<u8>>,
+    durable: Durable,
+    ends: Ends,
+}
+
+fn verified(backend: impl StorageBackend, owner: Owner) -> Result<Verified, LogError> {
+    let database = database(backend)?;
+    claim(&database, owner)?;
+    let committed = fact(&database, COMMITTED)?;
+    let durable = Durable { committed: committed.as_deref().map(committed_index).transpose()?, failed: None };
+    let base = purge_mark(&database)?.map_or_else(|| Link::start(owner.group), |(base, _)| base);
+    let last = chain::verify(&database, owner.group, base, durable.committed)?;
+    Ok(Verified { database, committed, durable, ends: Ends { base, last } })
+}
+
+fn committed_index(fact: &[u8]) -> Result<LogIndex, LogError> {
+    let damaged = LogError::Fact { what: COMMITTED, source: Damage::Content };
+    let (index, _) = fact.split_first_chunk().ok_or(damaged)?;
+    Ok(LogIndex(u64::from_be_bytes(*index)))
+}
+
+fn database(backend: impl StorageBackend) -> Result<Database, LogError> {
+    Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend).map_err(opening)
+}
+
+/// Makes the tables of a new database and names its owner; refuses one that names another.
+fn claim(database: &Database, owner: Owner) -> Result<(), LogError> {
+    let mut change = database.begin_write().map_err(LogError::database)?;
+    change.set_durability(Durability::Immediate).map_err(LogError::database)?;
+    change.open_table(ENTRIES).map_err(LogError::database)?;
+    change.open_table(CATALOGUE).map_err(LogError::database)?;
+    let mut facts = change.open_table(FACTS).map_err(LogError::database)?;
+    let stated = facts.get(OWNER).map_err(LogError::database)?.map(|found| found.value().to_vec());
+    if let Some(stated) = stated {
+        let damaged = |source| LogError::Fact { what: OWNER, source };
+        let found =
+            Owner::from_bytes(record::open(&stated).map_err(damaged)?).ok_or_else(|| damaged(Damage::Content))?;
+        if found == owner {
+            return Ok(());
+        }
+        let (found_group, found_replica) = (found.group, found.replica);
+        return Err(LogError::OtherOwner { group: owner.group, replica: owner.replica, found_group, found_replica });
+    }
+    facts.insert(OWNER, record::seal(&owner.to_bytes()).as_slice()).map_err(LogError::database)?;
+    drop(facts);
+    change.commit().map_err(LogError::database)
+}
+
+fn opening(error: redb::DatabaseError) -> LogError {
+    match error {
+        redb::DatabaseError::DatabaseAlreadyOpen => LogError::InUse,
+        other => LogError::database(other),
+    }
+}
