@@ -5,6 +5,7 @@
 
 pub mod blocking;
 mod chain;
+pub mod files;
 pub mod folder;
 #[cfg(test)]
 pub(crate) mod held;
@@ -15,6 +16,8 @@ mod log_tests;
 mod opening;
 mod reading;
 pub mod record;
+mod snapshot_error;
+mod snapshot_file;
 pub mod snapshots;
 pub mod state;
 mod tables;

@@ -1,0 +1,73 @@
+//! Why a snapshot cannot be written or used.
+
+use std::io;
+
+use super::blocking::Stopped;
+use super::log_error::LogError;
+use super::record::Damage;
+use crate::codec::Undecodable;
+use crate::ids::{GroupId, LogIndex};
+use crate::machine::digest::Digest;
+
+/// What a disk says of a place that it can no longer read.
+const EIO: i32 = 5;
+
+/// Why a snapshot cannot be written or used.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The file system refused.
+    #[error("the snapshot's file cannot be read or written")]
+    File(#[from] io::Error),
+    /// The catalogue in the log failed.
+    #[error("the catalogue of snapshots failed")]
+    Catalogue(#[from] LogError),
+    /// The bytes are not those that were written.
+    #[error("the snapshot's file is damaged")]
+    Damaged(#[from] Damage),
+    /// A row of it cannot be decoded.
+    #[error("the snapshot holds a row that cannot be decoded")]
+    Row(#[from] Undecodable),
+    /// The record in the catalogue, or the head of the file, is whole and cannot be decoded.
+    #[error("the snapshot's record or head cannot be decoded")]
+    Record(#[from] postcard::Error),
+    /// The rows are not those that the digest was made of.
+    #[error("the snapshot's rows have the digest {found}, and it states {stated}")]
+    Digest {
+        /// Of the rows.
+        found: Digest,
+        /// In the file.
+        stated: Digest,
+    },
+    /// What the log no longer has is in no undamaged snapshot.
+    #[error(
+        "the log of group {group} was purged up to entry {purged}, and no undamaged snapshot reaches that far. Nothing \
+         was changed and nothing is served from it. Keep a copy of the data directory as it is, look for a failing disk, \
+         and put back a whole copy of the data directory from before the damage; never delete or edit a part of it"
+    )]
+    Lost {
+        /// Whose.
+        group: GroupId,
+        /// The last entry that the log no longer has.
+        purged: LogIndex,
+        /// How the newest snapshot was found, if there is any.
+        #[source]
+        source: Option<Box<SnapshotError>>,
+    },
+    /// The work was not done.
+    #[error("no thread to write the snapshot")]
+    Stopped(#[from] Stopped),
+}
+
+impl SnapshotError {
+    /// Whether the file is not what was written, so that another may do; all else is nothing that another could mend.
+    pub(super) fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged(_) | Self::Record(_) => true,
+            Self::File(error) => {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
+                    || error.raw_os_error() == Some(EIO)
+            }
+            Self::Catalogue(_) | Self::Row(_) | Self::Digest { .. } | Self::Lost { .. } | Self::Stopped(_) => false,
+        }
+    }
+}
