@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Advice, fadvise};
+
 use super::folder;
 
 /// Files and folders. What is made, renamed or removed has that name for certain only after [`Files::sync_folder`].
@@ -55,7 +57,7 @@ pub trait Files: Send + Sync {
 
 /// A file on its way: its bytes are durable when [`NewFile::sync`] returns, and no sooner.
 pub trait NewFile: Write {
-    /// Makes the bytes written so far durable.
+    /// Makes the bytes written so far durable, and has whoever reads them next read them from the disk.
     ///
     /// # Errors
     /// What the file system said; what is on the disk is unknown then.
@@ -100,6 +102,8 @@ impl Files for OnDisk {
 
 impl NewFile for File {
     fn sync(&mut self) -> io::Result<()> {
-        self.sync_all()
+        self.sync_all()?;
+        // Reread from memory, a disk that lies would pass its verification. A file system without such advice ignores it.
+        Ok(fadvise(self, 0, None, Advice::DontNeed)?)
     }
 }
