@@ -1,12 +1,14 @@
 //! The file operations behind snapshots, so that a disk in memory can take the place of the real one.
 //!
-//! Says what each promises after a power cut; promises nothing else. The log has redb's own such seam.
+//! Says what each promises after a power cut; promises nothing else. For the log, redb has such a seam of its own.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Advice, fadvise};
+
+pub use redb::StorageBackend;
 
 use super::folder;
 
