@@ -191,4 +191,24 @@ mod tests {
         assert_eq!(one.follow(1, &first), Err((1, Damage::Content)));
         assert_eq!(one.follow(2, &first), Err((2, Damage::Chain)));
     }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_of_an_entry_and_of_a_purge_mark_is_found() {
+        let start = Link::start(GroupId(1));
+        let (one, entry) = start.seal(1, b"the body of an entry");
+        let mark = one.mark(b"position");
+        let reads_entry = |record: &[u8]| start.follow(1, record).is_ok();
+        let reads_mark = |record: &[u8]| record::open(record).is_ok_and(|body| Link::of_mark(body).is_some());
+        assert!(reads_entry(&entry) && reads_mark(&mark));
+        for whole in [&entry, &mark] {
+            for bit in 0..whole.len() * 8 {
+                let mut damaged = whole.clone();
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                assert!(!reads_entry(&damaged) && !reads_mark(&damaged), "bit {bit}");
+            }
+            for length in 0..whole.len() {
+                assert!(!reads_entry(&whole[..length]) && !reads_mark(&whole[..length]), "length {length}");
+            }
+        }
+    }
 }

@@ -48,7 +48,7 @@ pub enum LogError {
         /// Which one should have come.
         expected: LogIndex,
     },
-    /// The database's own pages are damaged so badly that reading them panicked.
+    /// The database's own pages are not what was written.
     #[error(
         "the log database of group {group} cannot be read. Nothing was changed. Keep a copy of the data directory as it \
          is, look for a failing disk, and put back a whole copy of the data directory from before the damage"
@@ -56,6 +56,9 @@ pub enum LogError {
     Unreadable {
         /// Whose log.
         group: GroupId,
+        /// What the database said; nothing if reading it panicked or found something amiss without saying what.
+        #[source]
+        source: Option<Arc<redb::Error>>,
     },
     /// An entry is not what was written.
     #[error("log entry {index} is damaged")]
@@ -67,7 +70,10 @@ pub enum LogError {
         source: Damage,
     },
     /// The vote, the committed index, the purge mark, the owner or a snapshot's record is not what was written.
-    #[error("the log's record of its {what} is damaged")]
+    #[error(
+        "the log's record of its {what} is damaged. Nothing is served from it. Keep a copy of the data directory as it is, \
+         look for a failing disk, and put back a whole copy of the data directory from before the damage"
+    )]
     Fact {
         /// Which record.
         what: &'static str,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use proptest::prelude::*;
-use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend};
+use redb::{Database, ReadableDatabase, ReadableTable};
 use tempfile::TempDir;
 
 use super::blocking::Blocking;
@@ -160,48 +160,6 @@ async fn an_entry_that_does_not_follow_the_newest_is_not_appended() -> Result<()
         assert!(matches!(refused, Err(LogError::Gap { expected: LogIndex(4), .. })), "{refused:?}");
     }
     append(&log, 4..=4, "entry").await
-}
-
-/// Everything that a log says of itself.
-#[derive(Debug, PartialEq)]
-struct Content {
-    entries: Vec<(u64, Vec<u8>)>,
-    facts: [Option<Vec<u8>>; 3],
-}
-
-fn content(log: &LogStore) -> Result<Content, LogError> {
-    Ok(Content { entries: log.read(&..)?, facts: [log.vote()?, log.committed(), log.purged()?] })
-}
-
-#[tokio::test]
-async fn a_flipped_bit_anywhere_in_the_database_never_changes_what_a_log_says() -> Result<(), Box<dyn std::error::Error>>
-{
-    const FLIPS: u64 = 400;
-    let folder = temporary();
-    let path = folder.path().join("log.redb");
-    written(&path, OWNER, "entry", Some(4)).await?;
-    let whole = content(&open(&path, OWNER)?)?;
-    let bytes = std::fs::read(&path)?;
-    // Most of the file is room that nothing was ever written to.
-    let used: Vec<_> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
-    let (mut named, mut unreadable) = (0, 0);
-    for flip in 0..FLIPS {
-        // Multiplying by an odd number visits every place in an order that looks like chance.
-        let place = usize::try_from(flip.wrapping_mul(0x9e37_79b9_7f4a_7c15) % used.len() as u64)?;
-        let mut damaged = bytes.clone();
-        damaged[used[place]] ^= 1 << (flip % 8);
-        let storage = HeldStorage::default();
-        storage.set_len(damaged.len() as u64)?;
-        storage.write(0, &damaged)?;
-        match LogStore::open(storage, OWNER, Blocking::Inline) {
-            Ok(log) => assert_eq!(content(&log)?, whole, "bit {} of byte {}", flip % 8, used[place]),
-            Err(LogError::Damaged { .. } | LogError::Fact { .. }) => named += 1,
-            Err(LogError::Unreadable { .. }) => unreadable += 1,
-            Err(_) => {}
-        }
-    }
-    assert!(named > 0 && unreadable > 0, "{named} named, {unreadable} unreadable");
-    Ok(())
 }
 
 #[derive(Debug, Clone)]

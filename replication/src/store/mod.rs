@@ -5,6 +5,8 @@
 
 pub mod blocking;
 mod chain;
+#[cfg(test)]
+mod damage_tests;
 pub mod files;
 pub mod folder;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 
 use parking_lot::{Mutex, RwLock};
 use redb::backends::FileBackend;
-use redb::{Database, Durability, ReadableTable, StorageBackend};
+use redb::{Database, Durability, ReadableDatabase, StorageBackend};
 use tokio::sync::watch;
 
 use super::blocking::{Blocking, Queue, Worker};
@@ -46,6 +46,9 @@ impl LogStore {
             let file = folder::open_file(&draft).map_err(refused)?;
             claim(&database(FileBackend::new(file).map_err(opening)?)?, owner)?;
             folder::publish(&draft, path).map_err(refused)?;
+        } else if path.metadata().map_err(refused)?.len() == 0 {
+            // A log has its name only once it is whole, so this one was emptied.
+            return Err(LogError::Unreadable { group: owner.group, source: None });
         }
         let file = folder::open_file(path).map_err(refused)?;
         Self::open(FileBackend::new(file).map_err(opening)?, owner, blocking)
@@ -60,7 +63,8 @@ impl LogStore {
         // redb panics over some damage to its pages; nothing of it is used after that.
         let Verified { database, committed, durable, ends } =
             catch_unwind(AssertUnwindSafe(|| verified(backend, owner)))
-                .unwrap_or(Err(LogError::Unreadable { group: owner.group }))?;
+                .unwrap_or(Err(LogError::Unreadable { group: owner.group, source: None }))
+                .map_err(|error| unreadable(owner, error))?;
         let shared = Arc::new(Shared {
             database: RwLock::new(Some(database)),
             owner,
@@ -89,13 +93,22 @@ struct Verified {
 }
 
 fn verified(backend: impl StorageBackend, owner: Owner) -> Result<Verified, LogError> {
-    let database = database(backend)?;
-    claim(&database, owner)?;
+    let mut database = database(backend)?;
+    if is_new(&database)? {
+        claim(&database, owner)?;
+    }
+    belongs_to(&database, owner)?;
     let committed = fact(&database, COMMITTED)?;
     let durable = Durable { committed: committed.as_deref().map(committed_index).transpose()?, failed: None };
     let base = purge_mark(&database)?.map_or_else(|| Link::start(owner.group), |(base, _)| base);
     let last = chain::verify(&database, owner.group, base, durable.committed)?;
-    Ok(Verified { database, committed, durable, ends: Ends { base, last } })
+    // After the entries, which are damaged by name. The name of a fact lies in no record: without it a vote or a
+    // committed index is not damaged but gone, and only the sums that redb keeps of its pages show it.
+    match database.check_integrity() {
+        Ok(true) => Ok(Verified { database, committed, durable, ends: Ends { base, last } }),
+        Ok(false) => Err(LogError::Unreadable { group: owner.group, source: None }),
+        Err(error) => Err(opening(error)),
+    }
 }
 
 fn committed_index(fact: &[u8]) -> Result<LogIndex, LogError> {
@@ -108,27 +121,42 @@ fn database(backend: impl StorageBackend) -> Result<Database, LogError> {
     Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend).map_err(opening)
 }
 
-/// Makes the tables of a new database and names its owner; refuses one that names another.
+fn is_new(database: &Database) -> Result<bool, LogError> {
+    let read = database.begin_read().map_err(LogError::database)?;
+    Ok(read.list_tables().map_err(LogError::database)?.next().is_none())
+}
+
+/// Makes the tables of a new database and names its owner.
 fn claim(database: &Database, owner: Owner) -> Result<(), LogError> {
     let mut change = database.begin_write().map_err(LogError::database)?;
     change.set_durability(Durability::Immediate).map_err(LogError::database)?;
     change.open_table(ENTRIES).map_err(LogError::database)?;
     change.open_table(CATALOGUE).map_err(LogError::database)?;
     let mut facts = change.open_table(FACTS).map_err(LogError::database)?;
-    let stated = facts.get(OWNER).map_err(LogError::database)?.map(|found| found.value().to_vec());
-    if let Some(stated) = stated {
-        let damaged = |source| LogError::Fact { what: OWNER, source };
-        let found =
-            Owner::from_bytes(record::open(&stated).map_err(damaged)?).ok_or_else(|| damaged(Damage::Content))?;
-        if found == owner {
-            return Ok(());
-        }
-        let (found_group, found_replica) = (found.group, found.replica);
-        return Err(LogError::OtherOwner { group: owner.group, replica: owner.replica, found_group, found_replica });
-    }
     facts.insert(OWNER, record::seal(&owner.to_bytes()).as_slice()).map_err(LogError::database)?;
     drop(facts);
     change.commit().map_err(LogError::database)
+}
+
+/// Refuses a database that names another owner, or none.
+fn belongs_to(database: &Database, owner: Owner) -> Result<(), LogError> {
+    let damaged = |source| LogError::Fact { what: OWNER, source };
+    let stated = fact(database, OWNER)?.ok_or_else(|| damaged(Damage::Missing))?;
+    let found = Owner::from_bytes(&stated).ok_or_else(|| damaged(Damage::Content))?;
+    if found == owner {
+        return Ok(());
+    }
+    let (found_group, found_replica) = (found.group, found.replica);
+    Err(LogError::OtherOwner { group: owner.group, replica: owner.replica, found_group, found_replica })
+}
+
+/// What no disk has refused is not what was written, and the error says what to do about that.
+fn unreadable(owner: Owner, error: LogError) -> LogError {
+    let LogError::Database(source) = error else { return error };
+    match &*source {
+        redb::Error::Io(io) if io.raw_os_error().is_some() => LogError::Database(source),
+        _ => LogError::Unreadable { group: owner.group, source: Some(source) },
+    }
 }
 
 fn opening(error: redb::DatabaseError) -> LogError {

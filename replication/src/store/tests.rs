@@ -97,9 +97,11 @@ fn a_log_that_a_kill_caught_in_the_making_is_made_anew() -> Result<(), Box<dyn s
         std::fs::remove_file(&path)?;
     }
     // under its own name there is never half a log, so one without a head is damage, and damage is kept to be looked at
-    std::fs::write(&path, vec![0; 4096])?;
-    assert!(matches!(LogStore::open_file(&path, owner, Blocking::Inline), Err(LogError::Database(_))));
-    assert_eq!(std::fs::read(&path)?, vec![0; 4096]);
+    for length in [4096, 0] {
+        std::fs::write(&path, vec![0; length])?;
+        assert!(matches!(LogStore::open_file(&path, owner, Blocking::Inline), Err(LogError::Unreadable { .. })));
+        assert_eq!(std::fs::read(&path)?, vec![0; length]);
+    }
     Ok(())
 }
 
