@@ -35,6 +35,7 @@ use crate::ids::{GroupId, LogIndex, ReplicaId};
 use crate::machine::digest::Digest;
 use crate::machine::outcome::Outcome;
 use crate::store::blocking::{Blocking, Stopped};
+use crate::store::files::{Files, OnDisk};
 use crate::store::folder;
 use crate::store::log::{LogStore, Owner, Written};
 use crate::store::snapshots::Snapshots;
@@ -118,8 +119,16 @@ impl<RT: AsyncRuntime> Group<RT> {
     /// # Errors
     /// [`OpenError`].
     pub async fn open_on(log: LogStore, settings: GroupSettings) -> Result<Self, OpenError> {
+        Self::open_with(log, Arc::new(OnDisk), settings).await
+    }
+
+    /// The same, with snapshots in files of the caller's.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_with(log: LogStore, files: Arc<dyn Files>, settings: GroupSettings) -> Result<Self, OpenError> {
         let GroupSettings { group, replica, folder, timers, blocking, limits } = settings;
-        let snapshots = Snapshots::open(&folder.join(SNAPSHOTS_FOLDER), log.clone(), blocking).await?;
+        let snapshots = Snapshots::open_on(files, &folder.join(SNAPSHOTS_FOLDER), log.clone(), blocking).await?;
         let opened = StateMirror::open(&folder.join(STATE_FOLDER), blocking)?;
         if let Some(doubt) = &opened.doubt {
             tracing::info!(%group, %doubt, "the mirror of the applied state was thrown away and is rebuilt from the log");

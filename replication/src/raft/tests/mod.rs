@@ -2,6 +2,8 @@
 
 mod bench;
 mod conformance;
+mod crashes;
+mod power;
 mod proposals;
 mod restarts;
 mod snapshots;
