@@ -2,6 +2,8 @@
 
 mod authority;
 mod golden;
+mod model;
+mod plain;
 mod properties;
 mod script;
 
