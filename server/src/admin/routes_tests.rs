@@ -21,10 +21,10 @@ use super::*;
 use crate::admin::client::{Operator as Client, new_idempotency_id};
 use crate::admin::wire::Answer;
 use crate::clock::SystemClock;
-use crate::crypto::{Arena, LockPolicy, RootKey, SystemEntropy};
+use crate::crypto::{Arena, LockPolicy, SystemEntropy};
 use crate::edge::testing::{PATIENCE, soon};
 use crate::edge::tls::read_certificates;
-use crate::keystore::{Founding, Parts};
+use crate::keystore::{Founding, Parts, Root};
 use crate::lookup::TenantKeys;
 
 /// A key store with one operator, one tenant and one key.
@@ -71,12 +71,13 @@ impl World {
         let host = Host::open(settings).await.expect("an empty folder");
         host.initialise_single(PATIENCE).await.expect("one replica elects itself");
         let arena = Arena::new(NonZeroU32::new(16).expect("not zero"), LockPolicy::Warn).expect("a small arena");
-        let root = RootKey::create(&folder.path().join("root.key"), 1, &arena, &SystemEntropy).expect("a root key");
+        let shard = host.shard(ShardId::FIRST).expect("the first shard");
+        let root = Root::open(&folder.path().join("root.key"), shard, &arena, &SystemEntropy).await;
         let parts = Parts {
             system: Arc::clone(host.system()),
-            shard: Arc::clone(host.shard(ShardId::FIRST).expect("the first shard")),
+            shard: Arc::clone(shard),
             signer: replica_key(),
-            root,
+            root: root.expect("a new shard gets a root key"),
             arena,
             entropy: Arc::new(SystemEntropy),
             clock,

@@ -6,6 +6,14 @@ use aes_gcm_siv::{AesGcmSiv, Nonce, Tag};
 
 use super::arena::SLOT_LENGTH;
 
+/// Compiles, in whatever build, only while the key schedule and the hash state are wiped on drop; the arena's tests
+/// look at what the cipher and its parts leave behind.
+const _: () = {
+    const fn wiped_on_drop<T: zeroize::ZeroizeOnDrop>() {}
+    wiped_on_drop::<aes::Aes256Enc>();
+    wiped_on_drop::<sha2::Sha256>();
+};
+
 /// Length of a nonce, in bytes.
 pub(super) const NONCE_LENGTH: usize = 12;
 /// Length of a tag, in bytes.
@@ -107,14 +115,6 @@ mod tests {
             prop_assert_eq!(ours, plaintext);
         }
     }
-
-    /// Compiles only while the key schedule and the hash state are wiped on drop; the arena's tests look at what the cipher
-    /// and its parts leave behind.
-    const _: () = {
-        const fn wiped_on_drop<T: zeroize::ZeroizeOnDrop>() {}
-        wiped_on_drop::<aes::Aes256Enc>();
-        wiped_on_drop::<sha2::Sha256>();
-    };
 
     /// `aes-gcm-siv` wipes the keys it derives for each nonce under this feature, which no type shows.
     #[test]

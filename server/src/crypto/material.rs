@@ -68,36 +68,12 @@ impl fmt::Debug for TenantKey {
     }
 }
 
-/// The key that seals tenant keys. Key stores have it, nothing else does.
-pub struct RootKey {
-    pub(super) material: Material,
-    pub(super) provider: &'static str,
-    pub(super) root_version: u32,
-}
-
-impl RootKey {
-    /// Where it came from, as envelopes name it.
-    pub fn provider(&self) -> &str {
-        self.provider
-    }
-
-    /// Which key of that provider it is, as envelopes name it.
-    pub fn root_version(&self) -> u32 {
-        self.root_version
-    }
-}
-
-impl fmt::Debug for RootKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RootKey({} {})", self.provider, self.root_version)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::arena::tests::{arena, free_bytes};
     use super::super::danger_patterned_entropy::DangerPatternedEntropy;
     use super::super::entropy::SystemEntropy;
+    use super::super::root::RootKey;
     use super::*;
 
     const PATTERN: [u8; 32] = *b"planted pattern, of 32 bytes....";

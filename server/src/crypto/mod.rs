@@ -15,7 +15,7 @@ pub mod danger_patterned_entropy;
 mod entropy;
 mod hex;
 mod material;
-mod root;
+pub mod root;
 mod seal;
 mod wrap;
 
@@ -26,7 +26,6 @@ pub use arena::{Arena, ArenaError, ArenaExhausted, LockPolicy, Protection, harde
 pub use blob::{BLOB_OVERHEAD, Blob, BlobError, version_hint};
 pub use canary::{CanaryError, check_canary, make_canary};
 pub use entropy::{Draw, Entropy, EntropyError, SystemEntropy};
-pub use material::{GenerateError, Material, RootKey, TenantKey};
-pub use root::{ROOT_KEY_PROVIDER_FILE, RootKeyError};
+pub use material::{GenerateError, Material, TenantKey};
 pub use seal::{Binding, OpenError};
 pub use wrap::{UnwrapError, UsableMaterial, WrapError, unwrap, wrap};

@@ -6,8 +6,9 @@
 //! 0001…1f          (64 lower-case hexadecimal digits)
 //! ```
 //!
-//! It must never overwrite a file, nor use one that others can read. No copy of the key is left in memory outside the arena.
+//! Only the key store names this module: the data plane gets opened tenant keys. It must never overwrite a file, nor use one that others can read. No copy of the key is left in memory outside the arena.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -19,7 +20,7 @@ use zeroize::Zeroizing;
 use super::arena::{Arena, ArenaExhausted};
 use super::entropy::{Draw, Entropy, EntropyError};
 use super::hex::{self, KEY_DIGITS};
-use super::material::{GenerateError, Material, RootKey};
+use super::material::{GenerateError, Material};
 
 /// What envelopes call root keys that came from a file.
 pub const ROOT_KEY_PROVIDER_FILE: &str = "file";
@@ -32,6 +33,31 @@ const FILE_LENGTH_MAX: usize = FIRST_LINE.len() + VERSION_LABEL.len() + 10 + 1 +
 /// Owner may read, nobody may write.
 const MODE: u32 = 0o400;
 const MODE_OTHERS: u32 = 0o077;
+
+/// The key that seals tenant keys. Key stores have it, nothing else does.
+pub struct RootKey {
+    pub(super) material: Material,
+    pub(super) provider: &'static str,
+    pub(super) root_version: u32,
+}
+
+impl RootKey {
+    /// Where it came from, as envelopes name it.
+    pub fn provider(&self) -> &str {
+        self.provider
+    }
+
+    /// Which key of that provider it is, as envelopes name it.
+    pub fn root_version(&self) -> u32 {
+        self.root_version
+    }
+}
+
+impl fmt::Debug for RootKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RootKey({} {})", self.provider, self.root_version)
+    }
+}
 
 /// Why there is no root key.
 #[derive(Debug, thiserror::Error)]

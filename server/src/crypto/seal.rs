@@ -13,7 +13,8 @@ use replication::machine::rows::{Algorithm, Envelope, Sealed};
 use super::aead::{self, NONCE_LENGTH, TAG_LENGTH};
 use super::arena::{Arena, ArenaExhausted, SLOT_LENGTH};
 use super::entropy::{Draw, Entropy, EntropyError};
-use super::material::{Material, RootKey, TenantKey};
+use super::material::{Material, TenantKey};
+use super::root::RootKey;
 
 const FORMAT: u8 = 1;
 const ALGORITHM: u8 = Algorithm::Aes256GcmSiv as u8;

@@ -9,12 +9,12 @@ use replication::raft::host::HostError;
 
 use crate::admin::client::ClientError;
 use crate::authn::mint::IssuerKeyError;
-use crate::crypto::{ArenaError, RootKeyError};
+use crate::crypto::ArenaError;
 use crate::edge::listener::BindError;
 use crate::edge::tls::TlsError;
 use crate::frontend::FrontendError;
 use crate::health::probe::ProbeError;
-use crate::keystore::{FoundError, UnsoundError};
+use crate::keystore::{FoundError, RootError};
 use crate::settings::mistake::SettingsError;
 use crate::tasks::TaskPanicked;
 
@@ -46,13 +46,9 @@ pub enum DevError {
     #[error(transparent)]
     Arena(#[from] ArenaError),
     #[error(transparent)]
-    Root(#[from] RootKeyError),
-    #[error("{} is gone, and the keys in this data open under it alone; put it back from a copy", .0.display())]
-    RootKeyGone(PathBuf),
+    Root(#[from] RootError),
     #[error("{} is not the key that this data knows the operator by; put it back, or move the data directory away to begin anew", .0.display())]
     OperatorKey(PathBuf),
-    #[error(transparent)]
-    Unsound(#[from] UnsoundError),
     #[error("the replica's signing key cannot be used")]
     SigningKey(#[from] SigningKeyError),
     #[error("no replica signing key can be made")]

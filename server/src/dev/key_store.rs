@@ -8,13 +8,11 @@ use replication::directory::Directory;
 use replication::ids::ShardId;
 use replication::machine::rows::Trust;
 use replication::machine::signing::{self, SigningKey};
-use replication::raft::group::Group;
 use replication::raft::host::Host;
 use zeroize::Zeroizing;
 
 use crate::authn::mint::DEV_ISSUER;
-use crate::crypto::RootKey;
-use crate::keystore::{self, Founding, KeyStore, Parts};
+use crate::keystore::{Founding, KeyStore, Parts, Root};
 use crate::lookup::TenantKeys;
 
 use super::error::DevError;
@@ -35,7 +33,7 @@ pub(super) async fn start_key_store(
         system: Arc::clone(host.system()),
         shard: Arc::clone(shard),
         signer: replica_key(folder)?,
-        root: root_key(prepared, shard).await?,
+        root: Root::open(&folder.at("root.key"), shard, &prepared.arena, prepared.entropy.as_ref()).await?,
         arena: Arc::clone(&prepared.arena),
         entropy: Arc::clone(&prepared.entropy),
         clock: Arc::clone(&prepared.clock),
@@ -53,18 +51,6 @@ pub(super) async fn start_key_store(
         Ok(Arc::new(store))
     } else {
         Err(DevError::OperatorKey(prepared.pki.operator_key.clone()))
-    }
-}
-
-/// The root key, made if it is not there and nothing was ever sealed under it.
-async fn root_key(prepared: &Prepared, shard: &Group) -> Result<RootKey, DevError> {
-    let file = prepared.folder.at("root.key");
-    if file.exists() {
-        Ok(RootKey::load(&file, &prepared.arena)?)
-    } else if keystore::needs_its_root_key(shard).await? {
-        Err(DevError::RootKeyGone(file))
-    } else {
-        Ok(RootKey::create(&file, 1, &prepared.arena, prepared.entropy.as_ref())?)
     }
 }
 

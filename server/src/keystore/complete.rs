@@ -44,7 +44,7 @@ impl Parts {
         policy: Option<Policy>,
     ) -> Result<CreateTenant, CompleteError> {
         let key = TenantKey::generate(&self.arena, self.entropy.as_ref())?;
-        let envelope = self.root.seal(&key, lineage, tenant, self.entropy.as_ref())?;
+        let envelope = self.root.0.seal(&key, lineage, tenant, self.entropy.as_ref())?;
         Ok(CreateTenant { tenant: tenant.clone(), staleness, envelopes: vec![envelope], policy })
     }
 

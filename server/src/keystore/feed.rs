@@ -35,7 +35,7 @@ impl Parts {
         }
         let mut opened = Vec::new();
         for (tenant, row) in state.tenants().iter().filter(|(tenant, _)| self.tenant_keys.find(tenant).is_none()) {
-            match self.root.open(&row.envelopes, meta.lineage, tenant, &self.arena) {
+            match self.root.0.open(&row.envelopes, meta.lineage, tenant, &self.arena) {
                 Ok(key) => opened.push((tenant.clone(), Arc::new(key))),
                 Err(error) => tracing::error!(%tenant, %error, "a tenant key does not open; the tenant is unavailable"),
             }

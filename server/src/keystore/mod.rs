@@ -10,6 +10,7 @@ mod feed;
 mod found;
 mod propose;
 mod reach;
+mod root;
 mod sound;
 #[cfg(test)]
 mod tests;
@@ -24,13 +25,14 @@ use replication::machine::signing::SigningKey;
 use replication::machine::state::State;
 use replication::raft::group::Group;
 
-use crate::crypto::{Arena, Entropy, RootKey};
+use crate::crypto::{Arena, Entropy};
 use crate::lookup::TenantKeys;
 
 pub use answer::Answer;
 pub use execute::ExecuteError;
 pub use found::{FoundError, Founding};
-pub use sound::{UnsoundError, needs_its_root_key};
+pub use root::{Root, RootError};
+pub use sound::UnsoundError;
 
 /// How long an operator's request may take to be committed before its outcome counts as unknown.
 pub const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);
@@ -46,7 +48,7 @@ pub struct Parts {
     /// Signs what this replica completes.
     pub signer: SigningKey,
     /// Seals tenant keys.
-    pub root: RootKey,
+    pub root: Root,
     /// Where key material lives in memory.
     pub arena: Arc<Arena>,
     /// Randomness for ids, nonces and material.

@@ -76,14 +76,6 @@ pub(super) async fn led(group: &Group) -> Result<State, UnsoundError> {
     tokio::time::timeout(ELECTION_DEADLINE, ready).await.map_err(|_| UnsoundError::NoLeader(id))?
 }
 
-/// Whether a shard holds tenants, whose keys only the root key opens that sealed them.
-///
-/// # Errors
-/// If the shard is not led or halts: nobody knows then.
-pub async fn needs_its_root_key(shard: &Group) -> Result<bool, UnsoundError> {
-    Ok(!led(shard).await?.tenants().is_empty())
-}
-
 impl Parts {
     /// Whether the groups are of one cluster, none of them lost, and know this replica by its key.
     pub(super) async fn verify(&self) -> Result<(), UnsoundError> {

@@ -21,7 +21,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::admin::wire::Answer;
 use crate::clock::SystemClock;
-use crate::crypto::{LockPolicy, SystemEntropy};
+use crate::crypto::root::RootKey;
+use crate::crypto::{Binding, LockPolicy, SystemEntropy, UsableMaterial, check_canary};
 
 /// Ample for a group of one voter.
 const AMPLE: Duration = Duration::from_secs(30);
@@ -69,7 +70,7 @@ impl Site {
             system: Arc::clone(host.system()),
             shard: Arc::clone(host.shard(ShardId::FIRST).expect("every host has it")),
             signer: key("replica-1", &self.replica),
-            root: RootKey::load(&self.root, &arena).expect("the root key loads"),
+            root: Root(RootKey::load(&self.root, &arena).expect("the root key loads")),
             arena,
             entropy: Arc::new(SystemEntropy),
             clock: Arc::new(SystemClock),
@@ -187,8 +188,8 @@ async fn a_root_key_is_needed_from_the_first_tenant_on() {
     let site = Site::new();
     let running = site.start().await.expect("a new site is founded");
     let shard = running.host.shard(ShardId::FIRST).expect("every host has it");
-    assert!(needs_its_root_key(shard).await.expect("the shard is led"));
-    assert!(!needs_its_root_key(running.host.system()).await.expect("the group is led"));
+    assert!(root::is_needed(shard).await.expect("the shard is led"));
+    assert!(!root::is_needed(running.host.system()).await.expect("the group is led"));
     running.stop().await;
 }
 
@@ -304,4 +305,26 @@ async fn a_request_cut_off_between_two_groups_goes_on_where_it_stopped() {
     let made = running.done(asked).await;
     assert_eq!(made.path.as_deref().and_then(parse_key_path), Some(KeyVersionId::from_bytes(id)), "no path is wasted");
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_frontend_was_handed_opens_keys_when_the_root_key_is_gone() {
+    let site = Site::new();
+    let running = site.start().await.expect("a new key store is founded");
+    let (version, _) = running.key_and_plan().await;
+    let (tenant_keys, arena) = (Arc::clone(&running.store.parts.tenant_keys), arena());
+    let row = running.store.shard_state().row::<KeyVersion>(&version).cloned().expect("it was made");
+    let (lineage, tenant) = (running.store.lineage(), row.tenant.clone());
+    let Running { host, store, feeds, .. } = running;
+    for feed in feeds {
+        feed.abort();
+        assert!(feed.await.is_err_and(|ended| ended.is_cancelled()), "a feed has no end of its own");
+    }
+    let store = Arc::into_inner(store).expect("nobody but the key store holds it, and with it the root key");
+    drop(store);
+    let key = tenant_keys.find(&tenant).expect("the feed handed it over");
+    let binding = Binding { lineage, tenant: &tenant, key: &row.key, version, algorithm: row.algorithm };
+    let material = key.open(&row.sealed, &binding, &arena).expect("a tenant key opens its versions");
+    check_canary(&UsableMaterial::new(material, version), &row.canary).expect("it is the material that was made");
+    host.shutdown().await;
 }

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use arrows::{HOUSES, imports, is_test, is_within, place_of, row_of};
-use code::{code_of, identifier, names_crate};
+use code::{code_of, identifier, names_crate, paths_after};
 
 /// A file has a subject up to here.
 const LINES_MAX: usize = 600;
@@ -32,6 +32,11 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("toml", &["server/src/settings/"]),
     ("jsonwebtoken", &["server/src/authn/", "server/src/dev/", "server/src/health/", "server/tests/"]),
 ];
+
+/// What leads to the root key, and who alone may name it: its own module, the key store, and the tests of the two. Whatever else
+/// works with keys gets opened tenant keys.
+const ROOT_WORDS: &[&str] = &["RootKey", "RootKeyError", "ROOT_KEY_PROVIDER_FILE"];
+const ROOT_PLACES: &[&str] = &["server/src/crypto/", "server/src/keystore/", "server/tests/tidy/"];
 
 /// Places that decide and never perform: no clock, no store, no waiting.
 const PURE: &[&str] = &["replication/src/machine/", "replication/src/freshness.rs", "server/src/policy/"];
@@ -63,6 +68,7 @@ const RULES: &[Rule] = &[
     has_one_subject,
     names_only_its_crates,
     follows_the_arrows,
+    keeps_the_root_key_apart,
     stays_pure,
     leaves_nothing_behind,
 ];
@@ -98,6 +104,19 @@ fn follows_the_arrows(source: &Source<'_>) -> Vec<String> {
         .filter(|path| !allowed.iter().any(|one| is_within(path, one)))
         .map(|path| format!("{module} imports {path}; it may import {allowed:?}"))
         .collect()
+}
+
+fn keeps_the_root_key_apart(source: &Source<'_>) -> Vec<String> {
+    if ROOT_PLACES.iter().any(|place| source.path.starts_with(place)) {
+        return vec![];
+    }
+    let code = code_of(source.text);
+    let words: Vec<&str> = code.split(|one: char| !one.is_alphanumeric() && one != '_').collect();
+    let mut named: Vec<String> =
+        ROOT_WORDS.iter().filter(|word| words.contains(word)).map(|word| format!("names {word}")).collect();
+    let by_path = paths_after(&code, "crypto::").iter().any(|path| is_within(path, "root"));
+    named.extend(by_path.then(|| "names crypto::root".to_owned()));
+    named.into_iter().map(|named| format!("{named}, which only {ROOT_PLACES:?} may")).collect()
 }
 
 fn stays_pure(source: &Source<'_>) -> Vec<String> {
@@ -227,6 +246,10 @@ fn every_rule_catches_a_planted_offence() {
         (follows_the_arrows, "replication/src/machine/a.rs", "use crate::raft::group::Group;"),
         (follows_the_arrows, "replication/src/machine/rows.rs", "use super::state::State;"),
         (follows_the_arrows, "replication/src/store/a.rs", "use super::super::raft::config::Types;"),
+        (keeps_the_root_key_apart, "server/src/lookup/a.rs", "use crate::crypto::root::RootKey;"),
+        (keeps_the_root_key_apart, "server/src/frontend.rs", "use crate::crypto::{Arena, root};"),
+        (keeps_the_root_key_apart, "server/src/operations/a.rs", "fn f(key: &crate::crypto::root::Other) {}"),
+        (keeps_the_root_key_apart, "server/src/dev/a.rs", "struct A(RootKey);"),
         (stays_pure, "replication/src/machine/a.rs", "async fn f() {}"),
         (stays_pure, "server/src/policy/a.rs", "let t = std::time::SystemTime::now();"),
         (leaves_nothing_behind, "server/tests/a.rs", "let x = y.unwrap();"),
