@@ -22,8 +22,15 @@ pub struct View {
     pub state: State,
     /// The last entry in it.
     pub index: LogIndex,
-    /// When the question was sent whose answer confirmed that nothing newer was missing.
-    pub confirmed: Moment,
+    /// When the question was sent whose answer confirmed that nothing newer was missing. `None` if something newer is there
+    /// that this release cannot decode, and nobody knows for how long.
+    pub confirmed: Option<Moment>,
+}
+
+impl View {
+    fn age(&self, now: Moment) -> Age {
+        self.confirmed.map_or(Age::UNKNOWN, |confirmed| Age::new(now.since(confirmed)))
+    }
 }
 
 /// What this machine knows, for every group it serves.
@@ -138,7 +145,7 @@ impl Directory {
     /// The age of a group's view; `None` before the first.
     pub fn age(&self, group: GroupId, now: Moment) -> Option<Age> {
         let view = self.groups.get(&group)?.view.load();
-        Some(Age::new(now.since(view.as_ref()?.confirmed)))
+        Some(view.as_ref()?.age(now))
     }
 
     /// The groups in this directory, group 0 first.
@@ -156,7 +163,7 @@ impl Directory {
                 unknown = Resolution::NotLoaded;
                 continue;
             };
-            let age = Age::new(now.since(view.confirmed));
+            let age = view.age(now);
             if let Resolution::Unknown { age: oldest } = &mut unknown {
                 *oldest = age.max(*oldest);
             }

@@ -29,6 +29,9 @@ pub enum Serving {
 }
 
 impl Age {
+    /// Of a view that nobody has confirmed since this process started: beyond every bound.
+    pub const UNKNOWN: Self = Self(Duration::MAX);
+
     /// The age of something confirmed by a question sent this long ago.
     pub const fn new(elapsed: Duration) -> Self {
         Self(elapsed)
@@ -37,6 +40,11 @@ impl Age {
     /// The age as a duration.
     pub const fn elapsed(self) -> Duration {
         self.0
+    }
+
+    /// The age as a duration; `None` if nobody knows it.
+    pub fn known(self) -> Option<Duration> {
+        (self < Self::UNKNOWN).then_some(self.0)
     }
 
     /// The evidence a final refusal needs, if the view is young enough.
@@ -68,6 +76,14 @@ pub const fn bound(class: Staleness) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unknown_age_refuses_nothing_for_good_and_serves_whom_no_age_stops() {
+        let class = [Staleness::Strict, Staleness::Balanced, Staleness::Available];
+        let serving = class.map(|class| Age::UNKNOWN.serving(class));
+        assert_eq!(serving, [Serving::Refuse, Serving::Refuse, Serving::ServeWithAlarm]);
+        assert_eq!((Age::UNKNOWN.fresh(), Age::UNKNOWN.known()), (None, None));
+    }
 
     #[test]
     fn the_table_of_ages_stands_as_pinned() {

@@ -146,8 +146,19 @@ fn follow_key_set(
 
 /// What must hold beside a good probe before the frontend counts as ready.
 pub fn conditions(service: &Arc<Service>) -> Vec<Condition> {
-    let (keys, lookup) = (Arc::clone(service), Arc::clone(service));
+    let (keys, lookup, views) = (Arc::clone(service), Arc::clone(service), Arc::clone(service));
     vec![
+        Box::new(move || {
+            let (directory, now) = (&views.journey.directory, views.journey.clock.now());
+            let age = |group| directory.age(group, now);
+            if directory.groups().filter_map(age).all(|age| age.known().is_some()) {
+                Ok(())
+            } else {
+                Err(
+                    "a group has halted, and how old its state is is not known: only tenants of the class available are served",
+                )
+            }
+        }),
         Box::new(move || match keys.journey.verifier.key_sets().current().as_ref() {
             Some(_) => Ok(()),
             None => Err("no key set has been loaded: callers' tokens cannot be verified"),

@@ -74,7 +74,9 @@ fn groups(metrics: &Metrics, store: &Arc<KeyStore>, clock: &Arc<dyn Clock>) {
     }
     let shard: GroupId = ShardId::FIRST.group();
     let (store, clock) = (Arc::clone(store), Arc::clone(clock));
-    let age = move || store.directory().age(shard, clock.now()).map_or(f64::NAN, |age| age.elapsed().as_secs_f64());
+    let age = move || {
+        store.directory().age(shard, clock.now()).and_then(|age| Some(age.known()?.as_secs_f64())).unwrap_or(f64::NAN)
+    };
     metrics.sample_directory_age_seconds(u32::from(shard.0), Box::new(age));
 }
 

@@ -202,6 +202,15 @@ impl<RT: AsyncRuntime> Group<RT> {
         self.submit(entry, within).await
     }
 
+    /// Proposes what nobody looked at, as a leader of a newer release would.
+    ///
+    /// # Errors
+    /// As [`Group::propose`]; what cannot be decoded halts the group.
+    #[cfg(any(test, feature = "testkit"))]
+    pub async fn danger_propose_unread(&self, entry: Vec<u8>, within: Duration) -> Result<Proposed, ProposeError> {
+        self.submit(entry, within).await
+    }
+
     pub(super) async fn submit(&self, entry: Vec<u8>, within: Duration) -> Result<Proposed, ProposeError> {
         let deadline = RT::Instant::now() + within;
         let place = RT::timeout_at(deadline, Arc::clone(&self.proposals).acquire_owned()).await;

@@ -39,7 +39,7 @@ fn groups(store: &KeyStore) -> Vec<GroupStatus> {
             applied: applied.index,
             halted: applied.halted,
             digest: applied.state.digest().to_string(),
-            age_seconds: store.directory().age(id, now).map(|age| age.elapsed().as_secs_f64()),
+            age_seconds: store.directory().age(id, now).and_then(|age| Some(age.known()?.as_secs_f64())),
         }
     };
     store.groups().into_iter().map(one).collect()

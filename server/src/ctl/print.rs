@@ -82,7 +82,12 @@ fn status(status: &Status) -> String {
     let mut text = format!("version   {}\ncluster   {} ({kind})\nfrontend  {ready}\n", status.version, status.lineage);
     for group in &status.groups {
         let age = group.age_seconds.map_or_else(|| "never confirmed".to_owned(), |age| format!("view {age:.1} s old"));
-        let halted = group.halted.map(|index| format!(", HALTED at entry {index}")).unwrap_or_default();
+        let halted = group
+            .halted
+            .map(|index| {
+                format!(", HALTED at entry {index}, which this release cannot decode; start the release that wrote it")
+            })
+            .unwrap_or_default();
         writeln!(text, "group {}   entry {}, {age}{halted}", group.group, group.applied).expect("a string grows");
     }
     write!(text, "tenants   {}\nversions ", status.tenants).expect("a string grows");

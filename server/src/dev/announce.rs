@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use replication::ids::{GroupId, LogIndex};
 use serde::Deserialize;
 
 use super::HOSTNAME;
@@ -80,8 +81,26 @@ fn again(call: &reqwest::RequestBuilder) -> Result<reqwest::RequestBuilder, Anno
     call.try_clone().ok_or(AnnounceError::Repeat)
 }
 
+/// What the printed calls come to.
+pub enum Calls {
+    /// They work.
+    Work {
+        /// What the printed unwrap unwraps.
+        blob: String,
+    },
+    /// The demo key does not wrap now.
+    Disabled,
+    /// A group has halted.
+    Halted {
+        /// Which.
+        group: GroupId,
+        /// At which entry.
+        since: LogIndex,
+    },
+}
+
 /// The text to print. `dev` has absolute paths.
-pub fn text(dev: &DevFile, folder: &Path, blob: Option<&str>) -> String {
+pub fn text(dev: &DevFile, folder: &Path, calls: &Calls) -> String {
     let quoted = |path: &Path| shell_quoted(&path.display().to_string());
     let call = |verb: &str, body: &str| {
         format!(
@@ -92,13 +111,18 @@ pub fn text(dev: &DevFile, folder: &Path, blob: Option<&str>) -> String {
             dev.key_path,
         )
     };
-    let calls = match blob {
-        Some(blob) => format!(
+    let calls = match calls {
+        Calls::Work { blob } => format!(
             "Wrap and unwrap with the demo key:\n\n{}\n\n{}\n",
             call("wrap", &format!(r#"{{"plaintext":"{PLAINTEXT}"}}"#)),
             call("unwrap", &format!(r#"{{"wrappedBlob":"{blob}"}}"#)),
         ),
-        None => format!(
+        Calls::Halted { group, since } => format!(
+            "NOT READY: group {group} has halted at entry {since}, which this release cannot decode. Changes are refused, and\n\
+             calls get 503 but for tenants of the class `available`. Nothing is lost: start the release that wrote the\n\
+             entry on this folder.\n",
+        ),
+        Calls::Disabled => format!(
             "The demo key does not wrap now: its version is disabled, the demo grant is gone, or the settings\n\
              name another key set. Look, and enable it:\n\n\
              {ekmctl} --dev {folder} key list --tenant demo\n{ekmctl} --dev {folder} version enable {key}\n",

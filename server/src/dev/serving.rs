@@ -12,10 +12,11 @@ use replication::raft::host::Host;
 use crate::frontend::{Frontend, Given};
 use crate::gauges;
 use crate::health::Readiness;
+use crate::keystore::KeyStore;
 use crate::lookup::TenantKeys;
 use crate::metrics::ListenerLabel;
 
-use super::announce;
+use super::announce::{self, Calls};
 use super::demo::{self, Demo};
 use super::error::DevError;
 use super::file::{DEV_FILE, DevFile};
@@ -36,6 +37,7 @@ const READY_DEADLINE: Duration = Duration::from_mins(1);
 pub(super) struct Serving {
     pub(super) frontend: Frontend,
     pub(super) readiness: Arc<Readiness>,
+    store: Arc<KeyStore>,
     pub(super) demo: Demo,
     pub(super) admin_port: u16,
     pub(super) health_port: u16,
@@ -89,19 +91,22 @@ impl Serving {
             start_health(prepared, &readiness, &planes.health)?
         };
         start_probe(prepared, &frontend, &store, &readiness, &planes.health)?;
-        Ok(Self { frontend, readiness, demo, admin_port, health_port })
+        Ok(Self { frontend, readiness, store, demo, admin_port, health_port })
     }
 
     /// Waits for the first good probe, then writes the settings file if there is none, `dev.json` and the ready file, and
-    /// prints what was made.
+    /// prints what was made. Where a group has halted there may be no good probe: it says so instead, without a ready file.
     pub(super) async fn announce(
         &self,
         options: &DevOptions,
         prepared: &Prepared,
         print: &dyn Fn(&str),
     ) -> Result<(), DevError> {
-        let passed = tokio::time::timeout(READY_DEADLINE, self.readiness.passed());
-        passed.await.map_err(|_| DevError::NotReady(self.readiness.reasons(prepared.clock.now()).join("; ")))?;
+        let halted = self.store.halted();
+        if halted.is_none() {
+            let passed = tokio::time::timeout(READY_DEADLINE, self.readiness.passed());
+            passed.await.map_err(|_| DevError::NotReady(self.readiness.reasons(prepared.clock.now()).join("; ")))?;
+        }
         let folder = &prepared.folder;
         if prepared.settings_file == SettingsFile::ToBeMade {
             let settings = DevSettings { ports: self.ports(), ..prepared.settings.clone() };
@@ -109,10 +114,16 @@ impl Serving {
         }
         let dev = self.dev_file();
         files::write(&folder.at(DEV_FILE), &dev.to_json(), Readers::Owner)?;
-        let absolute = DevFile::load(folder.root()).map_err(TokenError::from)?;
-        let blob = announce::demo_blob(&absolute, self.frontend.address).await?;
-        print(&announce::text(&absolute, folder.root(), blob.as_deref()));
-        if let Some(ready) = &options.ready_file {
+        let dev = DevFile::load(folder.root()).map_err(TokenError::from)?;
+        let calls = match halted {
+            Some((group, since)) => Calls::Halted { group, since },
+            None => match announce::demo_blob(&dev, self.frontend.address).await? {
+                Some(blob) => Calls::Work { blob },
+                None => Calls::Disabled,
+            },
+        };
+        print(&announce::text(&dev, folder.root(), &calls));
+        if let (Some(ready), None) = (&options.ready_file, halted) {
             files::write(ready, b"ready\n", Readers::All)?;
         }
         Ok(())

@@ -80,6 +80,10 @@ impl KeyStore {
     }
 
     async fn carry_out(&self, asked: SignedRequest) -> Result<Answer, ExecuteError> {
+        // before the first step of several: half a change would wait for the release that ends the halt
+        if let Some((_, since)) = self.halted() {
+            return Err(ProposeError::Halted { since }.into());
+        }
         let state = self.shard_state();
         let meta = state.meta().ok_or(Refusal::NoGenesis)?;
         let request = authority::verify_request(&state, meta, &asked)?;
@@ -129,6 +133,9 @@ impl KeyStore {
     /// Goes on with every plan that was adopted and has not settled: what a crash between the two entries left. One that
     /// is refused stays adopted and keeps nothing else from starting.
     pub(super) async fn settle_plans(&self) -> Result<(), ExecuteError> {
+        if self.halted().is_some() {
+            return Ok(()); // they are settled under the release that decodes what stopped this one
+        }
         let adopted: Vec<_> = self.shard_state().plans().iter().map(|(digest, row)| (*digest, row.clone())).collect();
         for (digest, row) in adopted {
             match self.advance(digest).await {

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use replication::clock::{Clock, Moment};
 use replication::directory::Directory;
-use replication::ids::{GroupId, KeyVersionId, LineageId, ShardId};
+use replication::ids::{GroupId, KeyVersionId, LineageId, LogIndex, ShardId};
 use replication::machine::signing::SigningKey;
 use replication::machine::state::State;
 use replication::raft::group::Group;
@@ -89,6 +89,11 @@ impl KeyStore {
     /// The groups of this replica, group 0 first.
     pub fn groups(&self) -> [(GroupId, &Arc<Group>); 2] {
         [(GroupId::SYSTEM, &self.parts.system), (ShardId::FIRST.group(), &self.parts.shard)]
+    }
+
+    /// The first group that has met an entry which this release cannot decode, and the entry. It changes nothing any more.
+    pub fn halted(&self) -> Option<(GroupId, LogIndex)> {
+        self.groups().into_iter().find_map(|(id, group)| Some((id, group.watch().borrow().halted?)))
     }
 
     /// The monotonic clock, now.

@@ -37,7 +37,12 @@ impl Parts {
     }
 
     /// Has an entry ordered, and takes its outcome apart.
+    ///
+    /// A group that has halted gets nothing: it would stand in the log and happen one day, under another release.
     pub(super) async fn propose(&self, group: &Group, entry: Vec<u8>) -> Result<Done, ProposalError> {
+        if let Some(since) = group.watch().borrow().halted {
+            return Err(ProposeError::Halted { since }.into());
+        }
         let proposed = group.propose(entry, PROPOSE_DEADLINE).await?;
         let index = proposed.index;
         match proposed.outcome {

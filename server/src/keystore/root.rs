@@ -54,7 +54,8 @@ impl Root {
     }
 }
 
-/// Whether a shard holds tenants, whose keys only the root key opens that sealed them.
+/// Whether a shard holds tenants, whose keys only the root key opens that sealed them; one that has halted may.
 pub(super) async fn is_needed(shard: &Group) -> Result<bool, UnsoundError> {
-    Ok(!led(shard).await?.tenants().is_empty())
+    let found = led(shard).await?;
+    Ok(found.halted.is_some() || !found.state.tenants().is_empty())
 }

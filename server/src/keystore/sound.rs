@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use replication::ids::{GroupId, LogIndex, ShardId, SignerId};
 use replication::machine::rows::{Role, Signer};
-use replication::machine::state::State;
 use replication::raft::group::{Group, ReadError};
+use replication::raft::machine::Applied;
 
 use super::{KeyStore, Parts};
 
@@ -23,7 +23,7 @@ pub enum UnsoundError {
     /// No leader in time.
     #[error("group {0} has elected no leader within 30 seconds")]
     NoLeader(GroupId),
-    /// The group holds an entry of another release.
+    /// The group holds an entry of another release, and too little before it to go on with.
     #[error("group {group} halts at entry {since}, which this release cannot decode; start the release that wrote it")]
     Halted {
         /// Which group.
@@ -57,15 +57,16 @@ pub enum UnsoundError {
 
 const SHARD: GroupId = ShardId::FIRST.group();
 
-/// Waits until a group has a leader and everything before is applied, and gives its state.
-pub(super) async fn led(group: &Group) -> Result<State, UnsoundError> {
+/// Waits until a group has a leader and everything before is applied, and gives its state. Of a group that has halted that
+/// is the state up to the entry that cannot be decoded.
+pub(super) async fn led(group: &Group) -> Result<Applied, UnsoundError> {
     let id = group.id();
     let ready = async {
         loop {
             if let Ok(index) = group.read_index().await {
                 match group.wait_applied(index).await {
-                    Ok(applied) => return Ok(applied.state),
-                    Err(ReadError::Halted { since }) => return Err(UnsoundError::Halted { group: id, since }),
+                    Ok(applied) => return Ok(applied),
+                    Err(ReadError::Halted { .. }) => return Ok(group.watch().borrow().clone()),
                     Err(ReadError::Stopped) => return Err(UnsoundError::Stopped(id)),
                     Err(ReadError::NoQuorum | ReadError::NotLeader { .. }) => {}
                 }
@@ -81,7 +82,7 @@ impl Parts {
     pub(super) async fn verify(&self) -> Result<(), UnsoundError> {
         let (system, shard) = (led(&self.system).await?, led(&self.shard).await?);
         belong_together(&system, &shard)?;
-        for state in [&system, &shard] {
+        for state in [&system.state, &shard.state] {
             let enrolled = state.row::<Signer>(self.signer.signer());
             let is_ours = |row: &Signer| row.public_key == self.signer.public_key() && row.role == Role::Replica;
             if state.meta().is_some() && !enrolled.is_some_and(|row| is_ours(row)) {
@@ -92,7 +93,15 @@ impl Parts {
     }
 }
 
-fn belong_together(system: &State, shard: &State) -> Result<(), UnsoundError> {
+fn belong_together(system: &Applied, shard: &Applied) -> Result<(), UnsoundError> {
+    let halted = [(GroupId::SYSTEM, system), (SHARD, shard)].into_iter().find_map(|(id, at)| Some((id, at.halted?)));
+    let (system, shard) = (&system.state, &shard.state);
+    if let Some((group, since)) = halted
+        && (system.meta().is_none() || shard.meta().is_none())
+    {
+        // what would tell an empty group from a lost one may stand in what cannot be read
+        return Err(UnsoundError::Halted { group, since });
+    }
     match (system.meta(), shard.meta()) {
         (None, None) => Ok(()),
         (None, Some(_)) => Err(UnsoundError::GroupLost { lost: GroupId::SYSTEM, found: SHARD }),

@@ -24,6 +24,12 @@ use crate::clock::SystemClock;
 use crate::crypto::root::RootKey;
 use crate::crypto::{Binding, LockPolicy, SystemEntropy, UsableMaterial, check_canary};
 
+#[path = "halted_tests.rs"]
+mod halted;
+
+/// The first shard's group.
+const SHARD: GroupId = ShardId::FIRST.group();
+
 /// Ample for a group of one voter.
 const AMPLE: Duration = Duration::from_secs(30);
 

@@ -6,6 +6,7 @@ mod bad_calls;
 mod bad_input;
 mod ctl;
 mod google;
+mod halted;
 mod harness;
 mod kill_nine;
 mod ledger;

@@ -188,7 +188,7 @@ impl World {
     /// Confirms every view at this moment.
     pub(super) fn confirm(&self) {
         for (group, state) in &self.states {
-            let view = View { state: state.clone(), index: LogIndex(1), confirmed: self.clock.now() };
+            let view = View { state: state.clone(), index: LogIndex(1), confirmed: Some(self.clock.now()) };
             self.service.journey.directory.publish(*group, &view);
         }
     }
