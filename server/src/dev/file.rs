@@ -75,18 +75,24 @@ impl DevFile {
     pub fn load(folder: &Path) -> Result<Self, DevFileError> {
         let path = folder.join(DEV_FILE);
         let text = std::fs::read(&path).map_err(|source| DevFileError::Read { path: path.clone(), source })?;
-        let mut file: Self = serde_json::from_slice(&text).map_err(|source| DevFileError::Parse { path, source })?;
+        let file: Self = serde_json::from_slice(&text).map_err(|source| DevFileError::Parse { path, source })?;
+        Ok(file.joined(folder))
+    }
+
+    /// The same with its paths joined to the folder.
+    #[must_use]
+    pub fn joined(mut self, folder: &Path) -> Self {
         for path in [
-            &mut file.ca_file,
-            &mut file.operator_cert_file,
-            &mut file.operator_key_file,
-            &mut file.token_file,
-            &mut file.jwks_file,
-            &mut file.issuer_key_file,
+            &mut self.ca_file,
+            &mut self.operator_cert_file,
+            &mut self.operator_key_file,
+            &mut self.token_file,
+            &mut self.jwks_file,
+            &mut self.issuer_key_file,
         ] {
             *path = folder.join(&*path);
         }
-        Ok(file)
+        self
     }
 
     /// The file's content.

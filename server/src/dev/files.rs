@@ -28,6 +28,14 @@ pub fn write(path: &Path, content: &[u8], readers: Readers) -> Result<(), FileEr
     replace_file(path, content, readers).map_err(|source| FileError { action: "write", path: path.to_owned(), source })
 }
 
+/// Replaces a file, unless it holds this already: a start on a full or read-only disk has nothing to write then.
+pub fn keep(path: &Path, content: &[u8], readers: Readers) -> Result<(), FileError> {
+    match fs::read(path) {
+        Ok(held) if held == content => Ok(()),
+        Ok(_) | Err(_) => write(path, content, readers),
+    }
+}
+
 /// Reads a file, or gives `None` if there is none of that name.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     match fs::read(path) {
@@ -52,6 +60,21 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn a_file_that_holds_what_it_should_is_left_alone() {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("file");
+        let inode = || fs::metadata(&path).expect("it is there").ino();
+        keep(&path, b"one", Readers::All).expect("the folder is writable");
+        let first = inode();
+        keep(&path, b"one", Readers::All).expect("nothing is to be written");
+        assert_eq!(inode(), first, "a file that is replaced is another one");
+        keep(&path, b"two", Readers::All).expect("the folder is writable");
+        assert_eq!(fs::read(&path).expect("it is there"), b"two");
+    }
 
     #[test]
     fn absence_is_no_error_and_a_folder_is_its_owners_alone() {

@@ -21,8 +21,9 @@ use super::files::{self, FileError, Readers};
 const AUTHORITY_DAYS: i64 = 3650;
 /// How long a leaf lives.
 const LEAF_DAYS: i64 = 397;
-/// A leaf with fewer days left is issued anew at the next start.
-const RENEW_DAYS: f64 = 60.0;
+/// A leaf with less left is issued anew, at a start or while the server runs.
+const RENEW_SECONDS: i64 = 60 * DAY_SECONDS;
+const DAY_SECONDS: i64 = 86_400;
 /// Certificates begin a day early, for clocks that lag.
 const EARLY_DAYS: i64 = 1;
 
@@ -130,23 +131,29 @@ fn authority(certificate: &Path, key: &Path, name: &str, now: Timestamp) -> Resu
 
 fn leaf(mut leaf: Leaf<'_>, issuer: &Issuer<'static, KeyPair>, now: Timestamp) -> Result<(), PkiError> {
     let pair = key_pair(leaf.key, leaf.kind)?;
-    if fresh(leaf.certificate, &pair, now)? {
+    let seconds_left = seconds_left(leaf.certificate, &pair, now)?;
+    if seconds_left > RENEW_SECONDS {
         return Ok(());
     }
     lives(&mut leaf.params, LEAF_DAYS, now)?;
     leaf.params.use_authority_key_identifier_extension = true;
     leaf.params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     let made = leaf.params.signed_by(&pair, issuer)?;
-    Ok(files::write(leaf.certificate, made.pem().as_bytes(), Readers::All)?)
+    match files::write(leaf.certificate, made.pem().as_bytes(), Readers::All) {
+        Err(error) if seconds_left > 0 => {
+            let days_left = seconds_left / DAY_SECONDS;
+            tracing::warn!(%error, days_left, "a certificate cannot be renewed; the one before is used on");
+            Ok(())
+        }
+        written => Ok(written?),
+    }
 }
 
-/// Whether a leaf is there, is this key's, and lives long enough.
-fn fresh(certificate: &Path, pair: &KeyPair, now: Timestamp) -> Result<bool, PkiError> {
-    let Some(stated) = stated(certificate)? else { return Ok(false) };
-    let seconds_left = stated.not_after - i64::try_from(now.seconds()).unwrap_or(i64::MAX);
-    #[expect(clippy::cast_precision_loss, reason = "a number of seconds within centuries is exact in 53 bits")]
-    let days_left = seconds_left as f64 / 86_400.0;
-    Ok(stated.key == pair.public_key_raw() && days_left > RENEW_DAYS)
+/// How long a leaf lives on; nothing if it is not there, or not this key's.
+fn seconds_left(certificate: &Path, pair: &KeyPair, now: Timestamp) -> Result<i64, PkiError> {
+    let stated = stated(certificate)?.filter(|stated| stated.key == pair.public_key_raw());
+    let now = i64::try_from(now.seconds()).unwrap_or(i64::MAX);
+    Ok(stated.map_or(0, |stated| stated.not_after.saturating_sub(now)))
 }
 
 /// What a certificate says.
@@ -224,6 +231,22 @@ mod tests {
         assert_ne!(read(&pki.server), server, "a year later the leaf is renewed");
         assert_eq!((read(&pki.ca), read(&pki.operator_key)), (ca, operator_key), "authorities and keys stay");
         Identity::load(&pki.server, &pki.server_key, year_later).expect("the new leaf serves");
+    }
+
+    #[test]
+    fn a_leaf_that_cannot_be_renewed_is_used_to_its_end() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let days = |days: u64| Timestamp(NOW.0 + days * 86_400_000);
+        let ensure = |now| Pki::ensure(folder.path(), "localhost", "dev-operator", now);
+        let pki = ensure(NOW).expect("certificates are made");
+        let server = std::fs::read(&pki.server).expect("it was made");
+        // a folder in the draft's place stands for a disk that takes nothing
+        for name in ["server.pem.draft", "operator.pem.draft"] {
+            std::fs::create_dir(folder.path().join(name)).expect("the folder is writable");
+        }
+        ensure(days(396)).expect("there is a day left");
+        assert_eq!(std::fs::read(&pki.server).expect("it is there"), server);
+        assert!(matches!(ensure(days(397)), Err(PkiError::File(_))), "what has ended does not serve");
     }
 
     #[test]

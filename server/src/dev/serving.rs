@@ -20,7 +20,7 @@ use super::announce::{self, Calls};
 use super::demo::{self, Demo};
 use super::error::DevError;
 use super::file::{DEV_FILE, DevFile};
-use super::files::{self, Readers};
+use super::files::{self, FileError, Readers};
 use super::key_store::start_key_store;
 use super::listeners::{frontend_settings, start_admin, start_health, start_probe};
 use super::options::{DevOptions, SettingsFile};
@@ -28,7 +28,7 @@ use super::ports::Ports;
 use super::prepared::Prepared;
 use super::runtimes::{Planes, Runtimes};
 use super::settings::{DevSettings, SETTINGS_FILE};
-use super::token::{TokenError, TokenFile, ensure_issuer};
+use super::token::{TokenFile, ensure_issuer};
 
 /// How long the first good probe may take.
 const READY_DEADLINE: Duration = Duration::from_mins(1);
@@ -67,8 +67,9 @@ impl Serving {
         }
         let demo = demo::ensure(&store, &prepared.operator).await?;
         let token = TokenFile { issuer, path: folder.at("token"), clock: Arc::clone(&prepared.clock) };
-        let written = token.write()?;
-        planes.control.spawn_endless("token file", token.keep(written));
+        // the printed calls read it; if it cannot be written, the task that tries again says so
+        let _ = token.renew();
+        planes.control.spawn_endless("token file", token.keep());
 
         let given = Given {
             directory,
@@ -110,11 +111,11 @@ impl Serving {
         let folder = &prepared.folder;
         if prepared.settings_file == SettingsFile::ToBeMade {
             let settings = DevSettings { ports: self.ports(), ..prepared.settings.clone() };
-            files::write(&folder.at(SETTINGS_FILE), settings.to_toml().as_bytes(), Readers::Owner)?;
+            told(files::write(&folder.at(SETTINGS_FILE), settings.to_toml().as_bytes(), Readers::Owner));
         }
         let dev = self.dev_file();
-        files::write(&folder.at(DEV_FILE), &dev.to_json(), Readers::Owner)?;
-        let dev = DevFile::load(folder.root()).map_err(TokenError::from)?;
+        told(files::keep(&folder.at(DEV_FILE), &dev.to_json(), Readers::Owner));
+        let dev = dev.joined(folder.root());
         let calls = match halted {
             Some((group, since)) => Calls::Halted { group, since },
             None => match announce::demo_blob(&dev, self.frontend.address).await? {
@@ -124,7 +125,7 @@ impl Serving {
         };
         print(&announce::text(&dev, folder.root(), &calls));
         if let (Some(ready), None) = (&options.ready_file, halted) {
-            files::write(ready, b"ready\n", Readers::All)?;
+            told(files::write(ready, b"ready\n", Readers::All));
         }
         Ok(())
     }
@@ -154,5 +155,12 @@ impl Serving {
             issuer_key_file: "issuer/issuer-key.pem".into(),
             pid: std::process::id(),
         }
+    }
+}
+
+/// Files that only tools read: without them the server serves.
+fn told(written: Result<(), FileError>) {
+    if let Err(error) = written {
+        tracing::warn!(%error, "a file for tools is not what it should be; the server goes on");
     }
 }

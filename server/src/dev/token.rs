@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use replication::clock::{Clock, Timestamp};
 use replication::ids::Email;
 
@@ -83,7 +85,7 @@ pub fn ensure_issuer(key_file: &Path, jwks_file: &Path) -> Result<TokenIssuer, T
         files::write(key_file, issuer.to_pem().map_err(failed)?.as_bytes(), Readers::Owner)?;
         issuer
     };
-    files::write(jwks_file, issuer.jwks().as_bytes(), Readers::All)?;
+    files::keep(jwks_file, issuer.jwks().as_bytes(), Readers::All)?;
     Ok(issuer)
 }
 
@@ -91,6 +93,13 @@ fn load(key_file: &Path) -> Result<Option<TokenIssuer>, TokenError> {
     let Some(pem) = files::read(key_file)? else { return Ok(None) };
     let failed = |source| TokenError::Issuer { path: key_file.to_owned(), source };
     TokenIssuer::load(&zeroize::Zeroizing::new(pem)).map(Some).map_err(failed)
+}
+
+/// When a token was issued, as it says itself.
+fn issued_at(token: &str) -> Option<Timestamp> {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
+    claims["iat"].as_u64()?.checked_mul(1000).map(Timestamp)
 }
 
 /// The token file and what it is made with.
@@ -101,29 +110,86 @@ pub struct TokenFile {
 }
 
 impl TokenFile {
-    /// Writes a token that begins now, and gives when that was.
-    pub fn write(&self) -> Result<Timestamp, FileError> {
-        let issued_at = self.clock.wall();
-        let request =
-            TokenRequest { email: demo_caller(), audience: super::AUDIENCE.to_owned(), issued_at, ttl: TOKEN_TTL };
-        files::write(&self.path, self.issuer.mint(&request).as_bytes(), Readers::Owner)?;
-        Ok(issued_at)
+    /// A token that begins at `issued_at`: the same one every time.
+    fn token(&self, issued_at: Timestamp) -> String {
+        let audience = super::AUDIENCE.to_owned();
+        self.issuer.mint(&TokenRequest { email: demo_caller(), audience, issued_at, ttl: TOKEN_TTL })
     }
 
-    /// Renews the file until the future is dropped.
-    pub async fn keep(self, mut written: Timestamp) {
+    /// Writes a token that begins now, unless the file holds one of this issuer that is young.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn renew(&self) -> Result<(), FileError> {
+        let now = self.clock.wall();
+        let held = std::fs::read_to_string(&self.path).unwrap_or_default();
+        let is_ours = |issued_at: &Timestamp| self.token(*issued_at) == held;
+        let is_young = |issued_at: &Timestamp| u128::from(now.0.abs_diff(issued_at.0)) < RENEW_AFTER.as_millis();
+        match issued_at(&held).filter(|issued_at| is_young(issued_at) && is_ours(issued_at)) {
+            Some(_) => Ok(()),
+            None => files::write(&self.path, self.token(now).as_bytes(), Readers::Owner),
+        }
+    }
+
+    /// Renews the file until the future is dropped. A trouble is told once, and again when it comes back.
+    pub async fn keep(self) {
+        let mut is_told = false;
         loop {
+            let renewed = self.renew();
+            if let (Err(error), false) = (&renewed, is_told) {
+                tracing::warn!(%error, "the token file cannot be renewed, so the printed calls will get 401 within the hour; tried again every minute");
+            }
+            is_told = renewed.is_err();
             tokio::time::sleep(LOOK_EVERY).await;
-            let age = self.clock.wall().0.abs_diff(written.0);
-            if u128::from(age) < RENEW_AFTER.as_millis() {
-                continue;
-            }
-            match self.write() {
-                Ok(at) => written = at,
-                Err(error) => {
-                    tracing::error!(%error, "the token file cannot be renewed; the printed calls will get 401");
-                }
-            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    struct Wall(AtomicU64);
+
+    impl Clock for Wall {
+        fn now(&self) -> replication::clock::Moment {
+            replication::clock::Moment::default()
+        }
+
+        fn wall(&self) -> Timestamp {
+            Timestamp(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    #[test]
+    fn a_young_token_of_our_own_is_kept_and_every_other_replaced() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("token");
+        let wall = Arc::new(Wall(AtomicU64::new(1_790_000_000_123)));
+        let issuer = || TokenIssuer::generate().expect("a key can be made");
+        let of = |issuer| TokenFile { issuer, path: path.clone(), clock: Arc::clone(&wall) as _ };
+        let file = of(issuer());
+        let renewed = |file: &TokenFile| {
+            file.renew().expect("the folder is writable");
+            std::fs::read_to_string(&path).expect("it was written")
+        };
+        let first = renewed(&file);
+        wall.0.fetch_add(29 * 60_000, Ordering::Relaxed);
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o400)).expect("a mode");
+        assert_eq!(renewed(&file), first, "29 minutes are young");
+        wall.0.fetch_add(60_000, Ordering::Relaxed);
+        let second = renewed(&file);
+        assert_ne!(second, first, "half an hour is not");
+        wall.0.fetch_sub(3_600_000, Ordering::Relaxed);
+        let third = renewed(&file);
+        assert_ne!(third, second, "nor is a token of the future");
+        let foreign = renewed(&of(issuer()));
+        assert_ne!(foreign, third, "a token of another issuer is none of ours");
+        for torn in ["", "a.b.c", &foreign[..foreign.len() - 1]] {
+            std::fs::remove_file(&path).and_then(|()| std::fs::write(&path, torn)).expect("the folder is writable");
+            assert_eq!(renewed(&file), third, "{torn}");
         }
     }
 }
