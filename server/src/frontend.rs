@@ -17,7 +17,7 @@ use crate::edge::google;
 use crate::edge::leftovers::Leftovers;
 use crate::edge::listener::{BindError, Listener};
 use crate::edge::service::Service;
-use crate::edge::tls::{Identity, ServerTls, TlsError};
+use crate::edge::tls::{ServerTls, TlsError};
 use crate::health::probe::Condition;
 use crate::lookup::{Lookup, TenantKeys};
 use crate::metrics::{ListenerLabel, Metrics};
@@ -85,8 +85,7 @@ impl Frontend {
         data: &Tasks,
         background: &Tasks,
     ) -> Result<Self, FrontendError> {
-        let identity = Identity::load(&settings.certificate_file, &settings.key_file, given.clock.wall())?;
-        let tls = ServerTls::data(identity);
+        let tls = ServerTls::load(settings.tls.clone(), given.clock.wall())?;
         let listener = Listener::bind(settings.data_address)?;
         let address = listener.local_addr();
         let audit = AuditFile::open(&settings.audit_file)

@@ -28,7 +28,7 @@ pub fn register(
 ) {
     for (label, tls) in [(ListenerLabel::Data, frontend.tls.clone()), admin] {
         let clock = Arc::clone(clock);
-        metrics.sample_certificate_days(label, Box::new(move || tls.days_to_expiry(clock.wall())));
+        metrics.sample_certificate_seconds(label, Box::new(move || tls.seconds_to_expiry(clock.wall())));
     }
     request_path(metrics, frontend, clock);
     groups(metrics, store, clock);

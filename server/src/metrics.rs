@@ -16,15 +16,15 @@ use prometheus::{
 use replication::clock::Timestamp;
 
 use families::{
-    AUDIT_RECORDS, AUDIT_UNWRITTEN_BYTES, BUILD, CERTIFICATE_DAYS, CONNECTIONS_ACCEPTED, CONNECTIONS_CUT,
-    CONNECTIONS_OPEN, CONNECTIONS_REJECTED, DIRECTORY_AGE, Family, HANDSHAKE_FAILURES, IN_PROGRESS, KEY_SET_AGE,
-    KEY_SET_EPOCH, KEY_SET_FAILURES, KEY_VERSIONS, LATENCY_SECONDS, MALFORMED, PROBE_PASSING, PROBE_ROUNDS,
-    PROBE_SECONDS, RAFT_APPLIED, RAFT_HALTED, REQUEST_SECONDS, REQUESTS_FINISHED, REQUESTS_STARTED, SHED, START_TIME,
-    TOKEN_CACHE,
+    AUDIT_RECORDS, AUDIT_UNWRITTEN_BYTES, BUILD, CERTIFICATE_RELOADS, CERTIFICATE_SECONDS, CONNECTIONS_ACCEPTED,
+    CONNECTIONS_CUT, CONNECTIONS_OPEN, CONNECTIONS_REJECTED, DIRECTORY_AGE, Family, HANDSHAKE_FAILURES, IN_PROGRESS,
+    KEY_SET_AGE, KEY_SET_EPOCH, KEY_SET_FAILURES, KEY_VERSIONS, LATENCY_SECONDS, MALFORMED, PROBE_PASSING,
+    PROBE_ROUNDS, PROBE_SECONDS, RAFT_APPLIED, RAFT_HALTED, REQUEST_SECONDS, REQUESTS_FINISHED, REQUESTS_STARTED, SHED,
+    START_TIME, TOKEN_CACHE,
 };
 pub use labels::{
     CacheResult, CodeLabel, HandshakeFailure, ListenerLabel, MalformedReason, OperationLabel, ProbeResult,
-    RejectReason, VersionState,
+    RejectReason, ReloadResult, VersionState,
 };
 use sampled::Sampled;
 pub use sampled::Source;
@@ -35,6 +35,7 @@ pub struct Metrics {
     requests: Vec<RequestHandles>,
     malformed: Vec<IntCounter>,
     listeners: Vec<ConnectionCounters>,
+    reloads: Vec<Vec<IntCounter>>,
     probe: ProbeHandles,
     sampled: SampledFamilies,
 }
@@ -64,7 +65,7 @@ struct SampledFamilies {
     raft_halted: Sampled,
     audit_records: Sampled,
     audit_unwritten_bytes: Sampled,
-    certificate_days: Sampled,
+    certificate_seconds: Sampled,
 }
 
 /// The counters of one listener, resolved once. Clones count into the same metrics.
@@ -175,9 +176,9 @@ impl Metrics {
         self.sampled.audit_unwritten_bytes.set(&[], source);
     }
 
-    /// Days until a listener's certificate expires; negative when it has.
-    pub fn sample_certificate_days(&self, listener: ListenerLabel, source: Source) {
-        self.sampled.certificate_days.set(&[listener.text()], source);
+    /// Seconds until a listener's certificate expires; negative when it has.
+    pub fn sample_certificate_seconds(&self, listener: ListenerLabel, source: Source) {
+        self.sampled.certificate_seconds.set(&[listener.text()], source);
     }
 }
 
@@ -190,6 +191,7 @@ impl Metrics {
         Self {
             requests: requests(&registry),
             listeners: listeners(&registry, &malformed),
+            reloads: reloads(&registry),
             probe: probe(&registry),
             sampled: sampled_families(&registry),
             malformed,
@@ -217,6 +219,11 @@ impl Metrics {
     /// The counters of one listener.
     pub fn connections(&self, listener: ListenerLabel) -> ConnectionCounters {
         self.listeners[listener.index()].clone()
+    }
+
+    /// Counts what became of changed certificate files.
+    pub fn certificate_reload(&self, listener: ListenerLabel, result: ReloadResult) {
+        self.reloads[listener.index()][result.index()].inc();
     }
 
     /// Records a round of the health probe.
@@ -275,6 +282,15 @@ fn listeners(registry: &Registry, malformed: &[IntCounter]) -> Vec<ConnectionCou
     ListenerLabel::ALL.iter().map(handles).collect()
 }
 
+fn reloads(registry: &Registry) -> Vec<Vec<IntCounter>> {
+    let family = counters(registry, &CERTIFICATE_RELOADS);
+    let of = |listener: &ListenerLabel| {
+        let results = texts(ReloadResult::ALL, ReloadResult::text).into_iter();
+        results.map(|result| family.with_label_values(&[listener.text(), result])).collect()
+    };
+    ListenerLabel::ALL.iter().map(of).collect()
+}
+
 fn probe(registry: &Registry) -> ProbeHandles {
     let rounds = counters(registry, &PROBE_ROUNDS);
     ProbeHandles {
@@ -303,7 +319,7 @@ fn sampled_families(registry: &Registry) -> SampledFamilies {
         raft_halted: gauge(&RAFT_HALTED),
         audit_records: counter(&AUDIT_RECORDS),
         audit_unwritten_bytes: gauge(&AUDIT_UNWRITTEN_BYTES),
-        certificate_days: gauge(&CERTIFICATE_DAYS),
+        certificate_seconds: gauge(&CERTIFICATE_SECONDS),
     }
 }
 

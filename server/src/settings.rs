@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use crate::authn::KeySource;
 use crate::edge::limits::ConnectionLimits;
 use crate::edge::service::DataSettings;
+use crate::edge::tls::TlsFiles;
 use crate::policy::UnknownReasons;
 
 /// What a frontend is told.
@@ -24,10 +25,8 @@ pub struct FrontendSettings {
     pub name: String,
     /// Where it listens for Google.
     pub data_address: SocketAddr,
-    /// The chain it presents, PEM, leaf first.
-    pub certificate_file: PathBuf,
-    /// The leaf's key, PEM.
-    pub key_file: PathBuf,
+    /// What it presents.
+    pub tls: TlsFiles,
     /// Where the keys come from that callers' tokens are verified with.
     pub key_set: KeySource,
     /// Where decisions are recorded.

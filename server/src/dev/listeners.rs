@@ -1,10 +1,11 @@
 //! What listens beside the frontend, and the probe. Binds loopback and nothing else.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::admin;
 use crate::edge::listener::Listener;
-use crate::edge::tls::{Identity, ServerTls, read_certificates};
+use crate::edge::tls::{ServerTls, TlsFiles, read_certificates};
 use crate::frontend::Frontend;
 use crate::health::probe::{Mint, Probe, ProbeTarget};
 use crate::health::{self, Readiness};
@@ -23,8 +24,7 @@ pub(super) fn frontend_settings(prepared: &Prepared) -> FrontendSettings {
     FrontendSettings {
         name: super::MACHINE.to_owned(),
         data_address: loopback(settings.ports.data),
-        certificate_file: prepared.pki.server.clone(),
-        key_file: prepared.pki.server_key.clone(),
+        tls: tls_files(prepared, None),
         key_set: parts::below(folder.root(), &settings.key_set),
         audit_file: folder.root().join(&settings.audit_file),
         limits: settings.data_limits,
@@ -35,6 +35,12 @@ pub(super) fn frontend_settings(prepared: &Prepared) -> FrontendSettings {
     }
 }
 
+/// All listeners present the same certificate; operators alone are asked for one.
+fn tls_files(prepared: &Prepared, client_authority: Option<&Path>) -> TlsFiles {
+    let client_authority = client_authority.map(Path::to_owned);
+    TlsFiles { certificate: prepared.pki.server.clone(), key: prepared.pki.server_key.clone(), client_authority }
+}
+
 /// Starts the listener for operators; gives its port and what it presents.
 pub(super) fn start_admin(
     prepared: &Prepared,
@@ -42,8 +48,8 @@ pub(super) fn start_admin(
     readiness: &Arc<Readiness>,
     tasks: &Tasks,
 ) -> Result<(u16, ServerTls), DevError> {
-    let identity = Identity::load(&prepared.pki.server, &prepared.pki.server_key, prepared.clock.wall())?;
-    let tls = ServerTls::admin(identity, &prepared.pki.operator_ca)?;
+    let files = tls_files(prepared, Some(&prepared.pki.operator_ca));
+    let tls = ServerTls::load(files, prepared.clock.wall())?;
     let listener = Listener::bind(loopback(prepared.settings.ports.admin))?;
     let port = listener.local_addr().port();
     let router = admin::routes::router(Arc::clone(store), Arc::clone(readiness));

@@ -20,6 +20,7 @@ mod serving;
 pub mod settings;
 #[cfg(test)]
 mod settings_tests;
+mod signals;
 mod token;
 
 pub use error::DevError;

@@ -4,12 +4,13 @@
 //! production: the names say so.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType, SignatureAlgorithm,
 };
-use replication::clock::Timestamp;
+use replication::clock::{Clock, Timestamp};
 use replication::machine::signing;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use time::{Duration, OffsetDateTime};
@@ -24,6 +25,8 @@ const LEAF_DAYS: i64 = 397;
 /// A leaf with less left is issued anew, at a start or while the server runs.
 const RENEW_SECONDS: i64 = 60 * DAY_SECONDS;
 const DAY_SECONDS: i64 = 86_400;
+/// How often a running server looks at what its leaves have left.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_hours(24);
 /// Certificates begin a day early, for clocks that lag.
 const EARLY_DAYS: i64 = 1;
 
@@ -108,6 +111,18 @@ impl Pki {
         let (certificate, key) = (&pki.operator, &pki.operator_key);
         leaf(Leaf { certificate, key, kind: &PKCS_ED25519, params }, &operators, now)?;
         Ok(pki)
+    }
+}
+
+/// Renews leaves while the server runs, until the future is dropped. The listeners find the new files by themselves.
+pub(super) async fn keep(folder: PathBuf, clock: Arc<dyn Clock>) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let (folder, now) = (folder.clone(), clock.wall());
+        let looked = move || Pki::ensure(&folder, super::HOSTNAME, super::OPERATOR, now);
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(looked).await {
+            tracing::warn!(%error, "the certificates cannot be looked after; they are looked at again in a day");
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use replication::clock::Clock;
+use tokio::sync::Notify;
 
 use crate::admin::client::Operator;
 use crate::authn::ProbeIssuer;
@@ -34,6 +35,8 @@ pub(super) struct Prepared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) probe: Arc<ProbeIssuer>,
+    /// Told when somebody wants the files of certificates looked at now.
+    pub(super) look_at_certificates: Arc<Notify>,
 }
 
 /// Makes all of it, or what is missing of it.
@@ -55,5 +58,18 @@ pub(super) fn prepare(options: &DevOptions, entropy: Arc<dyn Entropy>) -> Result
     }
     let metrics = Arc::new(Metrics::new(clock.wall(), env!("CARGO_PKG_VERSION")));
     let probe = Arc::new(ProbeIssuer::generate()?);
-    Ok(Prepared { folder, settings, settings_file, pki, operator, arena, entropy, clock, metrics, probe })
+    let look_at_certificates = Arc::default();
+    Ok(Prepared {
+        folder,
+        settings,
+        settings_file,
+        pki,
+        operator,
+        arena,
+        entropy,
+        clock,
+        metrics,
+        probe,
+        look_at_certificates,
+    })
 }

@@ -10,7 +10,6 @@ use std::time::Duration;
 use replication::ids::ReplicaId;
 use replication::raft::host::{Host, HostSettings};
 use replication::store::blocking::Blocking;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::crypto::{Entropy, SystemEntropy, harden_process};
 use crate::tasks::Panics;
@@ -20,11 +19,12 @@ use super::options::DevOptions;
 use super::prepared::{Prepared, prepare};
 use super::runtimes::{Planes, Runtimes};
 use super::serving::Serving;
+use super::signals::stop_asked;
 
 /// How long a group may take to elect itself.
 const ELECTION_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Runs until SIGTERM or SIGINT. `print` gets the text for the person who started it.
+/// Runs until SIGTERM or SIGINT; SIGHUP has certificates looked at. `print` gets the text for the person who started it.
 ///
 /// # Errors
 /// See [`DevError`].
@@ -61,7 +61,7 @@ async fn serve(
         health: panics.tasks(runtimes.health.handle()),
         feeds: panics.tasks(runtimes.control.handle()),
     };
-    let mut stop = pin!(stop_asked()?);
+    let mut stop = pin!(stop_asked(Arc::clone(&prepared.look_at_certificates))?);
     let opening = Host::open(HostSettings {
         replica: ReplicaId(1),
         folder: prepared.folder.root().to_owned(),
@@ -112,16 +112,4 @@ async fn serve(
         serving.frontend.finish().await;
     }
     ended
-}
-
-/// Ends when somebody asks the process to end.
-fn stop_asked() -> Result<impl Future<Output = ()>, DevError> {
-    let mut terminated = signal(SignalKind::terminate()).map_err(DevError::Signals)?;
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(DevError::Signals)?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminated.recv() => {}
-            _ = interrupted.recv() => {}
-        }
-    })
 }

@@ -9,12 +9,15 @@ use replication::directory::Directory;
 use replication::ids::ShardId;
 use replication::raft::host::Host;
 
+use crate::edge::renewal::{self, Renewal};
+use crate::edge::tls::ServerTls;
 use crate::frontend::{Frontend, Given};
 use crate::gauges;
 use crate::health::Readiness;
 use crate::keystore::KeyStore;
 use crate::lookup::TenantKeys;
 use crate::metrics::ListenerLabel;
+use crate::tasks::Tasks;
 
 use super::announce::{self, Calls};
 use super::demo::{self, Demo};
@@ -24,6 +27,7 @@ use super::files::{self, FileError, Readers};
 use super::key_store::start_key_store;
 use super::listeners::{frontend_settings, start_admin, start_health, start_probe};
 use super::options::{DevOptions, SettingsFile};
+use super::pki;
 use super::ports::Ports;
 use super::prepared::Prepared;
 use super::runtimes::{Planes, Runtimes};
@@ -86,7 +90,9 @@ impl Serving {
         };
         let readiness = Arc::new(Readiness::default());
         let (admin_port, admin_tls) = start_admin(prepared, &store, &readiness, &planes.control)?;
-        gauges::register(&prepared.metrics, &frontend, &store, (ListenerLabel::Admin, admin_tls), &prepared.clock);
+        let admin = (ListenerLabel::Admin, admin_tls);
+        gauges::register(&prepared.metrics, &frontend, &store, admin.clone(), &prepared.clock);
+        keep_certificates(prepared, [(ListenerLabel::Data, frontend.tls.clone()), admin], &planes.control);
         let health_port = {
             let _health = runtimes.health.enter();
             start_health(prepared, &readiness, &planes.health)?
@@ -163,4 +169,14 @@ fn told(written: Result<(), FileError>) {
     if let Err(error) = written {
         tracing::warn!(%error, "a file for tools is not what it should be; the server goes on");
     }
+}
+
+/// Renews the leaves on disk, and has the listeners take what is there.
+fn keep_certificates(prepared: &Prepared, listeners: [(ListenerLabel, ServerTls); 2], tasks: &Tasks) {
+    let metrics = &prepared.metrics;
+    let renewals = listeners.map(|(listener, tls)| Renewal::new(listener, tls, Arc::clone(metrics))).into();
+    let (every, clock) = (prepared.settings.look_every, Arc::clone(&prepared.clock));
+    let asked = Arc::clone(&prepared.look_at_certificates);
+    tasks.spawn_endless("certificates", renewal::keep(renewals, every, Arc::clone(&clock), asked));
+    tasks.spawn_endless("leaves", pki::keep(prepared.folder.at("pki"), clock));
 }

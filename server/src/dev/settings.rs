@@ -3,6 +3,7 @@
 //! Never binds anything, and never looks at the disk: a path is only a name here.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use replication::raft::group::Timers;
 use crate::authn::KeySource;
 use crate::edge::admission::IN_PROGRESS_MAX_DEFAULT;
 use crate::edge::limits::ConnectionLimits;
+use crate::edge::renewal::LOOK_EVERY_DEFAULT;
 use crate::edge::service::DataSettings;
 use crate::policy::UnknownReasons;
 use crate::settings::form::{Form, Text as _};
@@ -33,6 +35,9 @@ const UNSEALED_MAX_DEFAULT: NonZeroU32 = NonZeroU32::new(16_384).expect("16384 i
 const UNSEALED_MAX_MOST: NonZeroU32 = NonZeroU32::new(1_000_000).expect("a million is not zero");
 /// More requests at once than any machine serves in time.
 const IN_PROGRESS_MAX_MOST: NonZeroUsize = NonZeroUsize::new(100_000).expect("100000 is not zero");
+
+/// A renewal is known days before it is due.
+const LOOK_EVERY: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_hours(1);
 
 /// What a file begins with.
 const OPENING: &str = "\
@@ -63,6 +68,8 @@ pub struct DevSettings {
     pub admin_limits: ConnectionLimits,
     /// The same of the health listener.
     pub health_limits: ConnectionLimits,
+    /// How often the files of certificates are looked at.
+    pub look_every: Duration,
     /// Times of the key store's groups.
     pub timers: Timers,
 }
@@ -80,6 +87,7 @@ impl Default for DevSettings {
             data_limits: ConnectionLimits::default(),
             admin_limits: ConnectionLimits::default(),
             health_limits: ConnectionLimits::default(),
+            look_every: LOOK_EVERY_DEFAULT,
             timers: Timers::default(),
         }
     }
@@ -123,6 +131,7 @@ impl DevSettings {
             data_limits,
             admin_limits,
             health_limits,
+            look_every,
             timers: times,
         } = self;
         form.stamp("The stamp of development: nothing but `ekm dev` takes a file with it.");
@@ -163,6 +172,14 @@ impl DevSettings {
                 }
             }
             form.table("limits", LIMITS, |form| connection_limits(health_limits, form));
+        });
+        form.table("certificates", "The certificates and keys that the listeners present.", |form| {
+            form.time(
+                "look_every",
+                "How often their files are looked at for a change, which is taken once it stands still; SIGHUP looks at once.",
+                look_every,
+                LOOK_EVERY,
+            );
         });
         form.table("key_store", "The groups that hold the keys.", |form| {
             form.table("timers", "How long the replicas of a group wait for each other.", |form| timers(times, form));

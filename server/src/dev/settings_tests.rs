@@ -234,7 +234,7 @@ fn every_line_of_the_full_sample_is_read() {
         );
         fields += 1;
     }
-    let (own, limits, listeners) = (15, 12, 3);
+    let (own, limits, listeners) = (16, 12, 3);
     assert_eq!(fields, own + listeners * limits);
 }
 
@@ -273,6 +273,7 @@ fn unusual() -> DevSettings {
         data_limits: limits(1),
         admin_limits: limits(2),
         health_limits: limits(3),
+        look_every: secs(8),
         timers: Timers { heartbeat: secs(1), election_min: secs(2), election_max: secs(3) },
     }
 }

@@ -40,7 +40,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 
 /// What all connections of a listener share.
 pub(super) struct Shared {
-    acceptor: Option<TlsAcceptor>,
+    tls: Option<ServerTls>,
     limits: ConnectionLimits,
     router: Router,
     counters: ConnectionCounters,
@@ -51,21 +51,13 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(
-        tls: Option<&ServerTls>,
+        tls: Option<ServerTls>,
         limits: ConnectionLimits,
         router: Router,
         counters: ConnectionCounters,
         stop: CancellationToken,
     ) -> Self {
-        Self {
-            acceptor: tls.map(|tls| TlsAcceptor::from(tls.config())),
-            http1: http1_builder(&limits),
-            http2: http2_builder(&limits),
-            limits,
-            router,
-            counters,
-            stop,
-        }
+        Self { tls, http1: http1_builder(&limits), http2: http2_builder(&limits), limits, router, counters, stop }
     }
 
     /// Serves one connection to its end. `serial` numbers the connections of the listener.
@@ -96,7 +88,8 @@ impl Shared {
     async fn open(&self, socket: TcpStream) -> Option<Opening> {
         // Without this small answers wait for the peer's acknowledgement of the packet before.
         socket.set_nodelay(true).ok()?;
-        let Some(acceptor) = &self.acceptor else { return Some(Opening::Plain(socket)) };
+        let Some(tls) = &self.tls else { return Some(Opening::Plain(socket)) };
+        let acceptor = TlsAcceptor::from(tls.config());
         let stream = match timeout(self.limits.handshake_timeout, acceptor.accept(socket)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(_)) => {

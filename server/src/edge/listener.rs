@@ -87,7 +87,7 @@ impl Listener {
         stop: CancellationToken,
     ) {
         let room = Arc::new(Semaphore::new(limits.connections_max));
-        let shared = Arc::new(Shared::new(tls.as_ref(), limits, router, counters.clone(), stop.clone()));
+        let shared = Arc::new(Shared::new(tls, limits, router, counters.clone(), stop.clone()));
         let connections = TaskTracker::new();
         let mut serial = 0;
         while let Some((socket, place)) = stop.run_until_cancelled(self.next(&room, &counters)).await {

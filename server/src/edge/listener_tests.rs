@@ -161,9 +161,7 @@ async fn tls_1_1_is_refused_with_the_alert_that_says_so() {
 }
 
 fn admin(operators: &Authority, servers: &Authority) -> Running {
-    let files = Files::new();
-    let identity = files.identity(&servers.issue("admin", &["localhost"]));
-    let tls = ServerTls::admin(identity, &files.write("ca.pem", &operators.pem)).expect("an authority is usable");
+    let tls = Files::new().tls(&servers.issue("admin", &["localhost"]), Some(operators));
     let whoami = |Extension(peer): Extension<PeerCertificate>| async move { peer.common_name().unwrap_or_default() };
     run(Some(tls), ConnectionLimits::default(), Router::new().route("/", get(whoami)))
 }
@@ -237,24 +235,6 @@ async fn an_expired_operator_certificate_opens_nothing() {
         Err(_) => false,
     };
     assert!(!answered);
-}
-
-#[tokio::test]
-async fn a_renewed_certificate_is_presented_from_the_next_handshake_on() {
-    let authority = Authority::new("servers");
-    let tls = data_tls(&authority);
-    let running = run(Some(tls.clone()), ConnectionLimits::default(), hello());
-    let renewed = Files::new().identity(&authority.issue("renewed", &["localhost"]));
-    let presented = |stream: &TlsStream<TcpStream>| {
-        stream.get_ref().1.peer_certificates().expect("a server has a certificate")[0].clone().into_owned()
-    };
-    let before = connect(&running, &authority, "http/1.1").await;
-    assert_ne!(presented(&before), renewed.chain()[0]);
-    tls.install(renewed.clone());
-    let after = connect(&running, &authority, "http/1.1").await;
-    assert_eq!(presented(&after), renewed.chain()[0]);
-    let open_still = ask(before, request("/")).await.expect("an answer");
-    assert_eq!(text(open_still).await, "hello");
 }
 
 #[tokio::test]

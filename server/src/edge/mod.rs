@@ -14,10 +14,12 @@ pub mod listener;
 pub mod path;
 pub mod peer;
 mod preface;
+pub mod renewal;
 pub mod respond;
 pub mod routes;
 pub mod service;
 pub mod tls;
+mod tls_files;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::limits::ConnectionLimits;
 use super::listener::Listener;
-use super::tls::{Identity, ServerTls, provider};
+use super::tls::{ServerTls, TlsFiles, provider};
 use crate::clock::SystemClock;
 use crate::metrics::{ConnectionCounters, ListenerLabel, Metrics};
 
@@ -91,10 +91,13 @@ impl Files {
         path
     }
 
-    pub(crate) fn identity(&self, issued: &Issued) -> Identity {
+    /// Writes a pair, and the authority for clients if there is one, and loads them.
+    pub(crate) fn tls(&self, issued: &Issued, clients: Option<&Authority>) -> ServerTls {
         let certificate = self.write("leaf.pem", &issued.chain_pem);
         let key = self.write("leaf.key", &issued.key_pem);
-        Identity::load(&certificate, &key, now()).expect("an issued pair loads")
+        let client_authority = clients.map(|authority| self.write("clients.pem", &authority.pem));
+        let files = TlsFiles { certificate, key, client_authority };
+        ServerTls::load(files, now()).expect("an issued pair loads")
     }
 }
 
@@ -104,7 +107,7 @@ pub(crate) fn now() -> Timestamp {
 
 /// TLS of a data listener named `localhost`.
 pub(crate) fn data_tls(authority: &Authority) -> ServerTls {
-    ServerTls::data(Files::new().identity(&authority.issue("data", &["localhost"])))
+    Files::new().tls(&authority.issue("data", &["localhost"]), None)
 }
 
 /// A listener that serves in the background.

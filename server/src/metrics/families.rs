@@ -57,8 +57,16 @@ pub(super) const AUDIT_UNWRITTEN_BYTES: Family = family(
     "Bytes of audit records that the file has not taken: a crash would lose them.",
     &[],
 );
-pub(super) const CERTIFICATE_DAYS: Family =
-    family("ekm_certificate_expiry_days", "Days until a listener's certificate expires.", &["listener"]);
+pub(super) const CERTIFICATE_SECONDS: Family = family(
+    "ekm_certificate_expiry_seconds",
+    "Seconds until the certificate that a listener presents expires; negative when it has.",
+    &["listener"],
+);
+pub(super) const CERTIFICATE_RELOADS: Family = family(
+    "ekm_certificate_reloads_total",
+    "Changed certificate files that were taken, or refused; the same content is refused once.",
+    &["listener", "result"],
+);
 pub(super) const CONNECTIONS_OPEN: Family = family("ekm_connections_open", "Connections open now.", &["listener"]);
 pub(super) const CONNECTIONS_ACCEPTED: Family =
     family("ekm_connections_accepted_total", "Connections accepted from the socket.", &["listener"]);

@@ -100,6 +100,14 @@ labels! {
 }
 
 labels! {
+    /// What became of changed certificate files.
+    ReloadResult {
+        Taken = "taken",
+        Refused = "refused",
+    }
+}
+
+labels! {
     /// What was wrong with bytes or a request that broke the rules.
     MalformedReason {
         PrefaceTimeout = "preface_timeout",

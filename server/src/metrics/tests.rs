@@ -9,7 +9,8 @@ ekm_admission_shed_total counter
 ekm_audit_records_total counter
 ekm_audit_unwritten_bytes gauge
 ekm_build_info gauge version=0.0.1
-ekm_certificate_expiry_days gauge listener=data
+ekm_certificate_expiry_seconds gauge listener=data
+ekm_certificate_reloads_total counter listener=admin,data,health result=refused,taken
 ekm_connections_accepted_total counter listener=admin,data,health
 ekm_connections_cut_total counter listener=admin,data,health
 ekm_connections_open gauge listener=admin,data,health
@@ -52,7 +53,7 @@ fn complete() -> Metrics {
     metrics.sample_raft_halted(0, one());
     metrics.sample_audit_records(one());
     metrics.sample_audit_unwritten_bytes(one());
-    metrics.sample_certificate_days(ListenerLabel::Data, one());
+    metrics.sample_certificate_seconds(ListenerLabel::Data, one());
     metrics
 }
 
@@ -123,8 +124,8 @@ fn a_sampled_family_without_a_source_is_left_out() {
 #[test]
 fn a_second_source_takes_the_place_of_the_first() {
     let metrics = complete();
-    metrics.sample_certificate_days(ListenerLabel::Data, Box::new(|| 30.5));
+    metrics.sample_certificate_seconds(ListenerLabel::Data, Box::new(|| 30.5));
     let text = metrics.render();
-    assert!(text.contains("ekm_certificate_expiry_days{listener=\"data\"} 30.5\n"), "{text}");
-    assert_eq!(text.matches("ekm_certificate_expiry_days{").count(), 1);
+    assert!(text.contains("ekm_certificate_expiry_seconds{listener=\"data\"} 30.5\n"), "{text}");
+    assert_eq!(text.matches("ekm_certificate_expiry_seconds{").count(), 1);
 }

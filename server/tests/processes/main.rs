@@ -4,6 +4,7 @@
 
 mod bad_calls;
 mod bad_input;
+mod certificates;
 mod ctl;
 mod google;
 mod halted;

@@ -1,0 +1,37 @@
+//! What the process is told by signals: SIGTERM and SIGINT end it, SIGHUP has certificates looked at.
+//!
+//! A terminal that was closed sends SIGHUP too: whoever started the process there does not leave it behind.
+
+use std::io::{IsTerminal as _, stdin};
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+
+use super::error::DevError;
+
+/// Ends when somebody asks the process to end. As long as it is awaited, SIGHUP notifies `look`.
+pub(super) fn stop_asked(look: Arc<Notify>) -> Result<impl Future<Output = ()>, DevError> {
+    let on = |kind: SignalKind| signal(kind).map_err(DevError::Signals);
+    let (mut terminated, mut interrupted) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
+    let hung_up = on(SignalKind::hangup())?;
+    let had_terminal = stdin().is_terminal();
+    Ok(async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+            () = left_behind(hung_up, had_terminal.then_some(()), look) => {}
+        }
+    })
+}
+
+/// Ends when the terminal is gone that there was.
+async fn left_behind(mut hung_up: Signal, terminal: Option<()>, look: Arc<Notify>) {
+    while hung_up.recv().await.is_some() {
+        if terminal.is_some() && !stdin().is_terminal() {
+            return;
+        }
+        look.notify_one();
+    }
+    std::future::pending::<()>().await;
+}
