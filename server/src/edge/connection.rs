@@ -38,6 +38,9 @@ const READ_BUFFER_BYTES_MAX: usize = 256 * 1024;
 const STREAM_WINDOW_BYTES: u32 = 512 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 
+/// Streams of one HTTP/2 connection that we had to reset for a fault of the peer's; more closes it (CVE-2025-8671).
+const STREAM_FAULTS_MAX: usize = 256;
+
 /// What all connections of a listener share.
 pub(super) struct Shared {
     tls: Option<ServerTls>,
@@ -216,6 +219,7 @@ fn http2_builder(limits: &ConnectionLimits) -> http2::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams_max)
         .max_pending_accept_reset_streams(limits.pending_resets_max)
+        .max_local_error_reset_streams(STREAM_FAULTS_MAX)
         .max_header_list_size(limits.header_bytes_max)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)

@@ -22,4 +22,8 @@ pub mod tls;
 mod tls_files;
 
 #[cfg(test)]
+mod frames;
+#[cfg(test)]
+mod http2_tests;
+#[cfg(test)]
 pub(crate) mod testing;
