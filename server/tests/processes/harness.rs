@@ -202,13 +202,20 @@ impl Dev {
     }
 
     /// One that was started by other means.
-    pub(crate) async fn of(mut process: Process, folder: &Path) -> Self {
+    pub(crate) async fn of(process: Process, folder: &Path) -> Self {
+        match Self::served(process, folder).await {
+            Ok(dev) => dev,
+            Err(ended) => panic!("ekm dev ended with {:?} before it served: {}", ended.code, ended.err),
+        }
+    }
+
+    /// The same for one that may end before it serves.
+    pub(crate) async fn served(mut process: Process, folder: &Path) -> Result<Self, Ended> {
         if process.line(LAST_WORDS).await.is_none() {
-            let ended = process.ended().await;
-            panic!("ekm dev ended with {:?} before it served: {}", ended.code, ended.err);
+            return Err(process.ended().await);
         }
         let file = DevFile::load(folder).expect("a serving ekm dev has written dev.json");
-        Self { process, folder: folder.to_owned(), file }
+        Ok(Self { process, folder: folder.to_owned(), file })
     }
 
     pub(crate) fn port(&self) -> u16 {

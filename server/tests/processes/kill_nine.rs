@@ -2,31 +2,23 @@
 //! acknowledged is kept, what was in flight comes to exactly one key when it is repeated, what was wrapped unwraps.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use parking_lot::Mutex;
 use replication::machine::request::AdminOperation;
-use replication::machine::rows::Staleness;
-use server::admin::client::{AdminClient, Operator};
-use tokio::sync::mpsc::{Receiver, channel};
-use tokio::task::JoinSet;
 
-use super::google::{Google, Protocol};
-use super::harness::{Dev, Process, alarms, asked, ekm, soon, temporary};
-use super::ledger::{Ledger, STEADY, TOGGLED};
+use super::google::Protocol;
+use super::harness::{Process, alarms, asked, ekm, soon, temporary};
+use super::ledger::{Ledger, TOGGLED};
 use super::rng::Rng;
-use super::worker::{Change, Event, Worker, execute, new_id};
+use super::scene::{Scene, ensure_tenants, settle};
+use super::worker::{Change, Event, execute, new_id};
 
 /// What a developer waits for.
 const ROUNDS: usize = 12;
 /// `.ci/run` asks for a hundred.
 const ROUNDS_ENV: &str = "EKM_KILL_ROUNDS";
 const SEED_ENV: &str = "EKM_KILL_SEED";
-/// Tasks that make keys, and tasks that wrap.
-const CREATORS: usize = 2;
+/// Tasks that wrap.
 const WRAPPERS: usize = 3;
-/// What tasks have told and nobody has heard yet.
-const EVENTS_MAX: usize = 64;
 /// One round in so many is killed while it starts.
 const STARTING_ONE_IN: usize = 6;
 
@@ -103,80 +95,16 @@ async fn finish(folder: &Path, ledger: &mut Ledger) {
     assert!(ledger.blobs.len() > 1 && ledger.keys.len() > 1, "there was work: {}", ledger.summary());
 }
 
-/// Repeats under its id whatever was in flight when the server was killed: it must come to one thing made once.
-async fn settle(ledger: &mut Ledger, admin: &AdminClient) {
-    for change in std::mem::take(&mut ledger.in_flight) {
-        ledger.settled += 1;
-        let first = execute(admin, &change).await.expect("a running server answers");
-        let again = execute(admin, &change).await.expect("a running server answers");
-        assert!(again.repeated, "{change:?} was carried out once more");
-        assert_eq!((&again.path, &again.state), (&first.path, &first.state), "{change:?}");
-        ledger.take(Event::Changed(change, first.path));
-    }
-}
-
-async fn ensure_tenants(admin: &AdminClient, ledger: &mut Ledger) {
-    if std::mem::replace(&mut ledger.has_tenants, true) {
-        return;
-    }
-    for tenant in [STEADY, TOGGLED] {
-        let operation = AdminOperation::CreateTenant {
-            tenant: tenant.parse().expect("a legal tenant name"),
-            staleness: Staleness::default(),
-        };
-        execute(admin, &Change { id: new_id(), operation }).await.expect("a running server answers");
-    }
-}
-
-/// A server and its two sides.
-struct Scene {
-    dev: Dev,
-    admin: Arc<AdminClient>,
-    google: Google,
-}
-
 impl Scene {
-    async fn open(folder: &Path, protocol: Protocol) -> Self {
-        let dev = Dev::start(folder).await;
-        let operator = Operator::load(&dev.file.operator_cert_file, &dev.file.operator_key_file);
-        let operator = operator.expect("the operator's files can be used");
-        let admin = AdminClient::new(&dev.file.admin_url, &dev.file.ca_file, operator);
-        let google = Google::new(&dev, protocol);
-        Self { dev, admin: Arc::new(admin.expect("the admin API can be called")), google }
-    }
-
-    /// What was acknowledged is there, before and after what was in flight is repeated.
-    async fn check(&self, ledger: &mut Ledger) {
-        ledger.check(&self.admin).await;
-        settle(ledger, &self.admin).await;
-        ledger.check(&self.admin).await;
-    }
-
-    /// Several tasks that work until the server is gone.
-    fn work(&self, ledger: &Ledger, round: usize, rng: &mut Rng) -> (JoinSet<()>, Receiver<Event>) {
-        let (tell, events) = channel(EVENTS_MAX);
-        let worker = || Worker { admin: Arc::clone(&self.admin), google: self.google.clone(), tell: tell.clone() };
-        let usable = Arc::new(Mutex::new(ledger.usable(STEADY)));
-        let mut tasks = JoinSet::new();
-        for creator in 0..CREATORS {
-            tasks.spawn(worker().create(format!("r{round}-c{creator}"), Arc::clone(&usable)));
-        }
-        tasks.spawn(worker().toggle(format!("r{round}-t")));
-        for _ in 0..WRAPPERS {
-            tasks.spawn(worker().wrap(Arc::clone(&usable), Rng::new(rng.next())));
-        }
-        (tasks, events)
-    }
-
     /// Works until so much is done that the server is killed. Gives its log.
     async fn work_until_killed(mut self, ledger: &mut Ledger, round: usize, moment: &Moment, rng: &mut Rng) -> String {
-        let (mut tasks, mut events) = self.work(ledger, round, rng);
+        let (mut tasks, mut events) = self.work(ledger, &format!("r{round}"), WRAPPERS, rng);
         let (mut changes, mut wraps, mut is_killed) = (0, 0, false);
         while let Some(event) = soon("work to be done", events.recv()).await {
             match event {
                 Event::Changed(..) => changes += 1,
                 Event::Wrapped(_) => wraps += 1,
-                Event::InFlight(_) | Event::Answered(_) => {}
+                Event::Asked(_) | Event::Answered(_) => {}
             }
             ledger.take(event);
             let is_due = match *moment {

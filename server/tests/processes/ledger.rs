@@ -29,6 +29,7 @@ const CALLS_AT_ONCE: usize = 8;
 const TRIES_MAX: usize = 100;
 
 /// A wrap that was acknowledged.
+#[derive(Clone)]
 pub(crate) struct WrappedBlob {
     path: String,
     plaintext: String,
@@ -49,6 +50,7 @@ impl WrappedBlob {
 }
 
 /// A key that was acknowledged.
+#[derive(Clone)]
 pub(crate) struct KnownKey {
     tenant: String,
     path: String,
@@ -57,12 +59,12 @@ pub(crate) struct KnownKey {
 }
 
 /// All of it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Ledger {
     pub(crate) has_tenants: bool,
     pub(crate) keys: BTreeMap<String, KnownKey>,
     pub(crate) blobs: Vec<WrappedBlob>,
-    /// Changes that got no answer.
+    /// Changes that were asked for and have no answer yet.
     pub(crate) in_flight: Vec<Change>,
     /// How many of those were repeated later.
     pub(crate) settled: usize,
@@ -80,8 +82,11 @@ impl Ledger {
 
     pub(crate) fn take(&mut self, event: Event) {
         match event {
-            Event::Changed(change, path) => self.changed(change, path),
-            Event::InFlight(change) => self.in_flight.push(change),
+            Event::Asked(change) => self.in_flight.push(change),
+            Event::Changed(change, path) => {
+                self.in_flight.retain(|asked| asked.id != change.id);
+                self.changed(change, path);
+            }
             Event::Answered(request) => drop(self.answered.insert(request)),
             Event::Wrapped(wrapped) => {
                 self.answered.insert(wrapped.request.clone());

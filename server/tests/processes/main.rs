@@ -13,6 +13,7 @@ mod kill_nine;
 mod ledger;
 mod planted;
 mod rng;
+mod scene;
 mod search;
 mod settings;
 mod shutdown;

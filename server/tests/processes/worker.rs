@@ -26,10 +26,10 @@ pub(crate) struct Change {
 
 /// What a task has to tell.
 pub(crate) enum Event {
+    /// About to be asked for.
+    Asked(Change),
     /// Acknowledged, with the path of what was made.
     Changed(Change, Option<String>),
-    /// No answer came.
-    InFlight(Change),
     Wrapped(WrappedBlob),
     /// A request of this id was answered with 200.
     Answered(String),
@@ -67,10 +67,9 @@ impl Worker {
     /// Has a change carried out; `None` if the server is gone.
     async fn change(&self, operation: AdminOperation) -> Option<Option<String>> {
         let change = Change { id: new_id(), operation };
-        let Some(answer) = execute(&self.admin, &change).await else {
-            self.say(Event::InFlight(change)).await;
-            return None;
-        };
+        // told first: whoever stops the server must know all that it may be at
+        self.say(Event::Asked(change.clone())).await;
+        let answer = execute(&self.admin, &change).await?;
         assert!(!answer.repeated, "{change:?} was new");
         self.say(Event::Changed(change, answer.path.clone())).await;
         Some(answer.path)
