@@ -24,4 +24,7 @@ mod search;
 #[allow(dead_code, reason = "as above")]
 mod worker;
 
+mod cases;
 mod disk;
+mod power_cut;
+mod tracer;
