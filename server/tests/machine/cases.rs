@@ -1,5 +1,7 @@
 //! What whoever runs these tests may choose, and what a test tells them.
 
+use std::any::Any;
+
 use super::harness::{Dev, alarms, asked};
 
 /// A number that was asked for.
@@ -24,4 +26,12 @@ pub(crate) async fn stop_after_trouble(dev: Dev) {
     };
     let others: Vec<_> = alarms(&ended.err).into_iter().filter(|line| !is_mirror(line)).collect();
     assert_eq!(others, Vec::<&str>::new());
+}
+
+/// The words of a panic.
+pub(crate) fn told_by(panic: Box<dyn Any + Send>) -> String {
+    match panic.downcast::<String>() {
+        Ok(told) => *told,
+        Err(panic) => panic.downcast_ref::<&str>().copied().unwrap_or("a panic without words").to_owned(),
+    }
 }

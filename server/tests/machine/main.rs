@@ -24,7 +24,9 @@ mod search;
 #[allow(dead_code, reason = "as above")]
 mod worker;
 
+mod calls;
 mod cases;
 mod disk;
+mod kill_at_call;
 mod power_cut;
 mod tracer;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::cases::{number, said, stop_after_trouble};
+use super::cases::{number, said, stop_after_trouble, told_by};
 use super::disk::{Disk, folder};
 use super::google::Protocol;
 use super::harness::{Process, ekm, soon};
@@ -169,7 +169,7 @@ async fn a_sync_that_does_nothing_is_found_by_a_power_cut() {
         let cut = cut(&scene.dev.process, &mut told, &mut ledger, &disk, image).await;
         end(scene, told, tasks, &mut ledger).await;
         let Err(found) = AssertUnwindSafe(verify(cut)).catch_unwind().await else { continue };
-        let told = found.downcast::<String>().expect("a check says in words what it misses");
+        let told = told_by(found);
         assert!(told.contains("acknowledged") || told.contains("before it served"), "another trouble: {told}");
         said(&format!("found, as it must be: {told:.200}"));
         return;

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use replication::machine::request::AdminOperation;
 use replication::machine::rows::Staleness;
 use server::admin::client::{AdminClient, Operator};
-use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 
 use super::google::{Google, Protocol};
@@ -20,7 +20,7 @@ use super::worker::{Change, Event, Worker, execute, new_id};
 /// Tasks that make keys.
 const CREATORS: usize = 2;
 /// What tasks have told and nobody has heard yet.
-const EVENTS_MAX: usize = 64;
+pub(crate) const EVENTS_MAX: usize = 64;
 
 /// Repeats under its id whatever was in flight when the server was killed: it must come to one thing made once.
 pub(crate) async fn settle(ledger: &mut Ledger, admin: &AdminClient) {
@@ -76,6 +76,11 @@ impl Scene {
         ledger.check(&self.admin).await;
     }
 
+    /// One who works with this server.
+    pub(crate) fn worker(&self, tell: &Sender<Event>) -> Worker {
+        Worker { admin: Arc::clone(&self.admin), google: self.google.clone(), tell: tell.clone() }
+    }
+
     /// Several tasks that work until the server is gone.
     pub(crate) fn work(
         &self,
@@ -85,7 +90,7 @@ impl Scene {
         rng: &mut Rng,
     ) -> (JoinSet<()>, Receiver<Event>) {
         let (tell, events) = channel(EVENTS_MAX);
-        let worker = || Worker { admin: Arc::clone(&self.admin), google: self.google.clone(), tell: tell.clone() };
+        let worker = || self.worker(&tell);
         let usable = Arc::new(Mutex::new(ledger.usable(STEADY)));
         let mut tasks = JoinSet::new();
         for creator in 0..CREATORS {

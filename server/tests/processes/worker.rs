@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use replication::ids::{IdempotencyId, KeyName, KeyVersionId, parse_key_path};
+use replication::ids::{IdempotencyId, KeyName, KeyVersionId, TenantId, parse_key_path};
 use replication::machine::lifecycle::VersionState;
 use replication::machine::policy::{Operation, Principal, Rule};
 use replication::machine::request::{AdminOperation, Level};
@@ -111,20 +111,29 @@ impl Worker {
 
     /// Takes a key of its own out of use and puts it back, and sees each time that the next wrap obeys.
     pub(crate) async fn toggle(self, name: String) {
-        let Some(path) = self.key(TOGGLED, &name).await else { return };
-        let version = parse_key_path(&path).expect("a key has a key path");
-        while self.wrap_once(&path, VersionState::Enabled).await.is_some() {
-            let Some(parent) = self.revision(version).await else { return };
-            let tenant = TOGGLED.parse().expect("a legal tenant name");
-            let disable = AdminOperation::DisableVersion { tenant, version, parent };
-            let tenant = disable.tenant().clone();
-            if self.change(disable).await.is_none() || self.wrap_once(&path, VersionState::Disabled).await.is_none() {
-                return;
-            }
-            if self.change(AdminOperation::EnableVersion { tenant, version }).await.is_none() {
+        let Some((tenant, version, path)) = self.disabled_key(&name).await else { return };
+        loop {
+            let enable = AdminOperation::EnableVersion { tenant: tenant.clone(), version };
+            if self.change(enable).await.is_none() || self.disable(&tenant, version, &path).await.is_none() {
                 return;
             }
         }
+    }
+
+    /// Makes a key, wraps with it, and takes it out of use; `None` if the server is gone.
+    pub(crate) async fn disabled_key(&self, name: &str) -> Option<(TenantId, KeyVersionId, String)> {
+        let path = self.key(TOGGLED, name).await?;
+        let version = parse_key_path(&path).expect("a key has a key path");
+        let tenant: TenantId = TOGGLED.parse().expect("a legal tenant name");
+        self.disable(&tenant, version, &path).await?;
+        Some((tenant, version, path))
+    }
+
+    async fn disable(&self, tenant: &TenantId, version: KeyVersionId, path: &str) -> Option<()> {
+        self.wrap_once(path, VersionState::Enabled).await?;
+        let parent = self.revision(version).await?;
+        self.change(AdminOperation::DisableVersion { tenant: tenant.clone(), version, parent }).await?;
+        self.wrap_once(path, VersionState::Disabled).await
     }
 
     async fn revision(&self, version: KeyVersionId) -> Option<replication::ids::Revision> {

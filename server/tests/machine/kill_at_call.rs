@@ -1,0 +1,170 @@
+//! One run for each call that writes, syncs or names a file, killed as that call begins: of a first start, and of a start on data
+//! with changes and a stop. What is left starts again and holds all that was acknowledged.
+//!
+//! By default a sample, drawn from a seed; `EKM_MACHINE_CASES=all` takes every one.
+
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+
+use futures::{FutureExt as _, StreamExt as _};
+use tempfile::TempDir;
+use tokio::sync::mpsc::channel;
+
+use super::calls::{KINDS, Place, Plan};
+use super::cases::{number, said, stop_after_trouble, told_by};
+use super::disk::{folder, tool};
+use super::google::Protocol;
+use super::harness::{Dev, Process, asked};
+use super::ledger::Ledger;
+use super::rng::Rng;
+use super::scene::{EVENTS_MAX, Scene, ensure_tenants};
+use super::tracer::traced;
+
+/// Runs of each scenario, of all that there could be.
+const SAMPLE: usize = 70;
+/// Asks for all of them.
+const CASES_ENV: &str = "EKM_MACHINE_CASES";
+/// Runs at once.
+const AT_ONCE: usize = 2;
+
+/// What a run does until it is killed.
+struct Scenario {
+    name: &'static str,
+    /// What its data directory holds before: nothing, or acknowledged changes.
+    before: Option<Prepared>,
+}
+
+struct Prepared {
+    folder: TempDir,
+    ledger: Ledger,
+}
+
+impl Prepared {
+    /// A data directory with two tenants and a key, stopped well.
+    async fn new() -> Self {
+        let folder = folder();
+        let scene = Scene::open(&folder.path().join(DATA), Protocol::Http2).await;
+        let mut ledger = Ledger::default();
+        ensure_tenants(&scene.admin, &mut ledger).await;
+        work(&scene, &mut ledger, "before").await;
+        scene.dev.stop().await;
+        Self { folder, ledger }
+    }
+}
+
+const DATA: &str = "ekm-dev";
+
+/// Makes a key, wraps with it, and takes it out of use: what was acknowledged of it, and what was asked for, is in the ledger.
+async fn work(scene: &Scene, ledger: &mut Ledger, name: &str) {
+    let (tell, mut told) = channel(EVENTS_MAX);
+    let worker = scene.worker(&tell);
+    drop(tell);
+    let working = async {
+        let worker = worker;
+        worker.disabled_key(name).await
+    };
+    let hearing = async {
+        while let Some(event) = told.recv().await {
+            ledger.take(event);
+        }
+    };
+    tokio::join!(working, hearing);
+}
+
+impl Scenario {
+    /// A folder for one run, and what is known of it.
+    fn scene(&self) -> (TempDir, PathBuf, Option<Ledger>) {
+        let run = folder();
+        let data = run.path().join(DATA);
+        let ledger = self.before.as_ref().map(|before| {
+            let from = before.folder.path().join(DATA);
+            tool("cp", &["-a".as_ref(), from.as_os_str(), data.as_os_str()]);
+            before.ledger.clone()
+        });
+        (run, data, ledger)
+    }
+
+    /// One run under the tracer, to its end or until it is killed. Whether it was killed.
+    async fn run(data: &Path, ledger: &mut Option<Ledger>, log: &Path, options: &[String]) -> bool {
+        let mut command = traced(Path::new(env!("CARGO_BIN_EXE_ekm")), log, options);
+        command.arg("dev").arg("--data-dir").arg(data).args(["--port", "0"]);
+        let dev = match Dev::served(Process::start(&mut command), data).await {
+            Ok(dev) => dev,
+            Err(ended) => {
+                assert_eq!(ended.code, None, "it ended by itself before it served: {}", ended.err);
+                return true;
+            }
+        };
+        let scene = Scene::of(dev, Protocol::Http2);
+        if let Some(ledger) = ledger {
+            work(&scene, ledger, "killed").await;
+        }
+        // it may be gone by now, or go in the middle of its stop
+        scene.dev.process.terminate();
+        let ended = scene.dev.process.ended().await;
+        assert!(matches!(ended.code, None | Some(0)), "{:?}: {}", ended.code, ended.err);
+        ended.code.is_none()
+    }
+
+    /// A run that is killed at this place, and a start after it. Whether it came to the place.
+    async fn case(&self, place: &Place) -> bool {
+        let (run, data, mut ledger) = self.scene();
+        let is_killed = Self::run(&data, &mut ledger, Path::new("/dev/null"), &place.options(&data)).await;
+        let scene = Scene::open(&data, Protocol::Http1).await;
+        if let Some(ledger) = &mut ledger {
+            scene.check(ledger).await;
+            let blobs = 0..ledger.blobs.len();
+            ledger.unwrap_all(&scene.google, blobs).await;
+        }
+        stop_after_trouble(scene.dev).await;
+        drop(run);
+        is_killed
+    }
+
+    /// The calls of a run that nobody kills.
+    async fn plan(&self) -> Plan {
+        let (run, data, mut ledger) = self.scene();
+        let log = run.path().join("calls");
+        let is_killed = Self::run(&data, &mut ledger, &log, &[format!("--trace={KINDS}")]).await;
+        assert!(!is_killed, "nobody kills the control run");
+        Plan::of(&std::fs::read_to_string(&log).expect("the tracer has written"), &data)
+    }
+
+    async fn every_kill(&self) {
+        let Plan { calls, mut places, unmet } = self.plan().await;
+        let all = places.len();
+        let mut rng = Rng::new(number("EKM_MACHINE_SEED").unwrap_or(0x6361_6c6c));
+        if asked(CASES_ENV).as_deref() != Some("all") {
+            // the first of a shuffle
+            for at in 0..SAMPLE.min(all) {
+                places.swap(at, at + rng.below(all - at));
+            }
+            places.truncate(SAMPLE);
+        }
+        said(&format!("{}: {calls} calls, {all} can be met alone, {unmet} cannot; {} runs", self.name, places.len()));
+        let runs =
+            places.iter().map(|place| async move { (place, AssertUnwindSafe(self.case(place)).catch_unwind().await) });
+        let ended: Vec<_> = futures::stream::iter(runs).buffer_unordered(AT_ONCE).collect().await;
+        let (mut killed, mut failed) = (0, Vec::new());
+        for (place, ended) in ended {
+            match ended {
+                Ok(is_killed) => killed += usize::from(is_killed),
+                Err(panic) => failed.push(format!("{place:?}: {}", told_by(panic))),
+            }
+        }
+        assert!(failed.is_empty(), "{} of {} runs:\n{}", failed.len(), places.len(), failed.join("\n"));
+        // threads race, and some runs have a call less than the control
+        said(&format!("{}: {killed} of {} runs were killed", self.name, places.len()));
+        assert!(killed * 10 >= places.len() * 8, "only {killed} of {} runs were killed", places.len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_that_is_killed_at_any_call_is_made_good_by_the_next() {
+    Scenario { name: "first start", before: None }.every_kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_at_any_call_loses_nothing_that_it_acknowledged() {
+    Scenario { name: "start, changes, stop", before: Some(Prepared::new().await) }.every_kill().await;
+}
