@@ -1,10 +1,11 @@
 //! The cipher, AES-256-GCM-SIV (RFC 8452), in place and without a type of its own to keep: made from the key for each call,
-//! wiped at its end. It must never be called with a key that is not 32 uniformly random bytes.
+//! wiped at its end, and with it what it left on the stack. It must never be called with a key that is not 32 uniformly random bytes.
 
 use aes_gcm_siv::aead::{AeadInOut, KeyInit};
 use aes_gcm_siv::{AesGcmSiv, Nonce, Tag};
 
 use super::arena::SLOT_LENGTH;
+use super::stack;
 
 /// Compiles, in whatever build, only while the key schedule and the hash state are wiped on drop; the arena's tests
 /// look at what the cipher and its parts leave behind.
@@ -32,10 +33,9 @@ pub(super) fn encrypt_in_place(
     associated_data: &[u8],
     buffer: &mut [u8],
 ) -> Result<[u8; TAG_LENGTH], Refused> {
-    Cipher::new(key.into())
-        .encrypt_inout_detached(<&Nonce>::from(nonce), associated_data, buffer.into())
-        .map(Into::into)
-        .map_err(|_| Refused)
+    let encrypt =
+        || Cipher::new(key.into()).encrypt_inout_detached(<&Nonce>::from(nonce), associated_data, buffer.into());
+    stack::leaving_nothing(encrypt).map(Into::into).map_err(|_| Refused)
 }
 
 /// On refusal `buffer` holds the ciphertext again.
@@ -46,9 +46,9 @@ pub(super) fn decrypt_in_place(
     buffer: &mut [u8],
     tag: &[u8; TAG_LENGTH],
 ) -> Result<(), Refused> {
-    Cipher::new(key.into())
-        .decrypt_inout_detached(<&Nonce>::from(nonce), associated_data, buffer.into(), <&Tag>::from(tag))
-        .map_err(|_| Refused)
+    let (nonce, tag) = (<&Nonce>::from(nonce), <&Tag>::from(tag));
+    let decrypt = || Cipher::new(key.into()).decrypt_inout_detached(nonce, associated_data, buffer.into(), tag);
+    stack::leaving_nothing(decrypt).map_err(|_| Refused)
 }
 
 #[cfg(test)]

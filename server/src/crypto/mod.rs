@@ -17,6 +17,7 @@ mod hex;
 mod material;
 pub mod root;
 mod seal;
+mod stack;
 mod wrap;
 
 #[cfg(test)]

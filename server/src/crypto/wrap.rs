@@ -17,6 +17,7 @@ use super::aead::{self, NONCE_LENGTH};
 use super::blob::{self, Blob, BlobError, COMMITMENT_LENGTH, HEADER_LENGTH, Header};
 use super::entropy::{Draw, Entropy, EntropyError};
 use super::material::Material;
+use super::stack;
 
 /// Separates commitments from anything else that may ever be derived from key material.
 const COMMITMENT_SALT: &[u8] = b"ekm key commitment 1";
@@ -97,9 +98,11 @@ impl fmt::Debug for UsableMaterial {
 /// The material is the message of HKDF's first HMAC, not its key, because the `hmac` crate leaves its padded key on the stack.
 fn commitment(material: &Material, version: KeyVersionId) -> [u8; COMMITMENT_LENGTH] {
     let mut commitment = [0; COMMITMENT_LENGTH];
-    Hkdf::<Sha256>::new(Some(COMMITMENT_SALT), material.expose())
-        .expand(version.as_bytes(), &mut commitment)
-        .expect("one block is within the limit of HKDF");
+    stack::leaving_nothing(|| {
+        Hkdf::<Sha256>::new(Some(COMMITMENT_SALT), material.expose())
+            .expand(version.as_bytes(), &mut commitment)
+            .expect("one block is within the limit of HKDF");
+    });
     commitment
 }
 
