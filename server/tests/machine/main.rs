@@ -26,6 +26,7 @@ mod worker;
 
 mod calls;
 mod cases;
+mod core_image;
 mod disk;
 mod kill_at_call;
 mod power_cut;

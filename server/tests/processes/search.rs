@@ -5,6 +5,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use memchr::memmem::Finder;
 
 /// Parts of a secret that are searched for by themselves, since a text may break anywhere.
 const PART_BYTES: usize = 16;
@@ -12,7 +13,13 @@ const PART_BYTES: usize = 16;
 /// One spelling of a secret, or of a part of it.
 pub(crate) struct Needle {
     spelling: &'static str,
-    bytes: Vec<u8>,
+    finder: Finder<'static>,
+}
+
+impl Needle {
+    fn new(spelling: &'static str, bytes: &[u8]) -> Self {
+        Self { spelling, finder: Finder::new(bytes).into_owned() }
+    }
 }
 
 /// All spellings of a secret.
@@ -35,7 +42,7 @@ impl Search {
 
     /// How the secret is spelled in these bytes, if it is.
     pub(crate) fn find(&self, place: &str, bytes: &[u8]) -> Vec<Found> {
-        let is_in = |needle: &&Needle| contains(bytes, &needle.bytes);
+        let is_in = |needle: &&Needle| needle.finder.find(bytes).is_some();
         let found = self.0.iter().filter(is_in);
         found.map(|needle| Found { place: place.to_owned(), spelling: needle.spelling }).collect()
     }
@@ -60,34 +67,21 @@ impl Search {
 fn spellings(part: &[u8]) -> Vec<Needle> {
     let each = |write: fn(&u8) -> String, between: &str| part.iter().map(write).collect::<Vec<_>>().join(between);
     let mut needles = vec![
-        Needle { spelling: "raw", bytes: part.to_vec() },
-        Needle { spelling: "hex", bytes: each(|byte| format!("{byte:02x}"), "").into_bytes() },
-        Needle { spelling: "HEX", bytes: each(|byte| format!("{byte:02X}"), "").into_bytes() },
-        Needle { spelling: "numbers", bytes: each(u8::to_string, ",").into_bytes() },
-        Needle { spelling: "spaced numbers", bytes: each(u8::to_string, ", ").into_bytes() },
+        Needle::new("raw", part),
+        Needle::new("hex", each(|byte| format!("{byte:02x}"), "").as_bytes()),
+        Needle::new("HEX", each(|byte| format!("{byte:02X}"), "").as_bytes()),
+        Needle::new("numbers", each(u8::to_string, ",").as_bytes()),
+        Needle::new("spaced numbers", each(u8::to_string, ", ").as_bytes()),
     ];
     // three bytes make four characters: what stands before the secret shifts it by 0, 1 or 2 bytes, and the characters that
     // it shares with its neighbours are left out
     for skipped in 0..3 {
         let whole = &part[skipped..];
         let whole = &whole[..whole.len() / 3 * 3];
-        needles.push(Needle { spelling: "base64", bytes: STANDARD_NO_PAD.encode(whole).into_bytes() });
-        needles.push(Needle { spelling: "base64url", bytes: URL_SAFE_NO_PAD.encode(whole).into_bytes() });
+        needles.push(Needle::new("base64", STANDARD_NO_PAD.encode(whole).as_bytes()));
+        needles.push(Needle::new("base64url", URL_SAFE_NO_PAD.encode(whole).as_bytes()));
     }
     needles
-}
-
-fn contains(bytes: &[u8], needle: &[u8]) -> bool {
-    let first = needle[0];
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|byte| *byte == first) {
-        rest = &rest[at..];
-        if rest.starts_with(needle) {
-            return true;
-        }
-        rest = &rest[1..];
-    }
-    false
 }
 
 #[test]
