@@ -8,16 +8,15 @@ use std::path::{Path, PathBuf};
 
 use futures::{FutureExt as _, StreamExt as _};
 use tempfile::TempDir;
-use tokio::sync::mpsc::channel;
 
 use super::calls::{KINDS, Place, Plan};
-use super::cases::{number, said, stop_after_trouble, told_by};
-use super::disk::{folder, tool};
+use super::cases::{DATA, Prepared, number, said, stop_after_trouble, told_by, work};
+use super::disk::folder;
 use super::google::Protocol;
 use super::harness::{Dev, Process, asked};
 use super::ledger::Ledger;
 use super::rng::Rng;
-use super::scene::{EVENTS_MAX, Scene, ensure_tenants};
+use super::scene::Scene;
 use super::tracer::traced;
 
 /// Runs of each scenario, of all that there could be.
@@ -34,53 +33,12 @@ struct Scenario {
     before: Option<Prepared>,
 }
 
-struct Prepared {
-    folder: TempDir,
-    ledger: Ledger,
-}
-
-impl Prepared {
-    /// A data directory with two tenants and a key, stopped well.
-    async fn new() -> Self {
-        let folder = folder();
-        let scene = Scene::open(&folder.path().join(DATA), Protocol::Http2).await;
-        let mut ledger = Ledger::default();
-        ensure_tenants(&scene.admin, &mut ledger).await;
-        work(&scene, &mut ledger, "before").await;
-        scene.dev.stop().await;
-        Self { folder, ledger }
-    }
-}
-
-const DATA: &str = "ekm-dev";
-
-/// Makes a key, wraps with it, and takes it out of use: what was acknowledged of it, and what was asked for, is in the ledger.
-async fn work(scene: &Scene, ledger: &mut Ledger, name: &str) {
-    let (tell, mut told) = channel(EVENTS_MAX);
-    let worker = scene.worker(&tell);
-    drop(tell);
-    let working = async {
-        let worker = worker;
-        worker.disabled_key(name).await
-    };
-    let hearing = async {
-        while let Some(event) = told.recv().await {
-            ledger.take(event);
-        }
-    };
-    tokio::join!(working, hearing);
-}
-
 impl Scenario {
     /// A folder for one run, and what is known of it.
     fn scene(&self) -> (TempDir, PathBuf, Option<Ledger>) {
         let run = folder();
         let data = run.path().join(DATA);
-        let ledger = self.before.as_ref().map(|before| {
-            let from = before.folder.path().join(DATA);
-            tool("cp", &["-a".as_ref(), from.as_os_str(), data.as_os_str()]);
-            before.ledger.clone()
-        });
+        let ledger = self.before.as_ref().map(|before| before.copy(&data));
         (run, data, ledger)
     }
 

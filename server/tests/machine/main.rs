@@ -28,6 +28,7 @@ mod calls;
 mod cases;
 mod core_image;
 mod disk;
+mod failing_sync;
 mod kill_at_call;
 mod power_cut;
 mod tracer;

@@ -4,13 +4,13 @@
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use super::cases::{number, said, stop_after_trouble, told_by};
 use super::disk::{Disk, folder};
@@ -74,9 +74,12 @@ async fn hear(told: &mut Receiver<Event>, ledger: &mut Ledger, events: usize, th
         ledger.take(soon("work to be done", told.recv()).await.expect("the server goes on"));
     }
     // an input from the seed: nothing depends on where it falls
-    let end = Instant::now() + then;
-    while let Ok(Some(event)) = tokio::time::timeout_at(end, told.recv()).await {
-        ledger.take(event);
+    let mut end = pin!(tokio::time::sleep(then));
+    loop {
+        tokio::select! {
+            () = &mut end => return,
+            Some(event) = told.recv() => ledger.take(event),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use replication::machine::policy::{Operation, Principal, Rule};
 use replication::machine::request::{AdminOperation, Level};
 use replication::machine::rows::Purpose;
 use server::admin::client::{AdminClient, ClientError, new_idempotency_id};
-use server::admin::wire::{OwnedVersionBody, VERSIONS_PATH};
+use server::admin::wire::{FailureCode, OwnedVersionBody, VERSIONS_PATH};
 use tokio::sync::mpsc::Sender;
 
 use super::google::Google;
@@ -39,7 +39,7 @@ pub(crate) fn new_id() -> IdempotencyId {
     new_idempotency_id().expect("the system has randomness")
 }
 
-/// Has a change carried out. `None` if no answer came; a refusal is a failure of the test.
+/// Has a change carried out. `None` if no answer came, or one that leaves the outcome open; a refusal is a failure of the test.
 pub(crate) async fn execute(admin: &AdminClient, change: &Change) -> Option<server::admin::wire::Answer> {
     let carried_out = async {
         let lineage = admin.status().await?.lineage;
@@ -47,8 +47,17 @@ pub(crate) async fn execute(admin: &AdminClient, change: &Change) -> Option<serv
     };
     match soon("a change", carried_out).await {
         Ok(answer) => Some(answer),
-        Err(ClientError::Unreachable { .. }) => None,
+        Err(error) if is_gone(&error) => None,
         Err(error) => panic!("{change:?} was refused: {error}"),
+    }
+}
+
+/// Whether the server went away, or is about to and says so.
+fn is_gone(error: &ClientError) -> bool {
+    match error {
+        ClientError::Unreachable { .. } => true,
+        ClientError::Refused(failure) => matches!(failure.code, FailureCode::Unavailable | FailureCode::Unknown),
+        _ => false,
     }
 }
 
@@ -140,7 +149,7 @@ impl Worker {
         let found = soon("a version", self.admin.get::<OwnedVersionBody>(&format!("{VERSIONS_PATH}/{version}"))).await;
         match found {
             Ok(found) => Some(found.revision),
-            Err(ClientError::Unreachable { .. }) => None,
+            Err(error) if is_gone(&error) => None,
             Err(error) => panic!("{version} is not found: {error}"),
         }
     }
