@@ -29,6 +29,8 @@ pub struct HostSettings {
     pub timers: Timers,
     /// How blocking work is run.
     pub blocking: Blocking,
+    /// When each group writes a snapshot.
+    pub limits: SnapshotLimits,
 }
 
 /// Why the groups of a replica could not be started.
@@ -68,8 +70,7 @@ impl<RT: AsyncRuntime> Host<RT> {
         let mut host = Self { groups: BTreeMap::new() };
         for group in GROUPS {
             let folder = group_folder(&settings.folder, group);
-            let HostSettings { replica, timers, blocking, .. } = settings;
-            let limits = SnapshotLimits::default();
+            let HostSettings { replica, timers, blocking, limits, .. } = settings;
             match Group::open(GroupSettings { group, replica, folder, timers, blocking, limits }).await {
                 Ok(opened) => drop(host.groups.insert(group, Arc::new(opened))),
                 Err(source) => {

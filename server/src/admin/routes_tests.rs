@@ -12,7 +12,7 @@ use replication::machine::lifecycle::VersionState;
 use replication::machine::request::AdminOperation;
 use replication::machine::rows::{Change, Plan, Purpose, Staleness, Tenant, Trust};
 use replication::machine::signing::{self, SigningKey};
-use replication::raft::group::Timers;
+use replication::raft::group::{SnapshotLimits, Timers};
 use replication::raft::host::{Host, HostSettings};
 use replication::store::blocking::Blocking;
 use tower::ServiceExt as _;
@@ -67,6 +67,7 @@ impl World {
             folder: folder.path().to_owned(),
             timers: Timers::default(),
             blocking: Blocking::Threads,
+            limits: SnapshotLimits::default(),
         };
         let host = Host::open(settings).await.expect("an empty folder");
         host.initialise_single(PATIENCE).await.expect("one replica elects itself");

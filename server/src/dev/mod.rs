@@ -26,7 +26,7 @@ mod token;
 pub use error::DevError;
 pub use file::{DEV_FILE, DevFile, DevFileError};
 pub use options::{DevOptions, Flags};
-pub use run::{run, run_with};
+pub use run::{Chosen, run, run_with};
 pub use token::{TokenError, TokenOptions, mint};
 
 /// The name on the server's certificate.

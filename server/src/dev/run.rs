@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use replication::ids::ReplicaId;
+use replication::raft::group::SnapshotLimits;
 use replication::raft::host::{Host, HostSettings};
 use replication::store::blocking::Blocking;
 
@@ -29,18 +30,27 @@ const ELECTION_DEADLINE: Duration = Duration::from_secs(30);
 /// # Errors
 /// See [`DevError`].
 pub fn run(options: DevOptions, print: &dyn Fn(&str)) -> Result<(), DevError> {
-    run_with(options, Arc::new(SystemEntropy), print)
+    run_with(options, Chosen { entropy: Arc::new(SystemEntropy), snapshots: SnapshotLimits::default() }, print)
 }
 
-/// The same with randomness from elsewhere, so that a test can recognise the key material that it makes.
+/// What no flag and no settings file chooses: a test does, so that it can recognise the key material that is made, and see
+/// snapshots without waiting for 65 536 entries.
+pub struct Chosen {
+    /// Where keys, nonces and ids come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// When a group writes a snapshot.
+    pub snapshots: SnapshotLimits,
+}
+
+/// The same with these choices.
 ///
 /// # Errors
 /// See [`DevError`].
-pub fn run_with(options: DevOptions, entropy: Arc<dyn Entropy>, print: &dyn Fn(&str)) -> Result<(), DevError> {
+pub fn run_with(options: DevOptions, chosen: Chosen, print: &dyn Fn(&str)) -> Result<(), DevError> {
     harden_process().map_err(DevError::Harden)?;
-    let prepared = prepare(&options, entropy)?;
+    let prepared = prepare(&options, chosen.entropy)?;
     let runtimes = Runtimes::start()?;
-    let ended = runtimes.control.block_on(serve(options, prepared, &runtimes, print));
+    let ended = runtimes.control.block_on(serve(options, prepared, chosen.snapshots, &runtimes, print));
     let Runtimes { data, control, health } = runtimes;
     for runtime in [data, health, control] {
         runtime.shutdown_timeout(Duration::from_secs(1));
@@ -51,6 +61,7 @@ pub fn run_with(options: DevOptions, entropy: Arc<dyn Entropy>, print: &dyn Fn(&
 async fn serve(
     options: DevOptions,
     prepared: Prepared,
+    limits: SnapshotLimits,
     runtimes: &Runtimes,
     print: &dyn Fn(&str),
 ) -> Result<(), DevError> {
@@ -67,6 +78,7 @@ async fn serve(
         folder: prepared.folder.root().to_owned(),
         timers: prepared.settings.timers,
         blocking: Blocking::Threads,
+        limits,
     });
     let host = tokio::select! {
         opened = opening => opened?,

@@ -13,7 +13,7 @@ use replication::machine::policy::{Operation, Principal, Rule};
 use replication::machine::request::{AdminOperation, Level, REQUEST_FORMAT, Request, SignedRequest};
 use replication::machine::rows::{Change, KeyVersion, Plan, Purpose, Staleness, Tenant, Trust};
 use replication::machine::signing::{self, SigningKey, generate_pkcs8};
-use replication::raft::group::Timers;
+use replication::raft::group::{SnapshotLimits, Timers};
 use replication::raft::host::{Host, HostSettings};
 use replication::store::blocking::Blocking;
 use tempfile::TempDir;
@@ -68,7 +68,13 @@ impl Site {
 
     async fn start(&self) -> Result<Running, FoundError> {
         let (replica, timers, blocking) = (ReplicaId(1), Timers::default(), Blocking::Threads);
-        let settings = HostSettings { replica, folder: self.folder.path().to_owned(), timers, blocking };
+        let settings = HostSettings {
+            replica,
+            folder: self.folder.path().to_owned(),
+            timers,
+            blocking,
+            limits: SnapshotLimits::default(),
+        };
         let host = Host::open(settings).await.expect("the groups can be opened");
         host.initialise_single(AMPLE).await.expect("the only voter is elected");
         let (arena, operator) = (arena(), key("operator-1", &self.operator));

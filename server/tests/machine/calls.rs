@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) calls: usize,
     pub(crate) places: Vec<Place>,
     pub(crate) unmet: usize,
+    /// The files that were written, synced or named.
+    pub(crate) files: BTreeSet<PathBuf>,
 }
 
 impl Plan {
@@ -74,8 +76,9 @@ impl Plan {
                 None => unmet += 1,
             }
         }
+        let files = calls.iter().filter_map(|call| call.file.clone()).collect();
         let calls = calls.iter().filter(|call| call.file.is_some()).count();
-        Self { calls, places, unmet }
+        Self { calls, places, unmet, files }
     }
 }
 

@@ -4,27 +4,26 @@
 use std::fs::File;
 use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use replication::raft::group::SnapshotLimits;
 use server::crypto::{Draw, Entropy, EntropyError, SystemEntropy};
-use server::dev::{DevOptions, Flags, run_with};
+use server::dev::Chosen;
 use tokio::sync::mpsc::Receiver;
 
 use super::cases::said;
 use super::disk::{folder, tool};
 use super::google::Protocol;
-use super::harness::{Dev, Process, asked, soon};
+use super::harness::{Dev, Process, soon};
 use super::ledger::Ledger;
 use super::rng::Rng;
 use super::scene::{Scene, ensure_tenants};
 use super::search::Search;
+use super::serve::{block_on, server, serves};
 use super::worker::Event;
 
-/// Set for the process that is to be the server, to its data directory.
-const SERVE: &str = "EKM_TEST_SERVE_FOR_IMAGE";
 /// What is wrapped once, long before the image is taken.
 const PLAINTEXT: &[u8; 32] = b"customer \xd9\xe1\xf7 finished plaintext!";
 /// Answers between two images.
@@ -59,21 +58,12 @@ impl Entropy for Reckoned {
     }
 }
 
-/// What the process does that is started as the server.
-#[allow(clippy::print_stdout, reason = "it is the server, whose greeting belongs there")]
-fn serve(data_dir: PathBuf) {
-    server::logging::start("info,openraft=warn").expect("the filter is legal");
-    let options = DevOptions { data_dir, ready_file: None, flags: Flags { port: Some(0), ..Flags::default() } };
-    run_with(options, Arc::new(Reckoned), &|text| println!("{text}")).expect("the server runs until it is told to end");
-}
-
 #[test]
 fn an_image_of_a_busy_server_holds_no_key_material() {
-    if let Some(data_dir) = asked(SERVE) {
-        return serve(data_dir.into());
+    let chosen = Chosen { entropy: Arc::new(Reckoned), snapshots: SnapshotLimits::default() };
+    if !serves(chosen) {
+        block_on(search_images());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be started");
-    runtime.block_on(search_images());
 }
 
 /// What of a server's memory an image holds.
@@ -143,9 +133,7 @@ async fn image_of(
 /// A server of this test's own randomness that has wrapped and unwrapped [`PLAINTEXT`] once.
 async fn start(data: &Path) -> Scene {
     let name = "core_image::an_image_of_a_busy_server_holds_no_key_material";
-    let mut command = Command::new(std::env::current_exe().expect("this binary has a path"));
-    command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(SERVE, data);
-    let scene = Scene::of(Dev::of(Process::start(&mut command), data).await, Protocol::Http2);
+    let scene = Scene::of(Dev::of(Process::start(&mut server(name, data)), data).await, Protocol::Http2);
     let path = &scene.dev.file.key_path;
     let wrapped = scene.google.settled_wrap(path, &STANDARD.encode(PLAINTEXT)).await.expect("an answer");
     let unwrapped = scene.google.settled_unwrap(path, wrapped.text("wrappedBlob")).await.expect("an answer");

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::cases::{DATA, Prepared, stop_after_trouble, work};
 use super::disk::folder;
 use super::google::Protocol;
-use super::harness::{Dev, Ended, Process, soon};
+use super::harness::{Dev, Ended, Process, ekm_dev, soon};
 use super::ledger::Ledger;
 use super::scene::Scene;
 use super::tracer::traced;
@@ -24,8 +24,7 @@ async fn fail(data: &Path, ledger: &mut Ledger, failure: (&str, usize)) -> Ended
         format!("--inject={call}:error=EIO:when={when}"),
         format!("--trace-path={}", log.display()),
     ];
-    let mut command = traced(Path::new(env!("CARGO_BIN_EXE_ekm")), Path::new("/dev/null"), &options);
-    command.arg("dev").arg("--data-dir").arg(data).args(["--port", "0"]);
+    let mut command = traced(ekm_dev(data).args(["--port", "0"]), Path::new("/dev/null"), &options);
     let dev = match Dev::served(Process::start(&mut command), data).await {
         Ok(dev) => dev,
         Err(ended) => return ended,

@@ -1,10 +1,11 @@
-//! One run for each call that writes, syncs or names a file, killed as that call begins: of a first start, and of a start on data
-//! with changes and a stop. What is left starts again and holds all that was acknowledged.
+//! One run for each call that writes, syncs or names a file, killed as that call begins: of a first start, of a start on data with
+//! changes and a stop, and of the same with snapshots and purges. What is left starts again and holds all that was acknowledged.
 //!
 //! By default a sample, drawn from a seed; `EKM_MACHINE_CASES=all` takes every one.
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use futures::{FutureExt as _, StreamExt as _};
 use tempfile::TempDir;
@@ -13,14 +14,15 @@ use super::calls::{KINDS, Place, Plan};
 use super::cases::{DATA, Prepared, number, said, stop_after_trouble, told_by, work};
 use super::disk::folder;
 use super::google::Protocol;
-use super::harness::{Dev, Process, asked};
+use super::harness::{Dev, Process, asked, ekm_dev};
 use super::ledger::Ledger;
 use super::rng::Rng;
 use super::scene::Scene;
+use super::serve::{block_on, often, server, serves};
 use super::tracer::traced;
 
 /// Runs of each scenario, of all that there could be.
-const SAMPLE: usize = 70;
+const SAMPLE: usize = 50;
 /// Asks for all of them.
 const CASES_ENV: &str = "EKM_MACHINE_CASES";
 /// Runs at once.
@@ -31,6 +33,10 @@ struct Scenario {
     name: &'static str,
     /// What its data directory holds before: nothing, or acknowledged changes.
     before: Option<Prepared>,
+    /// Where below it the calls must lie among others, or the scenario is not what its name says.
+    touches: &'static str,
+    /// The server on a data directory.
+    server: fn(&Path) -> Command,
 }
 
 impl Scenario {
@@ -43,9 +49,8 @@ impl Scenario {
     }
 
     /// One run under the tracer, to its end or until it is killed. Whether it was killed.
-    async fn run(data: &Path, ledger: &mut Option<Ledger>, log: &Path, options: &[String]) -> bool {
-        let mut command = traced(Path::new(env!("CARGO_BIN_EXE_ekm")), log, options);
-        command.arg("dev").arg("--data-dir").arg(data).args(["--port", "0"]);
+    async fn run(&self, data: &Path, ledger: &mut Option<Ledger>, log: &Path, options: &[String]) -> bool {
+        let mut command = traced(&(self.server)(data), log, options);
         let dev = match Dev::served(Process::start(&mut command), data).await {
             Ok(dev) => dev,
             Err(ended) => {
@@ -67,7 +72,7 @@ impl Scenario {
     /// A run that is killed at this place, and a start after it. Whether it came to the place.
     async fn case(&self, place: &Place) -> bool {
         let (run, data, mut ledger) = self.scene();
-        let is_killed = Self::run(&data, &mut ledger, Path::new("/dev/null"), &place.options(&data)).await;
+        let is_killed = self.run(&data, &mut ledger, Path::new("/dev/null"), &place.options(&data)).await;
         let scene = Scene::open(&data, Protocol::Http1).await;
         if let Some(ledger) = &mut ledger {
             scene.check(ledger).await;
@@ -83,13 +88,14 @@ impl Scenario {
     async fn plan(&self) -> Plan {
         let (run, data, mut ledger) = self.scene();
         let log = run.path().join("calls");
-        let is_killed = Self::run(&data, &mut ledger, &log, &[format!("--trace={KINDS}")]).await;
+        let is_killed = self.run(&data, &mut ledger, &log, &[format!("--trace={KINDS}")]).await;
         assert!(!is_killed, "nobody kills the control run");
         Plan::of(&std::fs::read_to_string(&log).expect("the tracer has written"), &data)
     }
 
     async fn every_kill(&self) {
-        let Plan { calls, mut places, unmet } = self.plan().await;
+        let Plan { calls, mut places, unmet, files } = self.plan().await;
+        assert!(files.iter().any(|file| file.starts_with(self.touches)), "{}: {files:?}", self.name);
         let all = places.len();
         let mut rng = Rng::new(number("EKM_MACHINE_SEED").unwrap_or(0x6361_6c6c));
         if asked(CASES_ENV).as_deref() != Some("all") {
@@ -117,12 +123,44 @@ impl Scenario {
     }
 }
 
+/// A test that serves, too.
+const WITH_SNAPSHOTS: &str =
+    "kill_at_call::a_server_that_is_killed_amid_snapshots_and_purges_loses_nothing_that_it_acknowledged";
+
+/// The released server.
+fn released(data: &Path) -> Command {
+    let mut command = ekm_dev(data);
+    command.args(["--port", "0"]);
+    command
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_start_that_is_killed_at_any_call_is_made_good_by_the_next() {
-    Scenario { name: "first start", before: None }.every_kill().await;
+    Scenario { name: "first start", before: None, touches: "pki", server: released }.every_kill().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_at_any_call_loses_nothing_that_it_acknowledged() {
-    Scenario { name: "start, changes, stop", before: Some(Prepared::new().await) }.every_kill().await;
+    let before = Some(Prepared::new().await);
+    Scenario { name: "start, changes, stop", before, touches: "groups/1/log.redb", server: released }
+        .every_kill()
+        .await;
+}
+
+#[test]
+fn a_server_that_is_killed_amid_snapshots_and_purges_loses_nothing_that_it_acknowledged() {
+    if serves(often()) {
+        return;
+    }
+    block_on(async {
+        let before = Some(Prepared::new().await);
+        Scenario {
+            name: "the same with snapshots",
+            before,
+            touches: "groups/1/snapshots",
+            server: |data| server(WITH_SNAPSHOTS, data),
+        }
+        .every_kill()
+        .await;
+    });
 }

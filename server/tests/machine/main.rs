@@ -31,4 +31,5 @@ mod disk;
 mod failing_sync;
 mod kill_at_call;
 mod power_cut;
+mod serve;
 mod tracer;

@@ -15,10 +15,11 @@ use tokio::task::JoinSet;
 use super::cases::{number, said, stop_after_trouble, told_by};
 use super::disk::{Disk, folder};
 use super::google::Protocol;
-use super::harness::{Process, ekm, soon};
+use super::harness::{Dev, Process, soon};
 use super::ledger::Ledger;
 use super::rng::Rng;
 use super::scene::{Scene, ensure_tenants};
+use super::serve::{block_on, often, server, serves};
 use super::tracer::Attached;
 use super::worker::Event;
 
@@ -95,29 +96,41 @@ async fn end(mut scene: Scene, mut told: Receiver<Event>, mut tasks: JoinSet<()>
     scene.dev.process.ended().await;
 }
 
-/// Mounts what the power left, starts on it, and looks at everything.
-async fn verify(Cut { image, mut ledger }: Cut) {
+/// Mounts what the power left, starts the released server on it, and looks at everything. How many snapshots of the shard it found.
+async fn verify(Cut { image, mut ledger }: Cut) -> usize {
     let disk = Disk::of(image);
+    let snapshots = std::fs::read_dir(data(&disk).join("groups/1/snapshots")).map_or(0, Iterator::count);
     let scene = Scene::open(&data(&disk), Protocol::Http1).await;
     scene.check(&mut ledger).await;
     let blobs = 0..ledger.blobs.len();
     ledger.unwrap_all(&scene.google, blobs).await;
     stop_after_trouble(scene.dev).await;
+    snapshots
 }
 
 fn data(disk: &Disk) -> PathBuf {
     disk.root().join("ekm-dev")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_power_cut_loses_nothing_that_was_acknowledged() {
+/// A test that serves, too.
+const NAME: &str = "power_cut::a_power_cut_loses_nothing_that_was_acknowledged";
+
+#[test]
+fn a_power_cut_loses_nothing_that_was_acknowledged() {
+    // snapshots and purges all the time, so that the power goes amid them too
+    if !serves(often()) {
+        block_on(power_cuts());
+    }
+}
+
+async fn power_cuts() {
     let mut rng = Rng::new(number("EKM_MACHINE_SEED").unwrap_or(0x0070_6f77_6572));
     let folder = folder();
     let disk = Disk::new(folder.path(), "live", DISK_BYTES);
     let mut ledger = Ledger::default();
     let mut cuts = cuts_at_work(folder.path(), &disk, &mut ledger, &mut rng).await;
     for serial in 0..CUTS_AT_START {
-        let mut process = Process::start(ekm().arg("dev").arg("--data-dir").arg(data(&disk)).args(["--port", "0"]));
+        let mut process = Process::start(&mut server(NAME, &data(&disk)));
         // an input from the seed again
         tokio::time::sleep(Duration::from_millis(rng.next() % MILLIS_OF_A_START)).await;
         let (_, mut silent) = tokio::sync::mpsc::channel(1);
@@ -129,13 +142,17 @@ async fn a_power_cut_loses_nothing_that_was_acknowledged() {
     said(&format!("{} images of: {}", cuts.len(), ledger.summary()));
     assert!(cuts.iter().any(|cut| !cut.ledger.in_flight.is_empty()), "some change was in flight");
     assert!(cuts.iter().any(|cut| !cut.ledger.disabled().is_empty()), "some key was disabled");
+    let mut snapshots = Vec::new();
     for cut in cuts {
-        verify(cut).await;
+        snapshots.push(verify(cut).await);
     }
+    said(&format!("snapshots on them: {snapshots:?}"));
+    assert!(snapshots.iter().any(|count| *count > 1), "the server wrote snapshots: {snapshots:?}");
 }
 
 async fn cuts_at_work(folder: &Path, disk: &Disk, ledger: &mut Ledger, rng: &mut Rng) -> Vec<Cut> {
-    let scene = Scene::open(&data(disk), Protocol::Http2).await;
+    let data = data(disk);
+    let scene = Scene::of(Dev::of(Process::start(&mut server(NAME, &data)), &data).await, Protocol::Http2);
     ensure_tenants(&scene.admin, ledger).await;
     let (tasks, mut told) = scene.work(ledger, "w", WRAPPERS, rng);
     let mut cuts = Vec::new();

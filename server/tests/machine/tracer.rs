@@ -8,11 +8,15 @@ use std::process::{Child, Command, Stdio};
 
 use super::harness::{Process, soon};
 
-/// A program under strace. The program stays the direct child, so that signals and exit statuses are its own.
-pub(crate) fn traced(program: &Path, log: &Path, options: &[String]) -> Command {
+/// A program under strace. It stays the direct child, so that signals and exit statuses are its own.
+pub(crate) fn traced(program: &Command, log: &Path, options: &[String]) -> Command {
     let mut command = Command::new("strace");
     // without its seccomp filter: signals are not delivered at the stops that the filter makes
-    command.args(["-D", "-f", "-y", "-qq", "-o"]).arg(log).args(options).arg(program);
+    command.args(["-D", "-f", "-y", "-qq", "-o"]).arg(log).args(options);
+    command.arg(program.get_program()).args(program.get_args());
+    for (name, value) in program.get_envs() {
+        command.env(name, value.expect("a program under test is given variables, and none is taken away"));
+    }
     command
 }
 

@@ -161,6 +161,13 @@ pub(crate) fn ekm() -> Command {
     Command::new(env!("CARGO_BIN_EXE_ekm"))
 }
 
+/// `ekm dev` on this data directory.
+pub(crate) fn ekm_dev(folder: &Path) -> Command {
+    let mut command = ekm();
+    command.arg("dev").arg("--data-dir").arg(folder);
+    command
+}
+
 /// `ekmctl --dev FOLDER …` to its end.
 pub(crate) async fn ekmctl(folder: &Path, args: &[&str]) -> Ended {
     finish(Command::new(env!("CARGO_BIN_EXE_ekmctl")).arg("--dev").arg(folder).args(args)).await
@@ -198,7 +205,7 @@ impl Dev {
     }
 
     pub(crate) async fn start_with(folder: &Path, args: &[&str]) -> Self {
-        Self::of(Process::start(ekm().arg("dev").arg("--data-dir").arg(folder).args(args)), folder).await
+        Self::of(Process::start(ekm_dev(folder).args(args)), folder).await
     }
 
     /// One that was started by other means.

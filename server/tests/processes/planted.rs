@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use replication::raft::group::SnapshotLimits;
 use server::crypto::danger_patterned_entropy::DangerPatternedEntropy;
-use server::dev::{DevOptions, Flags, run_with};
+use server::dev::{Chosen, DevOptions, Flags, run_with};
 
 use super::google::{Google, Protocol};
 use super::harness::{Dev, Process, asked, ekm, ekmctl, finish, temporary};
@@ -49,7 +50,8 @@ fn serve(data_dir: PathBuf) {
     server::logging::start("debug").expect("the filter is legal");
     let options = DevOptions { data_dir, ready_file: None, flags: Flags { port: Some(0), ..Flags::default() } };
     let entropy = Arc::new(DangerPatternedEntropy { pattern: PATTERN });
-    run_with(options, entropy, &|text| println!("{text}")).expect("the server runs until it is told to end");
+    let chosen = Chosen { entropy, snapshots: SnapshotLimits::default() };
+    run_with(options, chosen, &|text| println!("{text}")).expect("the server runs until it is told to end");
 }
 
 #[test]

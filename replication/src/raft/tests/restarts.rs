@@ -322,6 +322,7 @@ async fn a_host_opens_its_groups_once_and_closes_them_in_order() {
         folder: folder.path().to_owned(),
         timers: crate::raft::group::Timers::default(),
         blocking: Blocking::Threads,
+        limits: SnapshotLimits::default(),
     };
     let author = Author::default();
     let host: Host = Host::open(settings.clone()).await.expect("an empty folder opens");
