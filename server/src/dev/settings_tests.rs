@@ -55,6 +55,12 @@ const TABLE: &[(&str, &[&str])] = &[
         "data.body_time_max = \"soon\"",
         &["data.body_time_max: \"soon\" is no time: a whole number and ms, s, m or h are expected, such as \"500ms\""],
     ),
+    (
+        "data.body_time_max = \"2s\\n\\u001b[2J\"",
+        &[
+            "data.body_time_max: \"2s\\n\\u{1b}[2J\" is no time: a whole number and ms, s, m or h are expected, such as \"500ms\"",
+        ],
+    ),
     ("data.error_body = \"Status\"", &["data.error_body: \"Status\" is none of status, envelope"]),
     ("data.error_body = 1", &["data.error_body: a string is expected, not a whole number"]),
     ("data.unknown_reasons = \"\"", &["data.unknown_reasons: \"\" is none of unavailable, deny"]),

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::mistake::Mistake;
+use super::reader::shown;
 
 /// A whole number of things or bytes.
 pub trait Count: Copy {
@@ -116,7 +117,7 @@ pub(super) fn parse_time(text: &str) -> Result<Duration, Mistake> {
     let (number, unit) = text.split_at(digits);
     let length = UNITS.iter().find(|(known, _)| *known == unit).map(|(_, length)| *length);
     let millis = number.parse::<u64>().ok().zip(length).and_then(|(number, length)| number.checked_mul(length));
-    millis.map(Duration::from_millis).ok_or_else(|| Mistake::NotATime { value: text.to_owned() })
+    millis.map(Duration::from_millis).ok_or_else(|| Mistake::NotATime { value: shown(text) })
 }
 
 #[cfg(test)]
