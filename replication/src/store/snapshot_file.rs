@@ -2,7 +2,7 @@
 //!
 //! File: `length | record of the head | (length | key | length | value)* | end | crc32 of all before`. Numbers are u32,
 //! little endian; the record begins with the format byte; `end` is a length of 2^32 - 1. Never hands out a row before the
-//! checksum over all of them was compared.
+//! checksum over all of them was compared, and never accepts bytes that it would not write.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
@@ -65,13 +65,18 @@ fn write_field(file: &mut impl Write, field: &[u8]) -> io::Result<()> {
 
 /// Reads a whole snapshot, one row at a time; its meta, once the checksum was compared.
 pub(super) fn read_through(files: &dyn Files, path: &Path) -> Result<Vec<u8>, SnapshotError> {
-    let (head, ()) = read_rows(files, path, |rows| rows.for_each(drop))?;
+    let (head, ()) = read_rows(files.open(path)?, |rows| rows.for_each(drop))?;
     Ok(head.meta)
 }
 
 /// Reads a whole snapshot; its state and meta, once checksum and digest were compared.
 pub(super) fn read_state(files: &dyn Files, path: &Path) -> Result<(State, Vec<u8>), SnapshotError> {
-    let (head, state) = read_rows(files, path, |rows| State::from_rows(rows))?;
+    decode_state(files.open(path)?)
+}
+
+/// State and meta of the bytes of a snapshot.
+pub(super) fn decode_state(file: impl Read) -> Result<(State, Vec<u8>), SnapshotError> {
+    let (head, state) = read_rows(file, |rows| State::from_rows(rows))?;
     let state = state?;
     let (found, stated) = (state.digest(), head.digest);
     if found == stated { Ok((state, head.meta)) } else { Err(SnapshotError::Digest { found, stated }) }
@@ -79,15 +84,13 @@ pub(super) fn read_state(files: &dyn Files, path: &Path) -> Result<(State, Vec<u
 
 /// Reads a whole file, and hands out what was made of its rows once the checksum was compared.
 fn read_rows<T>(
-    files: &dyn Files,
-    path: &Path,
+    file: impl Read,
     take: impl FnOnce(&mut dyn Iterator<Item = EncodedRow>) -> T,
 ) -> Result<(Head, T), SnapshotError> {
-    let mut file = Summed { inner: BufReader::new(files.open(path)?), sum: crc32fast::Hasher::new() };
-    let head = read_field(&mut file)?.ok_or(Damage::Content)?;
-    let head: Head = postcard::from_bytes(record::open(&head)?)?;
-    let mut failure = None;
-    let mut rows = std::iter::from_fn(|| match read_row(&mut file) {
+    let mut file = Summed { inner: BufReader::new(file), sum: crc32fast::Hasher::new() };
+    let head = read_head(&mut file)?;
+    let (mut failure, mut last) = (None, None);
+    let mut rows = std::iter::from_fn(|| match read_row(&mut file, &mut last) {
         Ok(row) => row,
         Err(error) => {
             failure = Some(error);
@@ -113,8 +116,21 @@ fn read_rows<T>(
 /// A row's key and value.
 type EncodedRow = (Vec<u8>, Vec<u8>);
 
-fn read_row(file: &mut impl Read) -> Result<Option<EncodedRow>, SnapshotError> {
+/// The head, if its bytes are those that are written for it.
+fn read_head(file: &mut impl Read) -> Result<Head, SnapshotError> {
+    let bytes = read_field(file)?.ok_or(Damage::Content)?;
+    let body = record::open(&bytes)?;
+    let head: Head = postcard::from_bytes(body)?;
+    if postcard::to_stdvec(&head)? == body { Ok(head) } else { Err(Damage::Content.into()) }
+}
+
+/// `None` at the end mark. Rows are written in the order of their keys, so each must come behind the last one.
+fn read_row(file: &mut impl Read, last: &mut Option<Vec<u8>>) -> Result<Option<EncodedRow>, SnapshotError> {
     let Some(key) = read_field(file)? else { return Ok(None) };
+    if last.as_ref().is_some_and(|last| *last >= key) {
+        return Err(Damage::Content.into());
+    }
+    *last = Some(key.clone());
     let value = read_field(file)?.ok_or(Damage::Content)?;
     Ok(Some((key, value)))
 }
