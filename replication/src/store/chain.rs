@@ -98,7 +98,7 @@ impl Link {
     }
 
     /// The next link, if this record is the one that follows.
-    fn follow(self, index: u64, record: &[u8]) -> Result<Self, (u64, Damage)> {
+    pub(super) fn follow(self, index: u64, record: &[u8]) -> Result<Self, (u64, Damage)> {
         let (chain, entry) = open(record).map_err(|damage| (index, damage))?;
         match self.index.map(|before| before + 1) {
             Some(next) if next < index => return Err((next, Damage::Missing)),

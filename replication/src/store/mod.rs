@@ -23,6 +23,8 @@ mod snapshot_file;
 pub mod snapshots;
 pub mod state;
 mod tables;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 mod writes;
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ pub mod source;
 pub mod token;
 pub mod verify;
 
+#[cfg(any(test, feature = "testkit"))]
+pub mod danger_fixed_keys;
 mod fetch;
 mod schedule;
 mod spool;

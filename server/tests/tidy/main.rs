@@ -23,13 +23,14 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("openraft", &["replication/src/raft/", "replication/src/store/"]),
     ("openraft_rt", &["replication/src/raft/", "replication/src/store/"]),
     ("openraft_rt_tokio", &["replication/src/raft/", "replication/src/store/"]),
-    ("replication", &["server/", "replication/tests/"]),
-    ("server", &["server/src/bin/", "server/tests/"]),
+    ("replication", &["server/", "replication/tests/", "fuzz/"]),
+    ("server", &["server/src/bin/", "server/tests/", "fuzz/"]),
     ("axum", &["server/"]),
-    ("http", &["server/", "loadtest/"]),
+    ("http", &["server/", "loadtest/", "fuzz/"]),
     ("hyper", &["server/"]),
     ("reqwest", &["server/", "loadtest/"]),
     ("toml", &["server/src/settings/"]),
+    ("libfuzzer_sys", &["fuzz/src/bin/"]),
     ("jsonwebtoken", &["server/src/authn/", "server/src/dev/", "server/src/health/", "server/tests/"]),
 ];
 
@@ -167,7 +168,7 @@ fn visit(folder: &Path, root: &Path, seen: &mut Vec<(String, String)>) {
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate stands in the repository");
     let mut files = Vec::new();
-    for name in ["replication", "server", "loadtest"] {
+    for name in ["replication", "server", "loadtest", "fuzz"] {
         visit(&root.join(name), root, &mut files);
     }
     assert!(files.len() >= FILES_MIN, "only {} files were found", files.len());
@@ -230,6 +231,7 @@ fn every_rule_catches_a_planted_offence() {
         (names_only_its_crates, "replication/src/a.rs", "use jsonwebtoken::Header;"),
         (names_only_its_crates, "server/src/edge/a.rs", "use jsonwebtoken::Header;"),
         (names_only_its_crates, "loadtest/src/a.rs", "use server::wire;"),
+        (names_only_its_crates, "fuzz/src/targets/a.rs", "use libfuzzer_sys::fuzz_target;"),
         (follows_the_arrows, "server/src/policy/mod.rs", "use crate::lookup::Key;"),
         (follows_the_arrows, "server/src/policy/mod.rs", "use super::lookup::Key;"),
         (follows_the_arrows, "server/src/policy/a.rs", "use super::super::lookup::Key;"),
