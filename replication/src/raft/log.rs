@@ -56,6 +56,7 @@ pub(super) fn io_error(error: LogError) -> io::Error {
         | LogError::Entry { .. }
         | LogError::Fact { .. }
         | LogError::OtherOwner { .. } => io::ErrorKind::InvalidData,
+        LogError::NoRoom => io::ErrorKind::StorageFull,
         LogError::InUse | LogError::Database(_) | LogError::File(_) | LogError::Closed(_) => io::ErrorKind::Other,
     };
     io::Error::new(kind, error)

@@ -65,7 +65,22 @@ pub fn publish(draft: &Path, path: &Path) -> io::Result<()> {
 /// What the file system said.
 pub fn sync(folder: &Path) -> io::Result<()> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    File::open(folder)?.sync_all()
+    File::open(folder)?.sync_all().map_err(unsynced)
+}
+
+/// What was written cannot be made durable, and what of it is on the disk is unknown.
+#[derive(Debug, thiserror::Error)]
+#[error("what was written cannot be made durable")]
+struct SyncFailed(#[source] io::Error);
+
+/// The error of a sync, under a kind of its own: a sync that found no room must never pass for a write that found none.
+pub fn unsynced(error: io::Error) -> io::Error {
+    io::Error::other(SyncFailed(error))
+}
+
+/// Whether an error is that of a sync.
+pub fn is_unsynced(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<SyncFailed>)
 }
 
 #[cfg(test)]

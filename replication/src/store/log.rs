@@ -18,6 +18,7 @@ use super::blocking::{Stopped, Worker};
 use super::chain::Link;
 use super::reading::link;
 use super::record;
+use super::room::Shortage;
 use super::tables::VOTE;
 use super::writes::{Ends, Indexed, Job, Shared, Write};
 use crate::ids::{GroupId, LogIndex, ReplicaId};
@@ -208,9 +209,20 @@ impl LogStore {
         }
     }
 
-    /// Writes what is queued, and closes the database whoever else still holds this log. Blocks for that long.
+    /// Why nothing is written: the disk is full, and the writer waits for room.
+    pub fn shortage(&self) -> Option<Shortage> {
+        self.shared.waiting.shortage()
+    }
+
+    /// Lets no write wait for room any more: on a full disk it fails, and so does every later one.
+    pub fn stop_waiting(&self) {
+        self.shared.waiting.stop();
+    }
+
+    /// Writes what is queued, as far as there is room, and closes the database whoever else still holds this log. Blocks for that long.
     pub fn close(&self) {
+        self.stop_waiting();
         self.writer.stop();
-        self.shared.release();
+        self.shared.database.release();
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::blocking::Stopped;
 use super::record::Damage;
+use super::room;
 use crate::ids::{GroupId, LogIndex, ReplicaId};
 
 /// What can go wrong with the log. The first error of a write is kept and answers every later write.
@@ -84,6 +85,9 @@ pub enum LogError {
     /// The database or the disk under it failed.
     #[error("the log database failed")]
     Database(#[source] Arc<redb::Error>),
+    /// The disk was full, and the log was closed before there was room. What waited was not written.
+    #[error("the disk was full until the log was closed; what waited for room was not written")]
+    NoRoom,
     /// The file could not be made or opened.
     #[error("the log file cannot be opened")]
     File(#[source] Arc<io::Error>),
@@ -95,5 +99,29 @@ pub enum LogError {
 impl LogError {
     pub(super) fn database(error: impl Into<redb::Error>) -> Self {
         Self::Database(Arc::new(error.into()))
+    }
+
+    pub(super) fn opening(error: redb::DatabaseError) -> Self {
+        match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => Self::InUse,
+            other => Self::database(other),
+        }
+    }
+
+    /// Whether the storage refused bytes for lack of room. What is durable is as before: a sync that fails, for whatever
+    /// reason, comes under another kind.
+    pub(super) fn is_no_room(&self) -> bool {
+        match self {
+            Self::Database(error) => matches!(&**error, redb::Error::Io(error) if room::is_full(error)),
+            _ => false,
+        }
+    }
+
+    /// Whether the database takes no step because of an error that somebody else met.
+    pub(super) fn is_overtaken(&self) -> bool {
+        match self {
+            Self::Database(error) => matches!(&**error, redb::Error::PreviousIo | redb::Error::DatabaseClosed),
+            _ => false,
+        }
     }
 }

@@ -10,14 +10,21 @@ mod damage_tests;
 pub mod files;
 pub mod folder;
 #[cfg(test)]
+mod full_disk_tests;
+#[cfg(test)]
 pub(crate) mod held;
 pub mod log;
 mod log_error;
+mod log_file;
 #[cfg(test)]
 mod log_tests;
+mod open_database;
 mod opening;
 mod reading;
 pub mod record;
+pub mod room;
+#[cfg(test)]
+pub(crate) mod small_disk;
 mod snapshot_error;
 mod snapshot_file;
 pub mod snapshots;
@@ -25,6 +32,7 @@ pub mod state;
 mod tables;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
+mod waiting;
 mod writes;
 
 #[cfg(test)]

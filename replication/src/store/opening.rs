@@ -8,8 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use parking_lot::{Mutex, RwLock};
-use redb::backends::FileBackend;
+use parking_lot::Mutex;
 use redb::{Database, Durability, ReadableDatabase, StorageBackend};
 use tokio::sync::watch;
 
@@ -17,9 +16,13 @@ use super::blocking::{Blocking, Queue, Worker};
 use super::chain::{self, Link};
 use super::folder;
 use super::log::{LogError, LogStore, Owner};
+use super::log_file::LogFile;
+use super::open_database::{OpenDatabase, Storage};
 use super::reading::{fact, purge_mark};
 use super::record::{self, Damage};
+use super::room::{self, FileSystem, FreeSpace};
 use super::tables::{CATALOGUE, COMMITTED, ENTRIES, FACTS, OWNER};
+use super::waiting::Waiting;
 use super::writes::{Durable, Ends, Shared};
 use crate::ids::LogIndex;
 
@@ -27,8 +30,6 @@ use crate::ids::LogIndex;
 const WRITES_MAX: usize = 1024;
 /// Writes that share one commit.
 const WRITES_PER_COMMIT_MAX: usize = 1024;
-/// Memory that redb may use for pages, in bytes.
-const CACHE_BYTES: usize = 16 * 1024 * 1024;
 /// Ending of a database that is being made: redb refuses for ever one that a kill caught at that.
 const UNFINISHED: &str = "draft";
 
@@ -43,15 +44,14 @@ impl LogStore {
         let draft = path.with_extension(UNFINISHED);
         folder::remove_file(&draft).map_err(refused)?;
         if !path.try_exists().map_err(refused)? {
-            let file = folder::open_file(&draft).map_err(refused)?;
-            claim(&database(FileBackend::new(file).map_err(opening)?)?, owner)?;
+            claim(&Storage::new(LogFile::open(&draft)?).database()?, owner)?;
             folder::publish(&draft, path).map_err(refused)?;
         } else if path.metadata().map_err(refused)?.len() == 0 {
             // A log has its name only once it is whole, so this one was emptied.
             return Err(LogError::Unreadable { group: owner.group, source: None });
         }
-        let file = folder::open_file(path).map_err(refused)?;
-        Self::open(FileBackend::new(file).map_err(opening)?, owner, blocking)
+        let space: Arc<dyn FreeSpace> = Arc::new(FileSystem::of(path));
+        Self::open_storage(Storage::new(LogFile::open(path)?), Some(space), owner, blocking)
     }
 
     /// Opens, or makes, the log on a storage backend.
@@ -60,13 +60,23 @@ impl LogStore {
     /// [`LogError::InUse`], [`LogError::OtherOwner`], [`LogError::Damaged`], [`LogError::Unreadable`], or whatever
     /// reading its facts yields.
     pub fn open(backend: impl StorageBackend, owner: Owner, blocking: Blocking) -> Result<Self, LogError> {
+        Self::open_storage(Storage::new(backend), None, owner, blocking)
+    }
+
+    fn open_storage(
+        storage: Storage,
+        space: Option<Arc<dyn FreeSpace>>,
+        owner: Owner,
+        blocking: Blocking,
+    ) -> Result<Self, LogError> {
         // redb panics over some damage to its pages; nothing of it is used after that.
         let Verified { database, committed, durable, ends } =
-            catch_unwind(AssertUnwindSafe(|| verified(backend, owner)))
+            catch_unwind(AssertUnwindSafe(|| verified(&storage, owner)))
                 .unwrap_or(Err(LogError::Unreadable { group: owner.group, source: None }))
                 .map_err(|error| unreadable(owner, error))?;
         let shared = Arc::new(Shared {
-            database: RwLock::new(Some(database)),
+            database: OpenDatabase::new(database, storage),
+            waiting: Waiting::new(space, blocking),
             owner,
             ends: Mutex::new(ends),
             tail: Mutex::default(),
@@ -92,8 +102,8 @@ struct Verified {
     ends: Ends,
 }
 
-fn verified(backend: impl StorageBackend, owner: Owner) -> Result<Verified, LogError> {
-    let mut database = database(backend)?;
+fn verified(storage: &Storage, owner: Owner) -> Result<Verified, LogError> {
+    let mut database = storage.database()?;
     if is_new(&database)? {
         claim(&database, owner)?;
     }
@@ -107,18 +117,14 @@ fn verified(backend: impl StorageBackend, owner: Owner) -> Result<Verified, LogE
     match database.check_integrity() {
         Ok(true) => Ok(Verified { database, committed, durable, ends: Ends { base, last } }),
         Ok(false) => Err(LogError::Unreadable { group: owner.group, source: None }),
-        Err(error) => Err(opening(error)),
+        Err(error) => Err(LogError::opening(error)),
     }
 }
 
-fn committed_index(fact: &[u8]) -> Result<LogIndex, LogError> {
+pub(super) fn committed_index(fact: &[u8]) -> Result<LogIndex, LogError> {
     let damaged = LogError::Fact { what: COMMITTED, source: Damage::Content };
     let (index, _) = fact.split_first_chunk().ok_or(damaged)?;
     Ok(LogIndex(u64::from_be_bytes(*index)))
-}
-
-fn database(backend: impl StorageBackend) -> Result<Database, LogError> {
-    Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend).map_err(opening)
 }
 
 fn is_new(database: &Database) -> Result<bool, LogError> {
@@ -154,14 +160,9 @@ fn belongs_to(database: &Database, owner: Owner) -> Result<(), LogError> {
 fn unreadable(owner: Owner, error: LogError) -> LogError {
     let LogError::Database(source) = error else { return error };
     match &*source {
-        redb::Error::Io(io) if io.raw_os_error().is_some() => LogError::Database(source),
+        redb::Error::Io(io) if io.raw_os_error().is_some() || room::is_full(io) || folder::is_unsynced(io) => {
+            LogError::Database(source)
+        }
         _ => LogError::Unreadable { group: owner.group, source: Some(source) },
-    }
-}
-
-fn opening(error: redb::DatabaseError) -> LogError {
-    match error {
-        redb::DatabaseError::DatabaseAlreadyOpen => LogError::InUse,
-        other => LogError::database(other),
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use redb::{Database, ReadableDatabase, ReadableTable};
 
-use super::blocking::Stopped;
 use super::chain::{self, Link};
 use super::log::{LogError, LogStore};
 use super::record::{self, Damage};
@@ -133,8 +132,8 @@ impl LogStore {
         })
     }
 
-    fn with_database<T>(&self, read: impl FnOnce(&Database) -> Result<T, LogError>) -> Result<T, LogError> {
-        self.shared.database.read().as_ref().ok_or(LogError::Closed(Stopped)).and_then(read)
+    fn with_database<T>(&self, read: impl Fn(&Database) -> Result<T, LogError>) -> Result<T, LogError> {
+        self.shared.database.read(read)
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::files::Files;
+use super::folder;
 use super::record::{self, Damage};
 use super::snapshot_error::SnapshotError;
 use crate::machine::digest::Digest;
@@ -38,7 +39,7 @@ pub(super) fn write_synced(
     content(&mut buffered)?;
     buffered.flush()?;
     drop(buffered);
-    file.sync()
+    file.sync().map_err(folder::unsynced)
 }
 
 /// The bytes of a snapshot of a state.

@@ -1,22 +1,27 @@
 //! The writer of the log: one commit for everything that was queued, then the answers.
 //!
 //! Never answers before its commit has returned, and never writes again after the first error: what a failed
-//! `fdatasync` left on disk is unknown, so the only safe answer to every later write is the same error.
+//! `fdatasync` left on disk is unknown, so the only safe answer to every later write is the same error. One error is none
+//! of these: where the disk refuses bytes for lack of room, nothing is in doubt, so the same batch waits and is tried again.
+//! Every write may be made twice.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use redb::{Database, Durability};
 use tokio::sync::watch;
 
-use super::blocking::Stopped;
 use super::chain::Link;
 use super::log::Owner;
 use super::log_error::LogError;
+use super::open_database::OpenDatabase;
+use super::opening::committed_index;
+use super::reading::fact;
+use super::record::Damage;
 use super::tables::{CATALOGUE, COMMITTED, ENTRIES, FACTS, PURGED};
+use super::waiting::Waiting;
 use crate::ids::LogIndex;
 
 /// What the writer has made durable.
@@ -70,7 +75,8 @@ pub(super) struct Ends {
 /// What the writer and the readers share.
 pub(super) struct Shared {
     pub(super) owner: Owner,
-    pub(super) database: RwLock<Option<Database>>,
+    pub(super) database: OpenDatabase,
+    pub(super) waiting: Waiting,
     pub(super) ends: Mutex<Ends>,
     /// Entries that are readable already and not yet in the database.
     pub(super) tail: Mutex<BTreeMap<u64, Arc<Vec<u8>>>>,
@@ -83,27 +89,64 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Closes the database. redb panics where its own account of its pages is damaged; what was committed stands.
-    pub(super) fn release(&self) {
-        let Some(database) = self.database.write().take() else { return };
-        if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
-            tracing::error!("the log database could not be closed cleanly; it is looked through at the next start");
-        }
-    }
-
     /// Makes all jobs durable in one commit and answers them in their order.
     pub(super) fn commit(&self, jobs: &mut Vec<Job>) {
         let failed = self.durable.borrow().failed.clone();
         let result = match failed {
             Some(error) => Err(error),
-            None => self.database.read().as_ref().ok_or(LogError::Closed(Stopped)).and_then(|open| write(open, jobs)),
+            None => self.write(jobs),
         };
         match &result {
             Ok(()) => self.settle(jobs),
-            Err(error) => self.durable.send_modify(|durable| durable.failed = Some(error.clone())),
+            Err(error) => {
+                self.durable.send_modify(|durable| durable.failed = Some(error.clone()));
+                self.database.end();
+            }
         }
         for done in jobs.drain(..).filter_map(|job| job.done) {
             done(result.clone());
+        }
+    }
+
+    /// One durable commit, however long the disk is full.
+    fn write(&self, jobs: &[Job]) -> Result<(), LogError> {
+        let group = self.owner.group;
+        let mut waited = false;
+        loop {
+            match self.database.with(|database| write(database, jobs)) {
+                Err(error) if error.is_no_room() => {
+                    let bytes = self.database.refused_bytes();
+                    if !waited {
+                        tracing::error!(
+                            %group, bytes,
+                            "the disk is full: changes wait for that much room, and wraps and unwraps go on; make room \
+                             on the file system of the data"
+                        );
+                    }
+                    waited = true;
+                    self.database.reopen(|database| self.holds_what_is_durable(database))?;
+                    if !self.waiting.wait(bytes) {
+                        return Err(LogError::NoRoom);
+                    }
+                }
+                written => {
+                    if waited && written.is_ok() {
+                        tracing::info!(%group, "there is room on the disk again, and what waited is written");
+                    }
+                    self.waiting.ended();
+                    return written;
+                }
+            }
+        }
+    }
+
+    /// What redb goes back to when it is opened after an error is its last durable commit.
+    fn holds_what_is_durable(&self, database: &Database) -> Result<(), LogError> {
+        let found = fact(database, COMMITTED)?.as_deref().map(committed_index).transpose()?;
+        if found >= self.durable.borrow().committed {
+            Ok(())
+        } else {
+            Err(LogError::Fact { what: COMMITTED, source: Damage::Content })
         }
     }
 
@@ -139,7 +182,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.release();
+        self.database.release();
     }
 }
 
