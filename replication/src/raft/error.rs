@@ -14,6 +14,7 @@ use super::limits::{ENTRY_BYTES_MAX, PROPOSALS_MAX};
 use crate::codec::Undecodable;
 use crate::ids::{LogIndex, ReplicaId};
 use crate::store::log::LogError;
+use crate::store::room::Shortage;
 use crate::store::snapshots::SnapshotError;
 use crate::store::state::MirrorError;
 
@@ -121,6 +122,9 @@ pub enum ProposeError {
     /// The entry is none that this release could apply.
     #[error("the entry cannot be decoded, so it is not proposed")]
     Undecodable(#[from] Undecodable),
+    /// The disk has too little room to take changes.
+    #[error(transparent)]
+    NoRoom(#[from] Shortage),
     /// [`PROPOSALS_MAX`] are under way, and none of them ended in time.
     #[error("{PROPOSALS_MAX} proposals are under way already")]
     Busy,

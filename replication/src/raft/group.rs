@@ -28,7 +28,7 @@ use super::config::{Answer, Answered, EntryBytes, Types};
 use super::keeper::Keeper;
 use super::limits::{APPLIER_STOP_MAX, DRAIN_WAIT_MAX, SNAPSHOT_STOP_MAX};
 use super::log::RaftLog;
-use super::machine::{Applied, Machine, Parts};
+use super::machine::{Applied, Machine, Offered, Parts};
 use super::network::NoPeers;
 use crate::codec;
 use crate::ids::{GroupId, LogIndex, ReplicaId};
@@ -38,8 +38,9 @@ use crate::store::blocking::{Blocking, Stopped};
 use crate::store::files::{Files, OnDisk};
 use crate::store::folder;
 use crate::store::log::{LogStore, Owner, Written};
-use crate::store::snapshots::Snapshots;
-use crate::store::state::{MirrorError, StateMirror};
+use crate::store::room::{Room, Shortage};
+use crate::store::snapshots::{SnapshotError, Snapshots};
+use crate::store::state::{MirrorError, StateMirror, Use};
 
 const LOG_FILE: &str = "log.redb";
 const STATE_FOLDER: &str = "state";
@@ -60,6 +61,8 @@ pub struct GroupSettings {
     pub blocking: Blocking,
     /// When snapshots are written.
     pub limits: SnapshotLimits,
+    /// How much room the disk has, as whoever watches it publishes.
+    pub room: watch::Receiver<Room>,
 }
 
 impl GroupSettings {
@@ -86,13 +89,14 @@ pub struct Group<RT: AsyncRuntime = TokioRuntime> {
     pub(super) log: LogStore,
     mirror: StateMirror,
     applied: watch::Receiver<Applied>,
+    room: watch::Receiver<Room>,
     proposals: Arc<Semaphore>,
     stopping: AtomicBool,
     rebuilt: bool,
     pub(super) snapshots: Snapshots,
     keeper: Mutex<Option<Running<RT>>>,
-    /// Closed when the task that writes snapshots is gone.
-    keeping: watch::Receiver<()>,
+    /// Closed when the task that writes snapshots is gone; what it failed of before.
+    keeping: watch::Receiver<Option<Arc<SnapshotError>>>,
 }
 
 /// The task that writes snapshots; it ends when its sender is dropped.
@@ -127,15 +131,24 @@ impl<RT: AsyncRuntime> Group<RT> {
     /// # Errors
     /// [`OpenError`].
     pub async fn open_with(log: LogStore, files: Arc<dyn Files>, settings: GroupSettings) -> Result<Self, OpenError> {
-        let GroupSettings { group, replica, folder, timers, blocking, limits } = settings;
+        let GroupSettings { group, replica, folder, timers, blocking, limits, room } = settings;
         let snapshots = Snapshots::open_on(files, &folder.join(SNAPSHOTS_FOLDER), log.clone(), blocking).await?;
         let opened = StateMirror::open(&folder.join(STATE_FOLDER), blocking)?;
         if let Some(doubt) = &opened.doubt {
             tracing::info!(%group, %doubt, "the mirror of the applied state was thrown away and is rebuilt from the log");
         }
+        if opened.use_made == Use::NoRoom {
+            tracing::warn!(%group, "the disk has no room for the mirror of the applied state, which stays as it is until the next start");
+        }
         let mirror = opened.mirror;
-        let parts =
-            Parts { durable: log.durable(), mirror: mirror.clone(), snapshots: snapshots.clone(), found: opened.found };
+        let offered = Offered::default();
+        let parts = Parts {
+            durable: log.durable(),
+            mirror: mirror.clone(),
+            snapshots: snapshots.clone(),
+            found: opened.found,
+            offered: offered.clone(),
+        };
         let (machine, applied) = Machine::new(parts).await?;
         let config = Arc::new(timers.raft_settings(group).validate()?);
         let raft = Raft::new(replica.0, config, NoPeers, RaftLog::new(log.clone()), machine).await;
@@ -150,6 +163,8 @@ impl<RT: AsyncRuntime> Group<RT> {
             snapshots: snapshots.clone(),
             mirror: mirror.clone(),
             applied: applied.clone(),
+            room: room.clone(),
+            offered,
         });
         let keeper = Mutex::new(Some(keeper));
         Ok(Self {
@@ -159,6 +174,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             log,
             mirror,
             applied,
+            room,
             proposals,
             stopping,
             rebuilt,
@@ -194,6 +210,20 @@ impl<RT: AsyncRuntime> Group<RT> {
     /// [`ProposeError`]; after [`ProposeError::Unknown`] it may have happened, after [`ProposeError::Halted`] it may
     /// yet be applied by another release, after every other it has no effect.
     pub async fn propose(&self, entry: Vec<u8>, within: Duration) -> Result<Proposed, ProposeError> {
+        if let Some(shortage) = self.shortage() {
+            return Err(shortage.into());
+        }
+        self.propose_from_reserve(entry, within).await
+    }
+
+    /// The same for an entry that finishes what an earlier one began, which is what the reserve on the disk is kept for.
+    ///
+    /// # Errors
+    /// As [`Group::propose`].
+    pub async fn propose_from_reserve(&self, entry: Vec<u8>, within: Duration) -> Result<Proposed, ProposeError> {
+        if let Some(shortage) = self.log.shortage() {
+            return Err(shortage.into());
+        }
         if entry.len() > ENTRY_BYTES_MAX {
             return Err(ProposeError::TooLarge { bytes: entry.len() });
         }
@@ -277,6 +307,16 @@ impl<RT: AsyncRuntime> Group<RT> {
         self.applied.borrow().state.digest()
     }
 
+    /// Why no changes are taken, if the disk is short of room.
+    pub fn shortage(&self) -> Option<Shortage> {
+        self.log.shortage().or_else(|| self.room.borrow().shortage())
+    }
+
+    /// The room on the disk that the group lives on, as last measured.
+    pub fn room(&self) -> Room {
+        *self.room.borrow()
+    }
+
     /// Which group this is.
     pub fn id(&self) -> GroupId {
         self.id
@@ -302,8 +342,11 @@ impl<RT: AsyncRuntime> Group<RT> {
             if let Err(fatal) = state {
                 return fatal.into();
             }
+            if let Some(error) = keeping.borrow_and_update().clone() {
+                return Failure::Storage(Box::new(error));
+            }
             match select(pin!(metrics.changed()), pin!(keeping.changed())).await {
-                Either::Left((Ok(()), _)) => {}
+                Either::Left((Ok(()), _)) | Either::Right((Ok(()), _)) => {}
                 Either::Left((Err(_), _)) => return Failure::Stopped,
                 Either::Right(_) if self.stopping.load(Ordering::Acquire) => return Failure::Stopped,
                 Either::Right(_) => return Failure::Panicked,
@@ -321,6 +364,8 @@ impl<RT: AsyncRuntime> Group<RT> {
             let drained = self.raft.wait(Some(DRAIN_WAIT_MAX)).applied_index_at_least(Some(last), "drained").await;
             drained.map_or_else(|error| tracing::info!(group = %self.id, %error, "not drained"), drop);
         }
+        // On a full disk nothing is awaited: what has no room yet was answered to nobody.
+        self.log.stop_waiting();
         let keeper = self.keeper.lock().take();
         if let Some(Running { stop, task }) = keeper {
             drop(stop);
@@ -352,13 +397,13 @@ impl<RT: AsyncRuntime> Group<RT> {
     }
 }
 
-fn keep_snapshots<RT: AsyncRuntime>(keeper: Keeper<RT>) -> (Running<RT>, watch::Receiver<()>) {
+fn keep_snapshots<RT: AsyncRuntime>(keeper: Keeper<RT>) -> (Running<RT>, watch::Receiver<Option<Arc<SnapshotError>>>) {
     let (stop, stopped) = oneshot::channel::<()>();
-    let (gone, keeping) = watch::channel(());
+    let (told, keeping) = watch::channel(None);
     let task = RT::spawn(async move {
-        // Nothing is ever sent: the group drops its end.
-        keeper.run(async { drop(stopped.await) }).await;
-        drop(gone);
+        // Nothing is ever sent to it: the group drops its end.
+        keeper.run(async { drop(stopped.await) }, &told).await;
+        drop(told);
     });
     (Running { stop, task }, keeping)
 }

@@ -1,22 +1,29 @@
-//! The groups on this replica: opened, set up and shut down in one order.
+//! The groups on this replica: opened, set up and shut down in one order, and told how much room the disk has.
 //!
 //! Decides nothing about what is in them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::select_all;
+use futures::future::{Either, select, select_all};
 use openraft::AsyncRuntime;
 use openraft_rt_tokio::TokioRuntime;
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
 
 use super::group::{Failure, Group, GroupSettings, InitialiseError, OpenError, SnapshotLimits, Timers};
 use crate::ids::{GroupId, ReplicaId, ShardId};
 use crate::store::blocking::Blocking;
+use crate::store::room::{FileSystem, FreeSpace, Room};
 
 /// The groups of this release: the system group and one shard.
 pub const GROUPS: [GroupId; 2] = [GroupId::SYSTEM, ShardId::FIRST.group()];
+
+/// How often the room on the disk is measured.
+pub const ROOM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the groups of a replica are opened with.
 #[derive(Debug, Clone)]
@@ -31,6 +38,8 @@ pub struct HostSettings {
     pub blocking: Blocking,
     /// When each group writes a snapshot.
     pub limits: SnapshotLimits,
+    /// Bytes of the data folder's file system below which no changes are taken.
+    pub disk_reserve_bytes: u64,
 }
 
 /// Why the groups of a replica could not be started.
@@ -59,6 +68,13 @@ pub enum HostError {
 /// The groups on this replica.
 pub struct Host<RT: AsyncRuntime = TokioRuntime> {
     groups: BTreeMap<GroupId, Arc<Group<RT>>>,
+    watching: Mutex<Option<Watching<RT>>>,
+}
+
+/// The task that measures the room; it ends when its sender is dropped.
+struct Watching<RT: AsyncRuntime> {
+    stop: oneshot::Sender<()>,
+    task: RT::JoinHandle<()>,
 }
 
 impl<RT: AsyncRuntime> Host<RT> {
@@ -67,11 +83,23 @@ impl<RT: AsyncRuntime> Host<RT> {
     /// # Errors
     /// [`HostError::Open`].
     pub async fn open(settings: HostSettings) -> Result<Self, HostError> {
-        let mut host = Self { groups: BTreeMap::new() };
+        let space = Arc::new(FileSystem::of(&settings.folder));
+        Self::open_within(settings, space).await
+    }
+
+    /// The same, with the room measured elsewhere.
+    ///
+    /// # Errors
+    /// [`HostError::Open`].
+    pub async fn open_within(settings: HostSettings, space: Arc<dyn FreeSpace>) -> Result<Self, HostError> {
+        let measure = Measure { space, has_failed: false };
+        let (room, watching) = watch_room(measure, settings.disk_reserve_bytes);
+        let mut host = Self { groups: BTreeMap::new(), watching: Mutex::new(Some(watching)) };
         for group in GROUPS {
             let folder = group_folder(&settings.folder, group);
             let HostSettings { replica, timers, blocking, limits, .. } = settings;
-            match Group::open(GroupSettings { group, replica, folder, timers, blocking, limits }).await {
+            let room = room.clone();
+            match Group::open(GroupSettings { group, replica, folder, timers, blocking, limits, room }).await {
                 Ok(opened) => drop(host.groups.insert(group, Arc::new(opened))),
                 Err(source) => {
                     host.shutdown().await;
@@ -125,7 +153,63 @@ impl<RT: AsyncRuntime> Host<RT> {
         for group in self.groups.values().rev() {
             group.shutdown().await;
         }
+        let watching = self.watching.lock().take();
+        if let Some(Watching { stop, task }) = watching {
+            drop(stop);
+            if task.await.is_err() {
+                tracing::error!("the task that measures the room on the disk did not end well");
+            }
+        }
     }
+}
+
+/// How the room is measured.
+struct Measure {
+    space: Arc<dyn FreeSpace>,
+    /// The last measurement failed, and that was told.
+    has_failed: bool,
+}
+
+impl Measure {
+    /// The room after one more measurement. Shortage and its end are told once each.
+    fn next(&mut self, before: Room) -> Room {
+        let space = match self.space.measure() {
+            Ok(space) => space,
+            Err(error) => {
+                if !self.has_failed {
+                    tracing::warn!(%error, "the room on the disk cannot be measured; changes are taken or refused as before");
+                }
+                self.has_failed = true;
+                return before;
+            }
+        };
+        self.has_failed = false;
+        let now = before.measured(space);
+        match (before.shortage(), now.shortage()) {
+            (None, Some(shortage)) => tracing::error!("changes are refused: {shortage}"),
+            (Some(_), None) => {
+                tracing::info!(space.free_bytes, "there is room on the disk again, and changes are taken");
+            }
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        now
+    }
+}
+
+/// Measures once before it returns, and from then on until it is told to stop.
+fn watch_room<RT: AsyncRuntime>(mut measure: Measure, reserve_bytes: u64) -> (watch::Receiver<Room>, Watching<RT>) {
+    let first = measure.next(Room::unmeasured(reserve_bytes));
+    let (published, room) = watch::channel(first);
+    let (stop, mut stopped) = oneshot::channel::<()>();
+    let task = RT::spawn(async move {
+        // Nothing is ever sent: the host drops its end.
+        while let Either::Right(_) = select(&mut stopped, pin!(RT::sleep(ROOM_INTERVAL))).await {
+            let before = *published.borrow();
+            let now = measure.next(before);
+            published.send_if_modified(|room| std::mem::replace(room, now) != now);
+        }
+    });
+    (room, Watching { stop, task })
 }
 
 /// Where a group lives below a replica's data folder.

@@ -1,10 +1,13 @@
 //! When a group writes a snapshot, and what follows: a checkpoint of the mirror, then a purge up to the older snapshot.
 //!
-//! One task a group, beside openraft, whose own policy is off. Never holds a lock while a snapshot is written, and never
-//! has anything purged that the older of two verified snapshots does not cover.
+//! One task a group, beside openraft, whose own policy is off. Writes the snapshot itself and then has openraft take it over,
+//! since openraft ends for good where one cannot be written, and a full disk is no reason to end: while room is short none
+//! is begun, and one that found none is tried again. Never holds a lock while a snapshot is written, and never has anything
+//! purged that the older of two verified snapshots does not cover.
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{Either, select};
@@ -13,10 +16,12 @@ use openraft::{AsyncRuntime, Instant, Raft};
 use tokio::sync::watch;
 
 use super::config::Types;
-use super::machine::{Applied, Machine};
+use super::log::encode;
+use super::machine::{Applied, Machine, Offered, index_of};
 use crate::ids::{GroupId, LogIndex};
 use crate::store::blocking::Stopped;
 use crate::store::log::LogStore;
+use crate::store::room::Room;
 use crate::store::snapshots::{SnapshotError, Snapshots};
 use crate::store::state::{MirrorError, StateMirror};
 
@@ -26,6 +31,11 @@ pub const SNAPSHOT_ENTRIES: u64 = 65_536;
 pub const SNAPSHOT_BYTES: u64 = 64 * 1024 * 1024;
 /// How long anything applied may stand in the log alone.
 pub const SNAPSHOT_INTERVAL: Duration = Duration::from_hours(1);
+/// Entries that are purged in one commit. A commit of 65 536 holds every other write up for ten times as long as one of
+/// these, and takes no less time in all.
+const PURGE_ENTRIES: u64 = 4096;
+/// How long a snapshot that found no room on the disk waits for its next try.
+const RETRY_PAUSE: Duration = Duration::from_secs(10);
 
 /// When a group writes a snapshot: as soon as one of these is reached since the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +78,8 @@ pub(super) struct Keeper<RT: AsyncRuntime> {
     pub(super) snapshots: Snapshots,
     pub(super) mirror: StateMirror,
     pub(super) applied: watch::Receiver<Applied>,
+    pub(super) room: watch::Receiver<Room>,
+    pub(super) offered: Offered,
 }
 
 /// The state that the last snapshot, or the last try to write one, was made of.
@@ -77,34 +89,47 @@ struct Last<I> {
     at: I,
 }
 
+/// Why the task ends before it is told to.
+enum End {
+    /// The group has failed, or is ending, and says so by itself.
+    Gone,
+    /// The disk is in doubt: the process must end.
+    Failed(SnapshotError),
+}
+
+impl From<SnapshotError> for End {
+    fn from(error: SnapshotError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 impl<RT: AsyncRuntime> Keeper<RT> {
-    /// Works until `stop` is ready; what it is at is then left where it stands, which any start can go on from.
-    pub(super) async fn run(self, stop: impl Future<Output = ()>) {
+    /// Works until `stop` is ready; what it is at is then left where it stands, which any start can go on from. What it
+    /// fails of goes to `told`.
+    pub(super) async fn run(self, stop: impl Future<Output = ()>, told: &watch::Sender<Option<Arc<SnapshotError>>>) {
         let mut stop = pin!(stop);
         let work = pin!(self.keep());
-        if let Either::Left(_) = select(work, &mut stop).await {
-            // The group has failed, and says so by itself.
+        if let Either::Left((end, _)) = select(work, &mut stop).await {
+            if let End::Failed(error) = end {
+                told.send_replace(Some(Arc::new(error)));
+            }
             stop.await;
         }
     }
 
     /// Returns when the group can no longer go on.
-    async fn keep(mut self) {
+    async fn keep(mut self) -> End {
         let mut last = match self.start() {
             Ok(start) => start,
-            Err(error) => return self.told(&error),
+            Err(error) => return error.into(),
         };
         while let Some(next) = self.due(&last).await {
             last = next;
-            if self.snapshot(last.index).await.is_none() {
-                return;
+            if let Err(end) = self.snapshot().await {
+                return end;
             }
         }
-    }
-
-    fn told(&self, error: &SnapshotError) {
-        let error: &(dyn std::error::Error + 'static) = error;
-        tracing::error!(group = %self.group, error, "the snapshots cannot be read and the log only grows");
+        End::Gone
     }
 
     /// What the newest snapshot covers.
@@ -145,23 +170,62 @@ impl<RT: AsyncRuntime> Keeper<RT> {
         }
     }
 
-    /// Written, checkpointed, purged; `None` if the group has failed.
-    async fn snapshot(&self, index: LogIndex) -> Option<()> {
-        self.raft.trigger().snapshot().await.ok()?;
-        self.reached(|metrics| metrics.snapshot.map(|at| at.index) >= Some(index.0)).await?;
+    /// Written, handed to openraft, checkpointed, purged.
+    async fn snapshot(&mut self) -> Result<(), End> {
+        let index = self.written().await?;
+        self.raft.trigger().snapshot().await.map_err(|_| End::Gone)?;
+        self.reached(|metrics| metrics.snapshot.map(|at| at.index) >= Some(index.0)).await.ok_or(End::Gone)?;
         // A mirror that was not synced costs a replay from the snapshot, nothing else.
         match self.mirror.checkpoint().await {
             // Behind since an error that was told when it happened.
             Ok(()) | Err(MirrorError::Closed(Stopped)) => {}
             Err(error) => tracing::warn!(group = %self.group, %error, "the mirror was not synced with the snapshot"),
         }
-        match self.snapshots.older() {
-            Ok(Some(older)) => self.raft.trigger().purge_log(older.covered.0).await.ok()?,
-            Ok(None) => {}
-            Err(error) => self.told(&error),
+        if let Some(older) = self.snapshots.older()? {
+            self.purge(older.covered).await?;
         }
         tracing::info!(group = %self.group, %index, "a snapshot was written and verified");
-        Some(())
+        Ok(())
+    }
+
+    /// Purges in steps, so that what is written meanwhile waits for one of them and not for all.
+    async fn purge(&self, upto: LogIndex) -> Result<(), End> {
+        let purged = self.raft.metrics().borrow_watched().purged.map_or(0, |at| at.index);
+        for step in purge_steps(purged, upto.0) {
+            self.raft.trigger().purge_log(step).await.map_err(|_| End::Gone)?;
+            self.reached(|metrics| metrics.purged.map(|at| at.index) >= Some(step)).await.ok_or(End::Gone)?;
+        }
+        Ok(())
+    }
+
+    /// Has the published state in a catalogued snapshot and offers it to openraft; as often as the disk has no room for it,
+    /// the then published one. Gives what it covers.
+    async fn written(&mut self) -> Result<LogIndex, End> {
+        let mut told = false;
+        loop {
+            // The watcher may end with the process; then the disk itself says whether it is full.
+            drop(self.room.wait_for(|room| room.shortage().is_none()).await);
+            let Applied { index, state, position, .. } = self.applied.borrow_and_update().clone();
+            debug_assert_eq!(index, index_of(&position), "a state is published with its own position");
+            let (snapshots, meta) = (self.snapshots.clone(), encode(&position));
+            // A task of its own comes to its end when this one is told to stop; the group waits for that.
+            let writing = RT::spawn(async move { snapshots.write(state, index, meta).await });
+            match writing.await.unwrap_or(Err(SnapshotError::Stopped(Stopped))) {
+                Ok(snapshot) => {
+                    self.offered.put(position, snapshot);
+                    return Ok(index);
+                }
+                Err(error) if error.is_no_room() => {
+                    if !told {
+                        let error: &(dyn std::error::Error + 'static) = &error;
+                        tracing::warn!(group = %self.group, error, "a snapshot waits for room on the disk; the log grows until then");
+                    }
+                    told = true;
+                    RT::sleep(RETRY_PAUSE).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     async fn reached(&self, wanted: impl Fn(&openraft::RaftMetrics<Types<RT>>) -> bool) -> Option<()> {
@@ -181,9 +245,27 @@ impl<RT: AsyncRuntime> Keeper<RT> {
     }
 }
 
+/// Up to where each step goes, from behind `purged` to `upto`.
+fn purge_steps(purged: u64, upto: u64) -> impl Iterator<Item = u64> {
+    let next = move |step: &u64| (*step < upto).then(|| step.saturating_add(PURGE_ENTRIES).min(upto));
+    std::iter::successors(Some(purged), next).skip(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_purge_comes_to_its_end_in_steps_and_never_beyond() {
+        let steps = |purged, upto| purge_steps(purged, upto).collect::<Vec<_>>();
+        assert_eq!(steps(0, 3), [3]);
+        assert_eq!(
+            steps(5, 5 + 2 * PURGE_ENTRIES + 1),
+            [5 + PURGE_ENTRIES, 5 + 2 * PURGE_ENTRIES, 6 + 2 * PURGE_ENTRIES]
+        );
+        assert_eq!(steps(0, PURGE_ENTRIES), [PURGE_ENTRIES]);
+        assert_eq!((steps(7, 7), steps(7, 6)), (Vec::new(), Vec::new()));
+    }
 
     #[test]
     fn a_snapshot_is_due_when_one_limit_is_reached_and_anything_was_applied() {

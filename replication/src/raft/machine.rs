@@ -11,11 +11,13 @@
 
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use openraft::impls::BasicNode;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{AsyncRuntime, EntryPayload, OptionalSend};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -40,6 +42,19 @@ pub struct Applied {
     pub state: State,
     /// The entry that could not be decoded, if the machine has halted.
     pub halted: Option<LogIndex>,
+    /// Where the state stands in the log.
+    pub(super) position: Position,
+}
+
+/// A catalogued snapshot on its way to openraft, which fails for good where a snapshot cannot be written. So it is written
+/// first, by `keeper.rs`, and openraft is asked for one when there is one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Offered(Arc<Mutex<Option<(Position, Snapshot)>>>);
+
+impl Offered {
+    pub(super) fn put(&self, position: Position, snapshot: Snapshot) {
+        *self.0.lock() = Some((position, snapshot));
+    }
 }
 
 /// Where a state stands in the log: written with the mirror and with every snapshot.
@@ -59,6 +74,8 @@ pub struct Parts {
     pub snapshots: Snapshots,
     /// What the mirror held when it was opened.
     pub found: Option<Found>,
+    /// The snapshot that is handed to openraft next.
+    pub(super) offered: Offered,
 }
 
 impl Parts {
@@ -77,6 +94,7 @@ pub struct Machine {
     durable: watch::Receiver<Durable>,
     mirror: StateMirror,
     snapshots: Snapshots,
+    offered: Offered,
     published: watch::Sender<Applied>,
 }
 
@@ -105,7 +123,8 @@ impl Machine {
             }
         };
         let index = index_of(&position);
-        let (published, receiver) = watch::channel(Applied { index, state: state.clone(), halted: None });
+        let applied = Applied { index, state: state.clone(), halted: None, position: position.clone() };
+        let (published, receiver) = watch::channel(applied);
         let machine = Self {
             state,
             position,
@@ -113,6 +132,7 @@ impl Machine {
             durable: parts.durable,
             mirror: parts.mirror,
             snapshots: parts.snapshots,
+            offered: parts.offered,
             published,
         };
         Ok((machine, receiver))
@@ -171,12 +191,12 @@ impl Machine {
     }
 
     fn publish(&self) {
-        let (state, halted) = (self.state.clone(), self.halted);
-        self.published.send_replace(Applied { index: index_of(&self.position), state, halted });
+        let (state, halted, position) = (self.state.clone(), self.halted, self.position.clone());
+        self.published.send_replace(Applied { index: index_of(&position), state, halted, position });
     }
 }
 
-fn index_of(position: &Position) -> LogIndex {
+pub(super) fn index_of(position: &Position) -> LogIndex {
     position.applied.map_or(LogIndex(0), index_in)
 }
 
@@ -219,7 +239,12 @@ impl<RT: AsyncRuntime> RaftStateMachine<Types<RT>> for Machine {
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
-        Builder { state: self.state.clone(), position: self.position.clone(), snapshots: self.snapshots.clone() }
+        Builder {
+            state: self.state.clone(),
+            position: self.position.clone(),
+            snapshots: self.snapshots.clone(),
+            offered: self.offered.clone(),
+        }
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Snapshot) -> io::Result<()> {
@@ -247,17 +272,22 @@ impl<RT: AsyncRuntime> RaftStateMachine<Types<RT>> for Machine {
     }
 }
 
-/// Builds a snapshot from a clone of the state, while the machine goes on.
+/// Hands out the snapshot that was written already, or builds one from a clone of the state, while the machine goes on.
 pub struct Builder {
     state: State,
     position: Position,
     snapshots: Snapshots,
+    offered: Offered,
 }
 
 impl<RT: AsyncRuntime> RaftSnapshotBuilder<Types<RT>> for Builder {
     type SnapshotData = Snapshot;
 
     async fn build_snapshot(&mut self) -> io::Result<openraft::Snapshot<Leader, Replica, BasicNode, Snapshot>> {
+        let offered = self.offered.0.lock().take();
+        if let Some((position, snapshot)) = offered {
+            return Ok(openraft::Snapshot { meta: meta_of(position), snapshot });
+        }
         let written = self.snapshots.write(self.state.clone(), index_of(&self.position), encode(&self.position));
         let snapshot = written.await.map_err(snapshot_error)?;
         Ok(openraft::Snapshot { meta: meta_of(self.position.clone()), snapshot })

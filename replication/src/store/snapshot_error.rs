@@ -5,6 +5,7 @@ use std::io;
 use super::blocking::Stopped;
 use super::log_error::LogError;
 use super::record::Damage;
+use super::room;
 use crate::codec::Undecodable;
 use crate::ids::{GroupId, LogIndex};
 use crate::machine::digest::Digest;
@@ -59,6 +60,11 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
+    /// Whether the disk had no room for the file, and nothing else is wrong: it may be written again later.
+    pub fn is_no_room(&self) -> bool {
+        matches!(self, Self::File(error) if room::is_full(error))
+    }
+
     /// Whether the file is not what was written, so that another may do; all else is nothing that another could mend.
     pub(super) fn is_damage(&self) -> bool {
         match self {

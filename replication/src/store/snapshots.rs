@@ -180,7 +180,13 @@ impl Snapshots {
         // The guard goes along: whoever stops waiting for the thread does not let another begin before it has ended.
         let work = move || {
             let unfinished = snapshot.path.with_extension(UNFINISHED);
-            write_synced(&*files, &unfinished, content)?;
+            if let Err(error) = write_synced(&*files, &unfinished, content) {
+                // it would take the room that is missing
+                if let Err(left) = files.remove(&unfinished) {
+                    tracing::warn!(path = %unfinished.display(), error = %left, "an unfinished snapshot stays until the next one");
+                }
+                return Err(error.into());
+            }
             let (state, found) = read_state(&*files, &unfinished)?;
             if found != snapshot.meta {
                 return Err(SnapshotError::Damaged(Damage::Content));

@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use super::blocking::{Blocking, Queue, Stopped, Worker};
 use super::folder;
 use super::record::{self, Damage};
+use super::room::{self, FileSystem, FreeSpace};
 use crate::codec::Undecodable;
 use crate::machine::digest::Digest;
 use crate::machine::state::{RowChange, State};
@@ -32,6 +33,8 @@ const CHANGES_MAX: usize = 256;
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 /// Changes between two checkpoints of a busy group.
 const CHANGES_PER_CHECKPOINT: u32 = 4096;
+/// Room without which sled is not opened: some of its segments, of half a megabyte each.
+const ROOM_MIN: u64 = 4 * 1024 * 1024;
 /// Rows per batch when the whole state is written.
 const ROWS_PER_BATCH: usize = 1024;
 /// The mark's key; row keys begin with their kind, which is never 0.
@@ -60,12 +63,23 @@ pub struct Found {
 
 /// What opening a mirror came to.
 pub struct Opened {
-    /// Ready to record.
+    /// Ready to record; without a place to record to, what it is given is dropped.
     pub mirror: StateMirror,
     /// What it held; `None` for a new or a rebuilt one.
     pub found: Option<Found>,
-    /// Why what was there before was thrown away.
+    /// Why what was there before was not used.
     pub doubt: Option<Doubt>,
+    /// Whether the mirror mirrors.
+    pub use_made: Use,
+}
+
+/// What a group has of its mirror until the next start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// It is there and recorded to.
+    Kept,
+    /// The disk has no room for it: what is there, if anything, stays an older state.
+    NoRoom,
 }
 
 /// Why a mirror is not believed.
@@ -97,6 +111,13 @@ pub enum Doubt {
         /// In the mark.
         stated: Digest,
     },
+}
+
+impl Doubt {
+    /// Whether the disk had no room, so that what is there may be as good as before.
+    fn is_no_room(&self) -> bool {
+        matches!(self, Self::Unreadable(sled::Error::Io(error)) if room::is_full(error))
+    }
 }
 
 /// Why no mirror can be had at all.
@@ -147,18 +168,18 @@ impl StateMirror {
     /// # Errors
     /// [`MirrorError`], if not even an empty mirror can be opened there.
     pub fn open(folder: &Path, blocking: Blocking) -> Result<Opened, MirrorError> {
-        let (database, found, doubt) = match examine(folder) {
-            Ok((database, found)) => (database, found, None),
-            Err(doubt) => {
-                match std::fs::remove_dir_all(folder) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-                    _ => {}
-                }
-                let (database, _) = examine(folder).map_err(MirrorError::Fresh)?;
-                (database, None, Some(doubt))
-            }
-        };
-        let tree = Mutex::new(Tree::Open { database, since_checkpoint: 0 });
+        let space = FileSystem::of(folder.parent().unwrap_or(folder));
+        Self::open_within(folder, blocking, &space)
+    }
+
+    /// The same where the room is measured elsewhere.
+    ///
+    /// # Errors
+    /// As [`StateMirror::open`].
+    pub fn open_within(folder: &Path, blocking: Blocking, space: &dyn FreeSpace) -> Result<Opened, MirrorError> {
+        let Tried { tree, found, doubt } = tried(folder, space)?;
+        let use_made = if matches!(tree, Tree::Behind) { Use::NoRoom } else { Use::Kept };
+        let tree = Mutex::new(tree);
         let disk = Arc::new(Disk { folder: folder.to_owned(), tree });
         let serving = Arc::clone(&disk);
         let queue = Queue { jobs_max: CHANGES_MAX, batch_max: CHANGES_MAX };
@@ -167,7 +188,7 @@ impl StateMirror {
                 serving.serve(job);
             }
         })?;
-        Ok(Opened { mirror: Self { worker: Arc::new(worker), disk }, found, doubt })
+        Ok(Opened { mirror: Self { worker: Arc::new(worker), disk }, found, doubt, use_made })
     }
 
     /// Records a change and what the state is after it; does not wait for the disk.
@@ -308,6 +329,47 @@ fn replace(database: &sled::Db, state: &State, mark: &Mark) -> Result<(), sled::
 fn sync(database: &sled::Db, folder: &Path) -> Result<(), sled::Error> {
     database.flush()?;
     Ok(File::open(folder.join("db")).and_then(|file| file.sync_data())?)
+}
+
+/// What became of opening the files.
+struct Tried {
+    tree: Tree,
+    found: Option<Found>,
+    doubt: Option<Doubt>,
+}
+
+impl Tried {
+    fn open(database: sled::Db, found: Option<Found>, doubt: Option<Doubt>) -> Self {
+        Self { tree: Tree::Open { database, since_checkpoint: 0 }, found, doubt }
+    }
+
+    const fn no_room(doubt: Option<Doubt>) -> Self {
+        Self { tree: Tree::Behind, found: None, doubt }
+    }
+}
+
+/// Opens the files, or new ones in their place. sled writes when it opens, panics over some writes that find no room, and may
+/// leave half a file of its own then: with less room than it wants it is left alone, and so is what it has.
+fn tried(folder: &Path, space: &dyn FreeSpace) -> Result<Tried, MirrorError> {
+    // Where it cannot be measured, sled itself says what is wrong.
+    let is_short = || space.measure().is_ok_and(|space| space.free_bytes < ROOM_MIN);
+    if is_short() {
+        return Ok(Tried::no_room(None));
+    }
+    let doubt = match examine(folder) {
+        Ok((database, found)) => return Ok(Tried::open(database, found, None)),
+        Err(doubt) if doubt.is_no_room() || is_short() => return Ok(Tried::no_room(Some(doubt))),
+        Err(doubt) => doubt,
+    };
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    match examine(folder) {
+        Ok((database, _)) => Ok(Tried::open(database, None, Some(doubt))),
+        Err(fresh) if fresh.is_no_room() || is_short() => Ok(Tried::no_room(Some(doubt))),
+        Err(fresh) => Err(MirrorError::Fresh(fresh)),
+    }
 }
 
 fn examine(folder: &Path) -> Result<(sled::Db, Option<Found>), Doubt> {

@@ -8,8 +8,9 @@ use super::blocking::Blocking;
 use super::held::HeldStorage;
 use super::log::{LogError, LogStore, Owner};
 use super::record;
+use super::small_disk::SmallDisk;
 use super::snapshots::{SnapshotError, Snapshots};
-use super::state::{Doubt, StateMirror};
+use super::state::{Doubt, StateMirror, Use};
 use crate::ids::{GroupId, LogIndex, ReplicaId, ShardId, TenantId};
 use crate::machine::state::{RowChange, State};
 use crate::testkit::Author;
@@ -141,6 +142,23 @@ async fn the_mirror_holds_the_last_recorded_state() -> Result<(), super::state::
     opened.mirror.close();
     let found = reopen(folder.path()).found.expect("an empty state was recorded");
     assert_eq!((found.state, found.position), (State::empty(), b"none".to_vec()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_room_the_mirror_is_left_as_it_is_and_takes_nothing() -> Result<(), super::state::MirrorError> {
+    let folder = temporary();
+    let state = grown();
+    let first = reopen(folder.path());
+    first.mirror.replace(state.clone(), b"here".to_vec()).await?;
+    first.mirror.close();
+    let full = StateMirror::open_within(folder.path(), Blocking::Inline, &SmallDisk::with_room(1000))?;
+    assert_eq!((full.use_made, full.found.is_none(), full.doubt.is_none()), (Use::NoRoom, true, true));
+    full.mirror.replace(State::empty(), b"none".to_vec()).await?;
+    full.mirror.close();
+    let again = reopen(folder.path());
+    let found = again.found.expect("what was there is as good as before");
+    assert_eq!((again.use_made, found.state, found.position), (Use::Kept, state, b"here".to_vec()));
     Ok(())
 }
 

@@ -3,10 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::ids::{GroupId, KeyVersionId, ReplicaId, ShardId, TenantId};
 use crate::machine::outcome::Outcome;
 use crate::raft::group::{Group, GroupSettings, SnapshotLimits, Timers};
 use crate::store::blocking::Blocking;
+use crate::store::room::Room;
 use crate::testkit::Author;
 
 pub(super) const SHARD: GroupId = ShardId::FIRST.group();
@@ -21,6 +24,7 @@ pub(super) fn settings(folder: &Path) -> GroupSettings {
         timers: Timers::default(),
         blocking: Blocking::Threads,
         limits: SnapshotLimits::default(),
+        room: watch::channel(Room::unmeasured(0)).1,
     }
 }
 

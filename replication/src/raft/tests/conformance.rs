@@ -9,7 +9,7 @@ use super::bench::SHARD;
 use crate::ids::{LogIndex, ReplicaId};
 use crate::raft::config::TokioTypes;
 use crate::raft::log::RaftLog;
-use crate::raft::machine::{Applied, Machine, Parts};
+use crate::raft::machine::{Applied, Machine, Offered, Parts};
 use crate::store::blocking::Blocking;
 use crate::store::held::HeldStorage;
 use crate::store::log::{Durable, LogStore, Owner};
@@ -34,7 +34,13 @@ impl StoreBuilder<TokioTypes, RaftLog, Machine, Guard> for Stores {
         let snapshots = Snapshots::open(&folder.path().join("snapshots"), log.clone(), self.0).await;
         let mirror = StateMirror::open(&folder.path().join("state"), self.0).expect("an empty mirror opens").mirror;
         let (all, durable) = watch::channel(Durable { committed: Some(LogIndex(u64::MAX)), failed: None });
-        let parts = Parts { durable, mirror, snapshots: snapshots.expect("no snapshots open"), found: None };
+        let parts = Parts {
+            durable,
+            mirror,
+            snapshots: snapshots.expect("no snapshots open"),
+            found: None,
+            offered: Offered::default(),
+        };
         let (machine, applied) = Machine::new(parts).await.expect("there is no position to decode");
         Ok((Guard { _folder: folder, _durable: all, _applied: applied }, RaftLog::new(log), machine))
     }

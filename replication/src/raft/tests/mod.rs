@@ -3,6 +3,7 @@
 mod bench;
 mod conformance;
 mod crashes;
+mod full_disk;
 mod power;
 mod proposals;
 mod restarts;

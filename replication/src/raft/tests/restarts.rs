@@ -323,6 +323,7 @@ async fn a_host_opens_its_groups_once_and_closes_them_in_order() {
         timers: crate::raft::group::Timers::default(),
         blocking: Blocking::Threads,
         limits: SnapshotLimits::default(),
+        disk_reserve_bytes: 0,
     };
     let author = Author::default();
     let host: Host = Host::open(settings.clone()).await.expect("an empty folder opens");

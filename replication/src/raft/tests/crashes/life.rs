@@ -17,7 +17,7 @@ use super::world::{LOG, OWNER, SNAPSHOTS, Slip, World, only_voter};
 use crate::ids::LogIndex;
 use crate::raft::config::{Entry, EntryBytes, Leader, LogId, Payload, TokioTypes, Vote};
 use crate::raft::log::{RaftLog, encode};
-use crate::raft::machine::{Applied, Machine, Parts, Position};
+use crate::raft::machine::{Applied, Machine, Offered, Parts, Position};
 use crate::store::blocking::Blocking;
 use crate::store::files::Files;
 use crate::store::log::{LogError, LogStore};
@@ -86,6 +86,7 @@ impl<'w> Life<'w> {
             mirror: world.mirror.clone(),
             snapshots: snapshots.clone(),
             found: mirrored.map(|Mirrored { state, position }| Found { state, position }),
+            offered: Offered::default(),
         };
         let (mut machine, applied) =
             now(Machine::new(parts)).map_err(|error| broken("the state does not open")(&error))?;
