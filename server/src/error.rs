@@ -182,8 +182,6 @@ pub enum ServiceError {
     },
     /// The key cannot be used, by no fault of the caller's.
     KeyTrouble(KeyVersionId, KeyTrouble),
-    /// No decision can be recorded, so none is given.
-    AuditFull,
     /// Time ran out in here.
     DeadlinePassed,
     /// A bug.
@@ -269,11 +267,9 @@ impl ServiceError {
             Self::BodyTooSlow(_) => (Code::BodyTooSlow, Caller),
             Self::NotOffered(_) => (Code::Unimplemented, Caller),
             Self::Doubtful(_) | Self::NotLoaded | Self::AuthnUnavailable(_) => (Code::Unavailable, Dependency),
-            Self::Overloaded
-            | Self::Ambiguous(_)
-            | Self::ReasonUnjudged { .. }
-            | Self::KeyTrouble(..)
-            | Self::AuditFull => (Code::Unavailable, Us),
+            Self::Overloaded | Self::Ambiguous(_) | Self::ReasonUnjudged { .. } | Self::KeyTrouble(..) => {
+                (Code::Unavailable, Us)
+            }
             Self::DeadlinePassed => (Code::DeadlineExceeded, Us),
             Self::Internal => (Code::Internal, Us),
         }

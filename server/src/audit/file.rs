@@ -2,7 +2,7 @@
 //! thread that this owns. A power cut loses at most what came since the last sync; a killed process loses nothing.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,13 +36,16 @@ impl AuditFile {
     /// Whatever the file system says.
     pub fn open(path: &Path) -> io::Result<Self> {
         let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
-        terminate_torn_line(&mut file)?;
+        let is_torn = ends_torn(&mut file)?;
         file.sync_all()?;
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             File::open(folder)?.sync_all()?;
         }
         let synced = file.try_clone()?;
         let log = Arc::new(AuditLog::over(Box::new(file)));
+        if is_torn {
+            log.end_torn_line();
+        }
         let stop = Arc::new(Stop::default());
         let thread = std::thread::Builder::new().name("audit-sync".to_owned()).spawn({
             let (log, stop) = (Arc::clone(&log), Arc::clone(&stop));
@@ -68,14 +71,15 @@ impl Drop for AuditFile {
     }
 }
 
-fn terminate_torn_line(file: &mut File) -> io::Result<()> {
+/// Whether the file ends in the middle of a line. It is ended like any other line, so a full disk keeps nothing from starting.
+fn ends_torn(file: &mut File) -> io::Result<bool> {
     if file.seek(SeekFrom::End(0))? == 0 {
-        return Ok(());
+        return Ok(false);
     }
     file.seek(SeekFrom::End(-1))?;
     let mut last = [0];
     file.read_exact(&mut last)?;
-    if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
+    Ok(last != *b"\n")
 }
 
 fn sync_until_stopped(log: &AuditLog, file: &File, stop: &Stop) {
@@ -114,7 +118,7 @@ mod tests {
         for (before, after) in [("", "new\n"), ("old\n", "old\nnew\n"), ("old\nto", "old\nto\nnew\n")] {
             std::fs::write(&path, before)?;
             let file = AuditFile::open(&path)?;
-            assert_eq!(file.log().append(b"new\n"), Ok(()));
+            file.log().append(b"new\n");
             assert_eq!(std::fs::read_to_string(&path)?, after, "in the file before the answer leaves");
         }
         Ok(())

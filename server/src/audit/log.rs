@@ -1,8 +1,9 @@
 //! Lines into a file, many callers at once: each pushes its line, and whoever gets the file next writes for all.
 //!
 //! A line is in the file when [`AuditLog::append`] returns, or, while the file refuses, in a bounded remainder in memory
-//! that is written first as soon as the file takes it. When that is full nothing is accepted any more. What a failed write
-//! left behind is completed byte for byte, never repeated.
+//! that is written first as soon as the file takes it. When that is full, lines are lost, counted, and told, and in
+//! their place the file gets one line that says how many: a full disk must not keep anybody from their keys, and must not
+//! hide what it cost. What a failed write left behind is completed byte for byte, never repeated.
 
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,11 +14,6 @@ use parking_lot::Mutex;
 pub const UNWRITTEN_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// A buffer that grew past this is given back once it is empty.
 const BUFFER_KEPT_BYTES: usize = 64 * 1024;
-
-/// The file refuses, and the remainder in memory is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the audit file refuses records, and {UNWRITTEN_BYTES_MAX} bytes of them are waiting already")]
-pub struct AuditFull;
 
 /// How a log stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,8 +26,8 @@ pub struct Standing {
     pub write_errors: u64,
     /// Syncs that failed.
     pub sync_errors: u64,
-    /// Decisions dropped because they could not be recorded.
-    pub refused: u64,
+    /// Records lost: the file refused, and the memory for them was full.
+    pub lost: u64,
 }
 
 /// A log that any number of threads append to.
@@ -44,7 +40,9 @@ pub struct AuditLog {
     is_dirty: AtomicBool,
     write_errors: AtomicU64,
     sync_errors: AtomicU64,
-    refused: AtomicU64,
+    lost: AtomicU64,
+    /// That the file refuses was told, and that it takes again was not.
+    is_told: AtomicBool,
 }
 
 #[derive(Default)]
@@ -54,6 +52,15 @@ struct Queue {
     pushed: u64,
     /// Records ever pushed.
     records: u64,
+    /// Records lost since the last one that was pushed.
+    gap: u64,
+}
+
+impl Queue {
+    /// The line that stands for the lost ones; empty if there are none.
+    fn gap_line(&self) -> Vec<u8> {
+        if self.gap == 0 { Vec::new() } else { format!("{{\"lost_records\":{}}}\n", self.gap).into_bytes() }
+    }
 }
 
 struct Sink {
@@ -73,34 +80,42 @@ impl AuditLog {
             is_dirty: AtomicBool::new(false),
             write_errors: AtomicU64::new(0),
             sync_errors: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            is_told: AtomicBool::new(false),
         }
     }
 
-    /// Appends one line, which ends in a line feed.
-    ///
-    /// # Errors
-    /// [`AuditFull`]; then nothing of it was taken.
-    pub fn append(&self, line: &[u8]) -> Result<(), AuditFull> {
+    /// Goes on after a line that a crash tore: what comes next begins a new one.
+    pub fn end_torn_line(&self) {
+        {
+            let mut queue = self.queue.lock();
+            queue.bytes.push(b'\n');
+            queue.pushed += 1;
+        }
+        self.write_out();
+    }
+
+    /// Appends one line, which ends in a line feed. Where neither the file nor the memory takes it, it is counted as lost.
+    pub fn append(&self, line: &[u8]) {
         let ticket = self.push(line).or_else(|| {
             // full: perhaps the file takes bytes again
             self.write_out();
             self.push(line)
         });
-        let Some(ticket) = ticket else {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(AuditFull);
-        };
+        let Some(ticket) = ticket else { return self.lose() };
         let mut sink = self.sink.lock();
         if self.written.load(Ordering::Relaxed) < ticket {
             self.drain(&mut sink);
         }
-        Ok(())
     }
 
-    /// Writes what is waiting, if the file takes it.
+    /// Writes what is waiting, if the file takes it, and where lines are missing says so.
     pub fn write_out(&self) {
-        self.drain(&mut self.sink.lock());
+        let mut sink = self.sink.lock();
+        self.drain(&mut sink);
+        if self.close_gap() {
+            self.drain(&mut sink);
+        }
     }
 
     /// How the log stands.
@@ -114,7 +129,7 @@ impl AuditLog {
             unwritten_bytes: pushed.saturating_sub(self.written.load(Ordering::Relaxed)),
             write_errors: self.write_errors.load(Ordering::Relaxed),
             sync_errors: self.sync_errors.load(Ordering::Relaxed),
-            refused: self.refused.load(Ordering::Relaxed),
+            lost: self.lost.load(Ordering::Relaxed),
         }
     }
 
@@ -132,14 +147,47 @@ impl AuditLog {
     /// The count of bytes that must be written for this line to be in the file; `None` if there is no room.
     fn push(&self, line: &[u8]) -> Option<u64> {
         let mut queue = self.queue.lock();
-        let ticket = queue.pushed + line.len() as u64;
-        if ticket - self.written.load(Ordering::Relaxed) > UNWRITTEN_BYTES_MAX {
+        let gap = queue.gap_line();
+        let ticket = queue.pushed + (gap.len() + line.len()) as u64;
+        if !self.has_room(ticket) {
             return None;
         }
+        queue.bytes.extend_from_slice(&gap);
         queue.bytes.extend_from_slice(line);
         queue.pushed = ticket;
         queue.records += 1;
+        queue.gap = 0;
         Some(ticket)
+    }
+
+    /// Pushes the line that stands for lost ones; says whether there was one, and room for it.
+    fn close_gap(&self) -> bool {
+        let mut queue = self.queue.lock();
+        let gap = queue.gap_line();
+        let ticket = queue.pushed + gap.len() as u64;
+        if gap.is_empty() || !self.has_room(ticket) {
+            return false;
+        }
+        queue.bytes.extend_from_slice(&gap);
+        queue.pushed = ticket;
+        queue.gap = 0;
+        true
+    }
+
+    fn has_room(&self, ticket: u64) -> bool {
+        ticket - self.written.load(Ordering::Relaxed) <= UNWRITTEN_BYTES_MAX
+    }
+
+    fn lose(&self) {
+        self.queue.lock().gap += 1;
+        // as for failed writes
+        let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
+        if lost.is_power_of_two() {
+            tracing::error!(
+                lost,
+                "audit records are lost: the audit file refuses them, and the memory for them is full"
+            );
+        }
     }
 
     fn drain(&self, sink: &mut Sink) {
@@ -150,6 +198,10 @@ impl AuditLog {
                 sink.start = 0;
                 std::mem::swap(&mut self.queue.lock().bytes, &mut sink.taken);
                 if sink.taken.is_empty() {
+                    if self.is_told.swap(false, Ordering::Relaxed) {
+                        let lost = self.lost.load(Ordering::Relaxed);
+                        tracing::info!(lost, "the audit file takes records again, and what waited is in it");
+                    }
                     return;
                 }
             }
@@ -170,6 +222,7 @@ impl AuditLog {
         // the 1st, 2nd, 4th, 8th … are logged, all are counted: one full disk must not fill another
         let failed = self.write_errors.fetch_add(1, Ordering::Relaxed) + 1;
         if failed.is_power_of_two() {
+            self.is_told.store(true, Ordering::Relaxed);
             tracing::error!(%error, "the audit file refuses records; they are held in memory, bounded");
         }
     }

@@ -55,9 +55,9 @@ fn log(script: &[Next]) -> (Disk, AuditLog) {
 #[test]
 fn a_line_is_in_the_file_when_append_returns() {
     let (disk, log) = log(&[Next::Take(1), Next::Fail(ErrorKind::Interrupted), Next::Take(2)]);
-    assert_eq!(log.append(b"one\n"), Ok(()));
+    log.append(b"one\n");
     assert_eq!(disk.text(), "one\n");
-    assert_eq!(log.append(b"two\n"), Ok(()));
+    log.append(b"two\n");
     assert_eq!(disk.text(), "one\ntwo\n");
     assert_eq!(log.standing(), Standing { records: 2, ..Standing::default() });
 }
@@ -66,9 +66,9 @@ fn a_line_is_in_the_file_when_append_returns() {
 fn a_write_that_broke_off_is_completed_and_not_repeated() {
     for fault in [Next::Fail(ErrorKind::StorageFull), Next::Take(0)] {
         let (disk, log) = log(&[Next::Take(2), fault, fault]);
-        assert_eq!(log.append(b"one\n"), Ok(()));
+        log.append(b"one\n");
         assert_eq!((disk.text().as_str(), log.standing().unwritten_bytes), ("on", 2));
-        assert_eq!(log.append(b"two\n"), Ok(()));
+        log.append(b"two\n");
         assert_eq!((disk.text().as_str(), log.standing().unwritten_bytes), ("on", 6));
         log.write_out();
         assert_eq!(disk.text(), "one\ntwo\n");
@@ -77,25 +77,58 @@ fn a_write_that_broke_off_is_completed_and_not_repeated() {
 }
 
 #[test]
-fn a_full_disk_holds_a_bounded_remainder_and_then_refuses() {
+fn a_full_disk_holds_a_bounded_remainder_and_then_counts_what_is_lost() {
     let (disk, log) = log(&[]);
     disk.is_full.store(true, Ordering::SeqCst);
     let line = [&[b'x'; 1023][..], b"\n"].concat();
     let room = UNWRITTEN_BYTES_MAX / 1024;
     for _ in 0..room {
-        assert_eq!(log.append(&line), Ok(()));
+        log.append(&line);
     }
-    assert_eq!(log.append(&line), Err(AuditFull));
-    assert_eq!(log.append(b"\n"), Err(AuditFull));
+    assert_eq!(log.standing().lost, 0);
+    log.append(&line);
+    log.append(b"lost\n");
+    log.write_out();
     let full = log.standing();
-    assert_eq!((full.unwritten_bytes, full.refused), (UNWRITTEN_BYTES_MAX, 2));
+    assert_eq!((full.records, full.unwritten_bytes, full.lost), (room, UNWRITTEN_BYTES_MAX, 2));
 
     disk.is_full.store(false, Ordering::SeqCst);
-    assert_eq!(log.append(b"after\n"), Ok(()));
+    log.append(b"after\n");
     let text = disk.text();
-    assert_eq!(text.len() as u64, UNWRITTEN_BYTES_MAX + 6);
-    assert!(text.ends_with("x\nafter\n"));
-    assert_eq!(log.standing().unwritten_bytes, 0);
+    assert!(
+        text.starts_with("xxx") && text.ends_with("x\n{\"lost_records\":2}\nafter\n"),
+        "{}",
+        &text[text.len() - 99..]
+    );
+    assert_eq!(text.lines().count() as u64, room + 2);
+    let after = log.standing();
+    assert_eq!((after.records, after.unwritten_bytes, after.lost), (room + 1, 0, 2));
+}
+
+#[test]
+fn a_gap_is_told_in_the_file_also_when_nothing_comes_after_it() {
+    let (disk, log) = log(&[]);
+    disk.is_full.store(true, Ordering::SeqCst);
+    log.append(&vec![b'\n'; usize::try_from(UNWRITTEN_BYTES_MAX).expect("it fits")]);
+    log.append(b"lost\n");
+    disk.is_full.store(false, Ordering::SeqCst);
+    log.write_out();
+    assert!(disk.text().ends_with("\n{\"lost_records\":1}\n"));
+    log.write_out();
+    assert_eq!(disk.text().matches("lost_records").count(), 1, "told twice");
+}
+
+#[test]
+fn a_torn_line_on_a_full_disk_is_ended_before_anything_else_is_written() {
+    let (disk, log) = log(&[]);
+    disk.bytes.lock().extend_from_slice(b"to");
+    disk.is_full.store(true, Ordering::SeqCst);
+    log.end_torn_line();
+    log.append(b"new\n");
+    disk.is_full.store(false, Ordering::SeqCst);
+    log.write_out();
+    assert_eq!(disk.text(), "to\nnew\n");
+    assert_eq!(log.standing().records, 1);
 }
 
 #[test]
@@ -106,7 +139,7 @@ fn many_threads_lose_and_tear_no_line() {
             let log = &log;
             scope.spawn(move || {
                 for number in 0..200 {
-                    log.append(format!("{thread} {number}\n").as_bytes()).expect("there is room");
+                    log.append(format!("{thread} {number}\n").as_bytes());
                 }
             });
         }

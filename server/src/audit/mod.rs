@@ -1,4 +1,4 @@
-//! One record per decision, refusals included, written before the answer leaves.
+//! One record per decision, refusals included, written before the answer leaves, or, on a full disk, kept in bounded memory.
 //!
 //! Takes an outcome and gives a [`Response`]; nothing else makes one, so nothing leaves unrecorded. Never sees payloads,
 //! associated data or tokens, and bounds every text that a caller chose.
@@ -8,7 +8,7 @@ mod log;
 mod record;
 
 pub use file::{AuditFile, SYNC_INTERVAL};
-pub use log::{AuditFull, AuditLog, Standing, UNWRITTEN_BYTES_MAX};
+pub use log::{AuditLog, Standing, UNWRITTEN_BYTES_MAX};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub struct Audit {
     machine: Box<str>,
 }
 
-/// What may leave: an answer whose record stands in the file.
+/// What may leave: an answer whose record was taken, or counted as lost.
 #[derive(Debug)]
 pub struct Response {
     request: RequestId,
@@ -68,15 +68,13 @@ impl Audit {
         Self { log, clock, machine: machine.into() }
     }
 
-    /// Records the outcome. If it cannot be recorded it is dropped, and the answer is that.
+    /// Records the outcome. A record that is lost, because the disk has long been full, is counted and told, and the answer
+    /// leaves all the same.
     pub fn record(&self, outcome: Outcome<'_>) -> Response {
         let (trail, result) = outcome.into_parts();
         let latency = self.clock.now().since(trail.arrival.at);
         let line = record::line(&trail, result.as_ref().err(), &self.machine, self.clock.wall(), latency);
-        let result = match self.log.append(&line) {
-            Ok(()) => result,
-            Err(AuditFull) => Err(ServiceError::AuditFull),
-        };
+        self.log.append(&line);
         Response { request: trail.arrival.request, result, latency }
     }
 

@@ -84,7 +84,6 @@ impl ServiceError {
             Self::Overloaded => "The external key manager is overloaded. Try again.".into(),
             Self::Doubtful(doubt) => doubtful(*doubt).into(),
             Self::NotLoaded => "The external key manager has not loaded its keys yet. Try again.".into(),
-            Self::AuditFull => "The external key manager cannot record decisions and so gives none. Try again.".into(),
             Self::DeadlinePassed => "The external key manager ran out of time for this request. Try again.".into(),
             Self::Internal => "The external key manager failed. Its operator finds the request by its id.".into(),
         }

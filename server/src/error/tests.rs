@@ -68,7 +68,6 @@ fn every_error() -> Vec<ServiceError> {
         ServiceError::KeyTrouble(version(), KeyTrouble::CanaryFailed),
         ServiceError::KeyTrouble(version(), KeyTrouble::NoRoom),
         ServiceError::KeyTrouble(version(), KeyTrouble::NoEntropy),
-        ServiceError::AuditFull,
         ServiceError::DeadlinePassed,
         ServiceError::Internal,
     ]

@@ -347,14 +347,22 @@ async fn a_key_that_opens_wrong_takes_the_machine_out() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_recorded_is_not_answered() {
+async fn a_long_full_disk_keeps_nobody_from_their_keys_and_what_it_cost_is_in_the_file() {
     let world = World::fresh().await;
     world.disk.is_full.store(true, Ordering::SeqCst);
-    let line = vec![b'x'; 64 * 1024];
-    while world.audit_log.append(&line).is_ok() {}
-    while world.audit_log.append(b"x").is_ok() {}
-    for key in ["k1", "nobody"] {
-        let answer = wrap(&world, key).await;
-        assert_eq!((answer.status, answer.json.get("wrappedBlob")), (503, None));
+    let line = vec![b'\n'; 64 * 1024];
+    while world.audit_log.standing().lost == 0 {
+        world.audit_log.append(&line);
     }
+    while world.audit_log.standing().lost == 1 {
+        world.audit_log.append(b"\n");
+    }
+    assert_eq!(wrap(&world, "k1").await.status, 200);
+    assert_eq!(wrap(&world, "nobody").await.status, 404);
+    assert_eq!(world.audit_log.standing().lost, 4, "what is answered without a record is counted");
+    world.disk.is_full.store(false, Ordering::SeqCst);
+    assert_eq!(wrap(&world, "k1").await.status, 200);
+    let text = String::from_utf8(world.disk.bytes.lock().clone()).expect("records are texts");
+    let (_, after) = text.split_once("{\"lost_records\":4}\n").expect("the gap is told where it is");
+    assert_eq!(after.lines().count(), 1);
 }

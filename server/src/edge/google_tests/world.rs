@@ -60,7 +60,7 @@ fn probe() -> &'static ProbeIssuer {
 /// The file under the audit.
 #[derive(Clone, Default)]
 pub(super) struct Disk {
-    bytes: Arc<Mutex<Vec<u8>>>,
+    pub(super) bytes: Arc<Mutex<Vec<u8>>>,
     pub(super) is_full: Arc<AtomicBool>,
 }
 
