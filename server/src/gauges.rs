@@ -16,7 +16,7 @@ use replication::machine::state::State;
 use crate::edge::tls::ServerTls;
 use crate::frontend::Frontend;
 use crate::keystore::KeyStore;
-use crate::metrics::{CacheResult, ListenerLabel, Metrics};
+use crate::metrics::{AuditStep, CacheResult, ListenerLabel, Metrics};
 
 /// Ties every sampled metric to its source.
 pub fn register(
@@ -56,6 +56,9 @@ fn request_path(metrics: &Metrics, frontend: &Frontend, clock: &Arc<dyn Clock>) 
         .sample_key_set_fetch_failures(of(|service| service.journey.verifier.key_sets().progress().borrow().failures));
     metrics.sample_audit_records(of(|service| service.audit.standing().records));
     metrics.sample_audit_unwritten_bytes(of(|service| service.audit.standing().unwritten_bytes));
+    metrics.sample_audit_lost(of(|service| service.audit.standing().lost));
+    metrics.sample_audit_errors(AuditStep::Write, of(|service| service.audit.standing().write_errors));
+    metrics.sample_audit_errors(AuditStep::Sync, of(|service| service.audit.standing().sync_errors));
     let (service, clock) = (Arc::clone(service), Arc::clone(clock));
     let age = move || {
         let current = service.journey.verifier.key_sets().current();
@@ -70,8 +73,13 @@ fn groups(metrics: &Metrics, store: &Arc<KeyStore>, clock: &Arc<dyn Clock>) {
         let applied = group.watch();
         let halted = group.watch();
         metrics.sample_raft_applied_index(number, Box::new(move || float(applied.borrow().index.0)));
+        let short = Arc::clone(group);
+        metrics.sample_disk_short(number, Box::new(move || f64::from(u8::from(short.shortage().is_some()))));
         metrics.sample_raft_halted(number, Box::new(move || f64::from(u8::from(halted.borrow().halted.is_some()))));
     }
+    let [(_, system), _] = store.groups();
+    let system = Arc::clone(system);
+    metrics.sample_disk_free_bytes(Box::new(move || system.room().free_bytes().map_or(f64::NAN, float)));
     let shard: GroupId = ShardId::FIRST.group();
     let (store, clock) = (Arc::clone(store), Arc::clone(clock));
     let age = move || {

@@ -16,14 +16,14 @@ use prometheus::{
 use replication::clock::Timestamp;
 
 use families::{
-    AUDIT_RECORDS, AUDIT_UNWRITTEN_BYTES, BUILD, CERTIFICATE_RELOADS, CERTIFICATE_SECONDS, CONNECTIONS_ACCEPTED,
-    CONNECTIONS_CUT, CONNECTIONS_OPEN, CONNECTIONS_REJECTED, DIRECTORY_AGE, Family, HANDSHAKE_FAILURES, IN_PROGRESS,
-    KEY_SET_AGE, KEY_SET_EPOCH, KEY_SET_FAILURES, KEY_VERSIONS, LATENCY_SECONDS, MALFORMED, PROBE_PASSING,
-    PROBE_ROUNDS, PROBE_SECONDS, RAFT_APPLIED, RAFT_HALTED, REQUEST_SECONDS, REQUESTS_FINISHED, REQUESTS_STARTED, SHED,
-    START_TIME, TOKEN_CACHE,
+    AUDIT_ERRORS, AUDIT_LOST, AUDIT_RECORDS, AUDIT_UNWRITTEN_BYTES, BUILD, CERTIFICATE_RELOADS, CERTIFICATE_SECONDS,
+    CONNECTIONS_ACCEPTED, CONNECTIONS_CUT, CONNECTIONS_OPEN, CONNECTIONS_REJECTED, DIRECTORY_AGE, DISK_FREE_BYTES,
+    DISK_SHORT, Family, HANDSHAKE_FAILURES, IN_PROGRESS, KEY_SET_AGE, KEY_SET_EPOCH, KEY_SET_FAILURES, KEY_VERSIONS,
+    LATENCY_SECONDS, MALFORMED, PROBE_PASSING, PROBE_ROUNDS, PROBE_SECONDS, RAFT_APPLIED, RAFT_HALTED, REQUEST_SECONDS,
+    REQUESTS_FINISHED, REQUESTS_STARTED, SHED, START_TIME, TOKEN_CACHE,
 };
 pub use labels::{
-    CacheResult, CodeLabel, HandshakeFailure, ListenerLabel, MalformedReason, OperationLabel, ProbeResult,
+    AuditStep, CacheResult, CodeLabel, HandshakeFailure, ListenerLabel, MalformedReason, OperationLabel, ProbeResult,
     RejectReason, ReloadResult, VersionState,
 };
 use sampled::Sampled;
@@ -63,6 +63,10 @@ struct SampledFamilies {
     directory_age: Sampled,
     raft_applied: Sampled,
     raft_halted: Sampled,
+    audit_lost: Sampled,
+    audit_errors: Sampled,
+    disk_free_bytes: Sampled,
+    disk_short: Sampled,
     audit_records: Sampled,
     audit_unwritten_bytes: Sampled,
     certificate_seconds: Sampled,
@@ -169,6 +173,26 @@ impl Metrics {
     /// Audit records taken since start.
     pub fn sample_audit_records(&self, source: Source) {
         self.sampled.audit_records.set(&[], source);
+    }
+
+    /// Decisions whose audit record was lost since start.
+    pub fn sample_audit_lost(&self, source: Source) {
+        self.sampled.audit_lost.set(&[], source);
+    }
+
+    /// Failed writes or syncs of the audit file since start.
+    pub fn sample_audit_errors(&self, step: AuditStep, source: Source) {
+        self.sampled.audit_errors.set(&[step.text()], source);
+    }
+
+    /// Free bytes where the data lies.
+    pub fn sample_disk_free_bytes(&self, source: Source) {
+        self.sampled.disk_free_bytes.set(&[], source);
+    }
+
+    /// 1 while a group refuses changes for lack of room, else 0.
+    pub fn sample_disk_short(&self, group: u32, source: Source) {
+        self.sampled.disk_short.set(&[&group.to_string()], source);
     }
 
     /// Bytes of audit records that wait for the file.
@@ -317,6 +341,10 @@ fn sampled_families(registry: &Registry) -> SampledFamilies {
         directory_age: gauge(&DIRECTORY_AGE),
         raft_applied: gauge(&RAFT_APPLIED),
         raft_halted: gauge(&RAFT_HALTED),
+        audit_lost: counter(&AUDIT_LOST),
+        audit_errors: counter(&AUDIT_ERRORS),
+        disk_free_bytes: gauge(&DISK_FREE_BYTES),
+        disk_short: gauge(&DISK_SHORT),
         audit_records: counter(&AUDIT_RECORDS),
         audit_unwritten_bytes: gauge(&AUDIT_UNWRITTEN_BYTES),
         certificate_seconds: gauge(&CERTIFICATE_SECONDS),

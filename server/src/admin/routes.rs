@@ -145,6 +145,7 @@ fn failure(error: &ExecuteError) -> Response {
     let code = match error {
         ExecuteError::Refused(refusal) => refusal_code(refusal),
         ExecuteError::Propose(ProposeError::Unknown) => FailureCode::Unknown,
+        ExecuteError::Propose(ProposeError::NoRoom(_)) => FailureCode::NoRoom,
         ExecuteError::Propose(_) | ExecuteError::Complete(_) => FailureCode::Unavailable,
         ExecuteError::Unexpected => FailureCode::Internal,
     };
@@ -153,7 +154,12 @@ fn failure(error: &ExecuteError) -> Response {
         FailureCode::Unavailable | FailureCode::Unknown => {
             tracing::warn!(%error, "an admin request was not carried out");
         }
-        FailureCode::Invalid | FailureCode::Denied | FailureCode::NotFound | FailureCode::Conflict => {
+        // why there is no room was told when it began
+        FailureCode::NoRoom
+        | FailureCode::Invalid
+        | FailureCode::Denied
+        | FailureCode::NotFound
+        | FailureCode::Conflict => {
             tracing::info!(%error, "an admin request was refused");
         }
     }
@@ -200,6 +206,7 @@ fn refuse(code: FailureCode, message: &str) -> Response {
         FailureCode::NotFound => StatusCode::NOT_FOUND,
         FailureCode::Conflict => StatusCode::CONFLICT,
         FailureCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        FailureCode::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
         FailureCode::Unknown => StatusCode::GATEWAY_TIMEOUT,
         FailureCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     };

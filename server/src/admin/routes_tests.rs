@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::FutureExt as _;
 use http::Request;
@@ -15,6 +16,7 @@ use replication::machine::signing::{self, SigningKey};
 use replication::raft::group::{SnapshotLimits, Timers};
 use replication::raft::host::{Host, HostSettings};
 use replication::store::blocking::Blocking;
+use replication::store::room::{self, FreeSpace};
 use tower::ServiceExt as _;
 
 use super::*;
@@ -35,9 +37,22 @@ struct World {
     certificate: PeerCertificate,
     tenant: TenantId,
     version: KeyVersionId,
+    space: Arc<Space>,
     _host: Host,
     _folder: tempfile::TempDir,
 }
+
+/// Free bytes as the test says.
+#[derive(Debug)]
+struct Space(AtomicU64);
+
+impl FreeSpace for Space {
+    fn measure(&self) -> std::io::Result<room::Space> {
+        Ok(room::Space { free_bytes: self.0.load(Ordering::SeqCst), total_bytes: u64::MAX })
+    }
+}
+
+const RESERVE_BYTES: u64 = 1 << 30;
 
 /// An operator's self-signed certificate and its key, as files.
 fn operator_files(folder: &std::path::Path) -> (PathBuf, PathBuf) {
@@ -68,8 +83,11 @@ impl World {
             timers: Timers::default(),
             blocking: Blocking::Threads,
             limits: SnapshotLimits::default(),
+            disk_reserve_bytes: RESERVE_BYTES,
         };
-        let host = Host::open(settings).await.expect("an empty folder");
+        let space = Arc::new(Space(AtomicU64::new(2 * RESERVE_BYTES)));
+        let host =
+            Host::open_within(settings, Arc::clone(&space) as Arc<dyn FreeSpace>).await.expect("an empty folder");
         host.initialise_single(PATIENCE).await.expect("one replica elects itself");
         let arena = Arena::new(NonZeroU32::new(16).expect("not zero"), LockPolicy::Warn).expect("a small arena");
         let shard = host.shard(ShardId::FIRST).expect("the first shard");
@@ -101,6 +119,7 @@ impl World {
             certificate: PeerCertificate::danger_unverified(presented),
             tenant: "one".parse().expect("a tenant"),
             version: KeyVersionId::from_bytes([0; 16]),
+            space,
             _host: host,
             _folder: folder,
         };
@@ -142,6 +161,26 @@ impl World {
         AdminOperation::DisableVersion { tenant: self.tenant.clone(), version: self.version, parent }
     }
 
+    /// The status and the body of an answer.
+    async fn said(&self, id: IdempotencyId, operation: AdminOperation) -> (StatusCode, serde_json::Value) {
+        let asked = self.router.clone().oneshot(self.request(id, operation));
+        let response = soon("an answer", asked).await.expect("the router always answers");
+        let status = response.status();
+        let body = response.into_body().collect().await.expect("our own body arrives").to_bytes();
+        (status, serde_json::from_slice(&body).expect("every answer is JSON"))
+    }
+
+    /// Sets how much is free, and waits until the groups know.
+    async fn has_free(&self, bytes: u64) {
+        self.space.0.store(bytes, Ordering::SeqCst);
+        let known = async {
+            while self.store.groups().iter().any(|(_, group)| group.room().free_bytes() != Some(bytes)) {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        soon("the measurement", known).await;
+    }
+
     async fn disabled(&self) {
         let [_, (_, shard)] = self.store.groups();
         let mut applied = shard.watch();
@@ -161,6 +200,43 @@ async fn a_request_is_carried_out_to_its_end_when_its_client_leaves() {
     assert!(asked.as_mut().now_or_never().is_none(), "ordering takes a while");
     drop(asked);
     world.disabled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn short_of_room_every_change_is_answered_507_and_leaves_nothing_behind() {
+    let world = World::new().await;
+    let id = || new_idempotency_id().expect("randomness");
+    let indexes = || world.store.groups().map(|(_, group)| group.watch().borrow().index);
+    let (tenant, parent) = (world.tenant.clone(), world.revision());
+    let changes = [
+        AdminOperation::CreateTenant { tenant: "two".parse().expect("a tenant"), staleness: Staleness::default() },
+        AdminOperation::CreateCryptoSpace { tenant: tenant.clone(), name: "s".parse().expect("a name") },
+        AdminOperation::CreateKey {
+            tenant,
+            name: "l".parse().expect("a name"),
+            crypto_space: None,
+            purpose: Purpose::EncryptDecrypt,
+        },
+        world.disable(parent),
+    ];
+    let changes = changes.map(|change| (id(), change));
+    world.has_free(RESERVE_BYTES - 1).await;
+    let before = indexes();
+    for (id, change) in &changes {
+        let (status, body) = world.said(*id, change.clone()).await;
+        assert_eq!((status.as_u16(), &body["error"]["code"]), (507, &"no_room".into()), "{body}");
+        let message = body["error"]["message"].as_str().expect("a text");
+        assert!(message.contains("1023 MiB are free") && message.contains("Make room"), "{message}");
+    }
+    assert_eq!(indexes(), before, "something is in a log");
+    world.has_free(2 * RESERVE_BYTES).await;
+    // the revision has not moved, so the plan is the one that was refused
+    let mut repeated = changes.into_iter().rev();
+    let (id, disable) = repeated.next().expect("there are four");
+    assert_eq!(world.answered(id, disable).await.state, Some(VersionState::Disabled));
+    for (id, change) in repeated {
+        assert!(!world.answered(id, change).await.repeated, "the refused one was carried out");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,8 @@ pub enum FailureCode {
     Conflict,
     /// 503: this replica cannot do it now; repeat the same request.
     Unavailable,
+    /// 507: the disk is nearly full, and nothing was changed; make room and repeat the same request.
+    NoRoom,
     /// 504: it may have been carried out; repeat the same request under the same id to find out.
     Unknown,
     /// 500: a bug.

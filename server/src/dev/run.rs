@@ -79,6 +79,7 @@ async fn serve(
         timers: prepared.settings.timers,
         blocking: Blocking::Threads,
         limits,
+        disk_reserve_bytes: prepared.settings.disk_reserve_bytes,
     });
     let host = tokio::select! {
         opened = opening => opened?,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use replication::raft::group::Timers;
+use replication::store::room::RESERVE_BYTES_DEFAULT;
 
 use crate::authn::KeySource;
 use crate::edge::admission::IN_PROGRESS_MAX_DEFAULT;
@@ -27,6 +28,8 @@ use super::ports::Ports;
 /// The name of the file in the data directory.
 pub const SETTINGS_FILE: &str = "ekm-dev.toml";
 
+/// Less than a commit and a snapshot of small data may take, and more than any disk has, make no sense.
+const DISK_RESERVE_BYTES: RangeInclusive<u64> = 16 * 1024 * 1024..=1024 * 1024 * 1024 * 1024;
 /// Paths on which GET is getInfo.
 const INFO_PATHS_MAX: usize = 16;
 /// Key versions whose material `ekm dev` keeps unsealed: 512 KiB of locked memory.
@@ -72,6 +75,8 @@ pub struct DevSettings {
     pub look_every: Duration,
     /// Times of the key store's groups.
     pub timers: Timers,
+    /// Bytes of the data directory's file system below which no changes are taken.
+    pub disk_reserve_bytes: u64,
 }
 
 impl Default for DevSettings {
@@ -89,6 +94,7 @@ impl Default for DevSettings {
             health_limits: ConnectionLimits::default(),
             look_every: LOOK_EVERY_DEFAULT,
             timers: Timers::default(),
+            disk_reserve_bytes: RESERVE_BYTES_DEFAULT,
         }
     }
 }
@@ -133,6 +139,7 @@ impl DevSettings {
             health_limits,
             look_every,
             timers: times,
+            disk_reserve_bytes,
         } = self;
         form.stamp("The stamp of development: nothing but `ekm dev` takes a file with it.");
         form.table("data", "The listener for Google's calls.", |form| {
@@ -182,6 +189,12 @@ impl DevSettings {
             );
         });
         form.table("key_store", "The groups that hold the keys.", |form| {
+            form.count(
+                "disk_reserve_bytes",
+                "Bytes that changes leave free where the data lies, an eighth at the most.",
+                disk_reserve_bytes,
+                DISK_RESERVE_BYTES,
+            );
             form.table("timers", "How long the replicas of a group wait for each other.", |form| timers(times, form));
         });
     }

@@ -281,6 +281,7 @@ fn unusual() -> DevSettings {
         health_limits: limits(3),
         look_every: secs(8),
         timers: Timers { heartbeat: secs(1), election_min: secs(2), election_max: secs(3) },
+        disk_reserve_bytes: 16 * 1024 * 1024,
     }
 }
 

@@ -131,7 +131,7 @@ impl KeyStore {
     }
 
     /// Goes on with every plan that was adopted and has not settled: what a crash between the two entries left. One that
-    /// is refused stays adopted and keeps nothing else from starting.
+    /// is refused, or finds no room on the disk, stays adopted and keeps nothing else from starting.
     pub(super) async fn settle_plans(&self) -> Result<(), ExecuteError> {
         if self.halted().is_some() {
             return Ok(()); // they are settled under the release that decodes what stopped this one
@@ -142,6 +142,12 @@ impl KeyStore {
                 Ok(_) => {}
                 Err(ExecuteError::Refused(refusal)) => {
                     tracing::error!(plan = ?row.plan, %refusal, "an adopted plan cannot be settled and stays as it is");
+                }
+                Err(ExecuteError::Propose(error @ (ProposeError::NoRoom(_) | ProposeError::Unknown))) => {
+                    tracing::error!(
+                        plan = ?row.plan, %error,
+                        "an adopted plan is not settled yet: ask for it again, or start again, once there is room on the disk"
+                    );
                 }
                 Err(error) => return Err(error),
             }
@@ -245,7 +251,7 @@ impl KeyStore {
         let advance = AdvanceStage { digest, expected: Stage::Adopted, evidence: Evidence::SingleStage };
         let command = self.parts.command(id, None, Action::AdvanceStage(advance));
         let entry = self.parts.entry(self.lineage, SHARD, &command);
-        Ok(self.parts.propose(&self.parts.shard, entry).await?)
+        Ok(self.parts.finish(&self.parts.shard, entry).await?)
     }
 
     async fn answer(&self, done: Done) -> Result<Answer, ExecuteError> {

@@ -5,7 +5,7 @@ use replication::ids::{GroupId, IdempotencyId, LineageId, LogIndex};
 use replication::machine::command::{Action, Command};
 use replication::machine::outcome::{Effect, Outcome, Refusal};
 use replication::machine::request::SignedRequest;
-use replication::raft::group::{Group, ProposeError};
+use replication::raft::group::{Group, ProposeError, Proposed};
 
 use crate::crypto::{Draw, EntropyError};
 
@@ -37,19 +37,15 @@ impl Parts {
     }
 
     /// Has an entry ordered, and takes its outcome apart.
-    ///
-    /// A group that has halted gets nothing: it would stand in the log and happen one day, under another release.
     pub(super) async fn propose(&self, group: &Group, entry: Vec<u8>) -> Result<Done, ProposalError> {
-        if let Some(since) = group.watch().borrow().halted {
-            return Err(ProposeError::Halted { since }.into());
-        }
-        let proposed = group.propose(entry, PROPOSE_DEADLINE).await?;
-        let index = proposed.index;
-        match proposed.outcome {
-            Outcome::Done(effect) => Ok(Done { index, effect, repeated: false }),
-            Outcome::Repeated(effect) => Ok(Done { index, effect, repeated: true }),
-            Outcome::Refused(refusal) => Err(refusal.into()),
-        }
+        takes_entries(group)?;
+        done(group.propose(entry, PROPOSE_DEADLINE).await?)
+    }
+
+    /// The same for an entry that finishes what an earlier one began: also where the disk is short of room.
+    pub(super) async fn finish(&self, group: &Group, entry: Vec<u8>) -> Result<Done, ProposalError> {
+        takes_entries(group)?;
+        done(group.propose_from_reserve(entry, PROPOSE_DEADLINE).await?)
     }
 
     /// A command of this moment.
@@ -62,6 +58,20 @@ impl Parts {
         let mut bytes = [0; 16];
         self.entropy.fill(Draw::Id, &mut bytes)?;
         Ok(replication::ids::Generation::FIRST.stamp(bytes))
+    }
+}
+
+/// A group that has halted gets nothing: it would stand in the log and happen one day, under another release.
+fn takes_entries(group: &Group) -> Result<(), ProposeError> {
+    group.watch().borrow().halted.map_or(Ok(()), |since| Err(ProposeError::Halted { since }))
+}
+
+fn done(proposed: Proposed) -> Result<Done, ProposalError> {
+    let index = proposed.index;
+    match proposed.outcome {
+        Outcome::Done(effect) => Ok(Done { index, effect, repeated: false }),
+        Outcome::Repeated(effect) => Ok(Done { index, effect, repeated: true }),
+        Outcome::Refused(refusal) => Err(refusal.into()),
     }
 }
 

@@ -74,6 +74,7 @@ impl Site {
             timers,
             blocking,
             limits: SnapshotLimits::default(),
+            disk_reserve_bytes: 0,
         };
         let host = Host::open(settings).await.expect("the groups can be opened");
         host.initialise_single(AMPLE).await.expect("the only voter is elected");

@@ -50,6 +50,20 @@ pub(super) const RAFT_HALTED: Family = family(
     "1 if the group stopped applying at an entry that this binary cannot decode, else 0.",
     &["group"],
 );
+pub(super) const AUDIT_LOST: Family = family(
+    "ekm_audit_lost_records_total",
+    "Decisions whose record was lost: the file refused records, and the memory for them was full.",
+    &[],
+);
+pub(super) const AUDIT_ERRORS: Family =
+    family("ekm_audit_errors_total", "Writes and syncs of the audit file that failed.", &["step"]);
+pub(super) const DISK_FREE_BYTES: Family =
+    family("ekm_disk_free_bytes", "Bytes that are free where the data lies, as last measured.", &[]);
+pub(super) const DISK_SHORT: Family = family(
+    "ekm_disk_short",
+    "1 if a group refuses changes because the disk has too little room, else 0. Wraps and unwraps go on.",
+    &["group"],
+);
 pub(super) const AUDIT_RECORDS: Family =
     family("ekm_audit_records_total", "Audit records taken: in the file, or waiting for it.", &[]);
 pub(super) const AUDIT_UNWRITTEN_BYTES: Family = family(

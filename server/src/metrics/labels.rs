@@ -162,6 +162,14 @@ impl From<lifecycle::VersionState> for VersionState {
 }
 
 labels! {
+    /// What of the audit file failed.
+    AuditStep {
+        Write = "write",
+        Sync = "sync",
+    }
+}
+
+labels! {
     /// How a round of the health probe ended.
     ProbeResult {
         Passed = "passed",

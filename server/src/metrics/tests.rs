@@ -6,6 +6,8 @@ use super::*;
 const PINNED: &str = "\
 ekm_admission_in_progress gauge
 ekm_admission_shed_total counter
+ekm_audit_errors_total counter step=sync,write
+ekm_audit_lost_records_total counter
 ekm_audit_records_total counter
 ekm_audit_unwritten_bytes gauge
 ekm_build_info gauge version=0.0.1
@@ -16,6 +18,8 @@ ekm_connections_cut_total counter listener=admin,data,health
 ekm_connections_open gauge listener=admin,data,health
 ekm_connections_rejected_total counter listener=admin,data,health reason=accept_error,limit
 ekm_directory_age_seconds gauge shard=1
+ekm_disk_free_bytes gauge
+ekm_disk_short gauge group=0
 ekm_handshake_failures_total counter listener=admin,data,health reason=timeout,tls
 ekm_key_set_age_seconds gauge
 ekm_key_set_epoch gauge
@@ -51,6 +55,12 @@ fn complete() -> Metrics {
     metrics.sample_directory_age_seconds(1, one());
     metrics.sample_raft_applied_index(0, one());
     metrics.sample_raft_halted(0, one());
+    metrics.sample_audit_lost(one());
+    for step in AuditStep::ALL {
+        metrics.sample_audit_errors(*step, one());
+    }
+    metrics.sample_disk_free_bytes(one());
+    metrics.sample_disk_short(0, one());
     metrics.sample_audit_records(one());
     metrics.sample_audit_unwritten_bytes(one());
     metrics.sample_certificate_seconds(ListenerLabel::Data, one());

@@ -32,7 +32,7 @@ macro_rules! counts {
         }
     )*};
 }
-counts!(u16, u32, usize);
+counts!(u16, u32, u64, usize);
 
 impl Count for NonZeroU32 {
     fn wide(self) -> u64 {
