@@ -149,6 +149,8 @@ async fn search_images() {
     let mut ledger = Ledger::default();
     ensure_tenants(&scene.admin, &mut ledger).await;
     let (mut tasks, mut told) = scene.work(&ledger, "i", WRAPPERS, &mut Rng::new(7));
+    let token = std::fs::read_to_string(&scene.dev.file.token_file).expect("the token file is there");
+    let token = token.rsplit_once('.').expect("a token has three parts").1;
     let at = |name: &str| folder.path().join(name);
     let mut busy = Vec::new();
     for serial in 0..IMAGES_AT_WORK {
@@ -168,9 +170,13 @@ async fn search_images() {
     for serial in 0..IMAGES_AT_REST {
         let image = image_of(&scene, Extent::Dumped, at(&format!("rest-{serial}")), &mut told, &mut ledger).await;
         rest.push(key.find("rest", &image).len());
-        // for the record: a customer's bytes are not wiped from the buffers of TLS and HTTP
-        let shown = Search::new(PLAINTEXT).find("rest", &image).len();
-        said(&format!("{} bytes of memory; a finished request's plaintext in {shown} spellings", image.len()));
+        // for the record: a customer's bytes and tokens are not wiped from the buffers of TLS and HTTP
+        let plaintext = Search::new(PLAINTEXT).find("rest", &image).len();
+        let token = Search::new(token.as_bytes()).find("rest", &image).len();
+        said(&format!(
+            "{} bytes of memory; spellings of a finished request's plaintext {plaintext}, token {token}",
+            image.len()
+        ));
     }
     let whole = image_of(&scene, Extent::All, at("whole"), &mut told, &mut ledger).await;
     assert!(
