@@ -12,7 +12,7 @@ use openraft::{AsyncRuntime, ConfigError};
 use super::config::Types;
 use super::limits::{ENTRY_BYTES_MAX, PROPOSALS_MAX};
 use crate::codec::Undecodable;
-use crate::ids::{LogIndex, ReplicaId};
+use crate::ids::{GroupId, LogIndex, ReplicaId};
 use crate::store::log::LogError;
 use crate::store::room::Shortage;
 use crate::store::snapshots::SnapshotError;
@@ -29,6 +29,17 @@ pub enum OpenError {
         /// What the file system said.
         #[source]
         source: io::Error,
+    },
+    /// The group served before, and its log is missing or empty. Nothing was changed.
+    #[error(
+        "{} is gone, and with it what group {group} holds. Nothing was changed: put it back from a copy, together with the \
+         rest of the data directory from the same time", log.display()
+    )]
+    LogGone {
+        /// Whose.
+        group: GroupId,
+        /// The missing file.
+        log: PathBuf,
     },
     /// The log cannot be used; [`LogError::InUse`] if another process has it.
     #[error("the log in {} cannot be opened", folder.display())]

@@ -4,7 +4,7 @@
 //! and the committed index that covers it, are durable (see `machine.rs`).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -113,7 +113,12 @@ impl<RT: AsyncRuntime> Group<RT> {
     pub async fn open(settings: GroupSettings) -> Result<Self, OpenError> {
         let folder = &settings.folder;
         folder::create(folder).map_err(|source| OpenError::Folder { folder: folder.clone(), source })?;
-        let log = LogStore::open_file(&folder.join(LOG_FILE), settings.owner(), settings.blocking)
+        let log_file = folder.join(LOG_FILE);
+        // an empty log in its place would have the snapshots taken for leftovers and removed
+        if is_gone(&log_file) && [STATE_FOLDER, SNAPSHOTS_FOLDER].iter().any(|name| folder.join(name).exists()) {
+            return Err(OpenError::LogGone { group: settings.group, log: log_file });
+        }
+        let log = LogStore::open_file(&log_file, settings.owner(), settings.blocking)
             .map_err(|source| OpenError::Log { folder: folder.clone(), source })?;
         Self::open_on(log, settings).await
     }
@@ -394,6 +399,14 @@ impl<RT: AsyncRuntime> Group<RT> {
         }
         self.mirror.close();
         self.log.close();
+    }
+}
+
+/// Whether there is no such file, or nothing in it: a log gets its name only once it is whole.
+fn is_gone(log: &Path) -> bool {
+    match log.metadata() {
+        Ok(found) => found.len() == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     }
 }
 
