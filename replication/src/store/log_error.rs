@@ -83,10 +83,7 @@ pub enum LogError {
         source: Damage,
     },
     /// The database or the disk under it failed.
-    #[error(
-        "the log database failed. Keep a copy of the data directory as it is, and look for a full or failing disk; if it \
-         cannot be opened any more, put back a whole copy of the data directory from before"
-    )]
+    #[error("the log database failed")]
     Database(#[source] Arc<redb::Error>),
     /// The disk was full, and the log was closed before there was room. What waited was not written.
     #[error("the disk was full until the log was closed; what waited for room was not written")]

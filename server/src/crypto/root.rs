@@ -79,7 +79,7 @@ pub enum RootKeyError {
         mode: u32,
     },
     /// Not three lines as this module writes them.
-    #[error("{} is not a root key file of format 1", path.display())]
+    #[error("{} is not a root key file of format 1; put it back from a copy", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,

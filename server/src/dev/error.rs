@@ -47,10 +47,14 @@ pub enum DevError {
     Arena(#[from] ArenaError),
     #[error(transparent)]
     Root(#[from] RootError),
+    #[error("{} is gone, and this data knows the replica by it alone; put it back from a copy", .0.display())]
+    ReplicaKeyGone(PathBuf),
     #[error("{} is not the key that this data knows the operator by; put it back, or move the data directory away to begin anew", .0.display())]
     OperatorKey(PathBuf),
-    #[error("the replica's signing key cannot be used")]
-    SigningKey(#[from] SigningKeyError),
+    #[error("{} is not the replica's signing key; put it back from a copy", path.display())]
+    SigningKey { path: PathBuf, source: SigningKeyError },
+    #[error("{} does not belong to this data", path.display())]
+    Foreign { path: PathBuf, source: FoundError },
     #[error("no replica signing key can be made")]
     NoSigningKey,
     #[error("the probe's key cannot be made")]

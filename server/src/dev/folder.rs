@@ -15,6 +15,8 @@ use super::files::{self, FileError};
 const STAMP_FILE: &str = "EKM-DEV";
 const STAMP: &[u8] = b"This folder was made by `ekm dev`, for trying out only. Nothing but ekm dev uses it.\n";
 
+const MODE_EVERYBODY_WRITES: u32 = 0o002;
+
 /// The data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
@@ -36,6 +38,17 @@ pub enum FolderError {
     /// Its stamp is another user's, who can read or replace every key in it.
     #[error("{} was made by another user, who could read every key in it; name another folder with --data-dir", .0.display())]
     OfAnotherUser(PathBuf),
+    /// Everybody may put files into it, and take them out.
+    #[error(
+        "everybody can replace the files of {} (mode {mode:04o}): run `chmod 0700` on it, and look whether somebody did",
+        root.display()
+    )]
+    Exposed {
+        /// The data directory.
+        root: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// It served before, and its keys are gone.
     #[error(
         "{} is gone, and with it every key of {}; put it back, or move the rest away to begin anew", groups.display(),
@@ -79,8 +92,13 @@ impl Folder {
         let mut opening = OpenOptions::new();
         opening.read(true).append(true).create(true).mode(0o600).custom_flags(no_follow());
         let lock = opening.open(&stamp).map_err(look)?;
-        if lock.metadata().map_err(look)?.uid() != owner.as_raw() {
+        let folder = root.metadata().map_err(look)?;
+        if [lock.metadata().map_err(look)?.uid(), folder.uid()].iter().any(|uid| *uid != owner.as_raw()) {
             return Err(FolderError::OfAnotherUser(root));
+        }
+        let mode = folder.mode() & 0o7777;
+        if mode & MODE_EVERYBODY_WRITES != 0 {
+            return Err(FolderError::Exposed { root, mode });
         }
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| FolderError::InUse(root.clone()))?;
         let text = files::read(&stamp)?.unwrap_or_default();
@@ -123,6 +141,8 @@ fn no_follow() -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -145,6 +165,20 @@ mod tests {
         drop(Folder::take(folder.path()).expect("an empty folder is ours"));
         let another = Uid::from_raw(rustix::process::geteuid().as_raw() + 1);
         assert!(matches!(Folder::take_as(folder.path(), another), Err(FolderError::OfAnotherUser(_))));
+    }
+
+    #[test]
+    fn a_folder_that_everybody_writes_is_refused_with_the_remedy() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        drop(Folder::take(folder.path()).expect("an empty folder is ours"));
+        for (mode, is_taken) in [(0o777, false), (0o1777, false), (0o702, false), (0o755, true), (0o775, true)] {
+            let set = std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode));
+            set.expect("the folder is ours");
+            match Folder::take(folder.path()) {
+                Ok(_) => assert!(is_taken, "{mode:o}"),
+                Err(error) => assert!(!is_taken && error.to_string().contains("chmod 0700"), "{mode:o}: {error}"),
+            }
+        }
     }
 
     #[test]

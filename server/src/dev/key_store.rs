@@ -8,17 +8,21 @@ use replication::directory::Directory;
 use replication::ids::ShardId;
 use replication::machine::rows::Trust;
 use replication::machine::signing::{self, SigningKey};
+use replication::raft::group::Group;
 use replication::raft::host::Host;
 use zeroize::Zeroizing;
 
 use crate::authn::mint::DEV_ISSUER;
-use crate::keystore::{Founding, KeyStore, Parts, Root};
+use crate::keystore::{FoundError, Founding, KeyStore, Parts, Root, UnsoundError};
 use crate::lookup::TenantKeys;
 
 use super::error::DevError;
 use super::files::{self, Readers};
 use super::folder::Folder;
 use super::prepared::Prepared;
+
+const ROOT_KEY_FILE: &str = "root.key";
+const REPLICA_KEY_FILE: &str = "replica-key.der";
 
 /// Opens the key store, founding what is not there yet.
 pub(super) async fn start_key_store(
@@ -32,8 +36,8 @@ pub(super) async fn start_key_store(
     let parts = Parts {
         system: Arc::clone(host.system()),
         shard: Arc::clone(shard),
-        signer: replica_key(folder)?,
-        root: Root::open(&folder.at("root.key"), shard, &prepared.arena, prepared.entropy.as_ref()).await?,
+        signer: replica_key(folder, shard)?,
+        root: Root::open(&folder.at(ROOT_KEY_FILE), shard, &prepared.arena, prepared.entropy.as_ref()).await?,
         arena: Arc::clone(&prepared.arena),
         entropy: Arc::clone(&prepared.entropy),
         clock: Arc::clone(&prepared.clock),
@@ -46,7 +50,7 @@ pub(super) async fn start_key_store(
         operators: vec![prepared.operator.enrolment()],
         trust: Trust { issuers: vec![DEV_ISSUER.to_owned()], audiences: vec![super::AUDIENCE.to_owned()] },
     };
-    let store = KeyStore::start(parts, &founding).await?;
+    let store = KeyStore::start(parts, &founding).await.map_err(|error| told(error, folder))?;
     if store.enrols(&prepared.operator.enrolment()) {
         Ok(Arc::new(store))
     } else {
@@ -54,16 +58,28 @@ pub(super) async fn start_key_store(
     }
 }
 
-/// The replica's signing key, made if it is not there.
-fn replica_key(folder: &Folder) -> Result<SigningKey, DevError> {
-    let path = folder.at("replica-key.der");
+/// Names the file, where one is not of this data.
+fn told(error: FoundError, folder: &Folder) -> DevError {
+    let path = match error {
+        FoundError::Unsound(UnsoundError::ReplicaKey(_)) => folder.at(REPLICA_KEY_FILE),
+        FoundError::Unsound(UnsoundError::RootKey) => folder.at(ROOT_KEY_FILE),
+        error => return error.into(),
+    };
+    DevError::Foreign { path, source: error }
+}
+
+/// The replica's signing key, made if it is not there and the shard knows no replica yet.
+fn replica_key(folder: &Folder, shard: &Group) -> Result<SigningKey, DevError> {
+    let path = folder.at(REPLICA_KEY_FILE);
     let der = if let Some(der) = files::read(&path)? {
         Zeroizing::new(der)
+    } else if shard.watch().borrow().state.meta().is_some() {
+        return Err(DevError::ReplicaKeyGone(path));
     } else {
         let der = Zeroizing::new(signing::generate_pkcs8().map_err(|_| DevError::NoSigningKey)?);
         files::write(&path, &der, Readers::Owner)?;
         der
     };
     let name = "replica-1".parse().expect("the replica has a legal name");
-    Ok(SigningKey::from_pkcs8(name, &der)?)
+    SigningKey::from_pkcs8(name, &der).map_err(|source| DevError::SigningKey { path, source })
 }

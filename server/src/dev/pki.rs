@@ -6,14 +6,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType, SignatureAlgorithm,
 };
 use replication::clock::{Clock, Timestamp};
 use replication::machine::signing;
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use time::{Duration, OffsetDateTime};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::files::{self, FileError, Readers};
@@ -27,6 +30,8 @@ const RENEW_SECONDS: i64 = 60 * DAY_SECONDS;
 const DAY_SECONDS: i64 = 86_400;
 /// How often a running server looks at what its leaves have left.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_hours(24);
+/// The algorithm that authorities sign with, as it stands beside a signature (RFC 5758, section 3.2).
+const ECDSA_WITH_SHA256: [u8; 12] = [0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 /// Certificates begin a day early, for clocks that lag.
 const EARLY_DAYS: i64 = 1;
 
@@ -54,14 +59,28 @@ pub enum PkiError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A file holds something else than it did.
-    #[error("{} holds no key that ekm dev made; move the data directory away to begin anew", .0.display())]
+    #[error(
+        "{} holds no key that ekm dev made; put it back from a copy, or move the data directory away to begin anew",
+        .0.display()
+    )]
     NotOurs(PathBuf),
-    /// An authority's key is not the one that its certificate was made with.
+    /// A certificate is not as its authority signed it.
+    #[error("{} is not as ekm dev issued it; put it back from a copy, or remove it to have it issued anew", .0.display())]
+    Altered(PathBuf),
+    /// A key is not the one that its certificate was made with.
     #[error("{} is not the key of {}; put it back, or move the data directory away to begin anew", key.display(), certificate.display())]
     NotItsKey {
-        /// The authority's certificate.
+        /// The certificate.
         certificate: PathBuf,
         /// The key beside it.
+        key: PathBuf,
+    },
+    /// A certificate's key is not there. Another made in its place would be certified by nobody.
+    #[error("{} is gone, and {} is of no use without it; put it back from a copy", key.display(), certificate.display())]
+    KeyGone {
+        /// The certificate.
+        certificate: PathBuf,
+        /// The key that was beside it.
         key: PathBuf,
     },
     /// An operator's key cannot be made.
@@ -132,21 +151,29 @@ fn authority(certificate: &Path, key: &Path, name: &str, now: Timestamp) -> Resu
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     lives(&mut params, AUTHORITY_DAYS, now)?;
-    let pair = key_pair(key, &PKCS_ECDSA_P256_SHA256)?;
-    match stated(certificate)? {
-        None => {
-            let made = params.self_signed(&pair)?;
-            files::write(certificate, made.pem().as_bytes(), Readers::All)?;
-        }
-        Some(stated) if stated.key == pair.public_key_raw() => {}
-        Some(_) => return Err(PkiError::NotItsKey { certificate: certificate.to_owned(), key: key.to_owned() }),
+    let issued = Issued::read(certificate)?;
+    let pair = key_pair(key, &PKCS_ECDSA_P256_SHA256, issued.as_ref())?;
+    if let Some(issued) = issued {
+        issued.is_of(key, &pair)?;
+        issued.is_signed_by(&pair)?;
+    } else {
+        let made = params.self_signed(&pair)?;
+        files::write(certificate, made.pem().as_bytes(), Readers::All)?;
     }
     Ok(Issuer::new(params, pair))
 }
 
 fn leaf(mut leaf: Leaf<'_>, issuer: &Issuer<'static, KeyPair>, now: Timestamp) -> Result<(), PkiError> {
-    let pair = key_pair(leaf.key, leaf.kind)?;
-    let seconds_left = seconds_left(leaf.certificate, &pair, now)?;
+    let issued = Issued::read(leaf.certificate)?;
+    let pair = key_pair(leaf.key, leaf.kind, issued.as_ref())?;
+    let seconds_left = match &issued {
+        Some(issued) => {
+            issued.is_of(leaf.key, &pair)?;
+            issued.is_signed_by(issuer.key())?;
+            issued.seconds_left(now)
+        }
+        None => 0,
+    };
     if seconds_left > RENEW_SECONDS {
         return Ok(());
     }
@@ -164,36 +191,80 @@ fn leaf(mut leaf: Leaf<'_>, issuer: &Issuer<'static, KeyPair>, now: Timestamp) -
     }
 }
 
-/// How long a leaf lives on; nothing if it is not there, or not this key's.
-fn seconds_left(certificate: &Path, pair: &KeyPair, now: Timestamp) -> Result<i64, PkiError> {
-    let stated = stated(certificate)?.filter(|stated| stated.key == pair.public_key_raw());
-    let now = i64::try_from(now.seconds()).unwrap_or(i64::MAX);
-    Ok(stated.map_or(0, |stated| stated.not_after.saturating_sub(now)))
-}
-
-/// What a certificate says.
-struct Stated {
+/// A certificate that an earlier start issued.
+struct Issued<'a> {
+    file: &'a Path,
+    der: Vec<u8>,
+    /// The key that it certifies.
     key: Vec<u8>,
     /// Seconds since 1970.
     not_after: i64,
 }
 
-/// What the certificate in a file says, if it is there.
-fn stated(certificate: &Path) -> Result<Option<Stated>, PkiError> {
-    let Some(text) = files::read(certificate)? else { return Ok(None) };
-    let not_ours = || PkiError::NotOurs(certificate.to_owned());
-    let (_, pem) = x509_parser::pem::parse_x509_pem(&text).map_err(|_| not_ours())?;
-    let parsed = pem.parse_x509().map_err(|_| not_ours())?;
-    let key = parsed.public_key().subject_public_key.data.to_vec();
-    Ok(Some(Stated { key, not_after: parsed.validity().not_after.timestamp() }))
+impl<'a> Issued<'a> {
+    /// The certificate in a file, if it is there.
+    fn read(file: &'a Path) -> Result<Option<Self>, PkiError> {
+        let Some(text) = files::read(file)? else { return Ok(None) };
+        let altered = || PkiError::Altered(file.to_owned());
+        let der = CertificateDer::from_pem_slice(&text).map_err(|_| altered())?.to_vec();
+        let parsed = whole(&der).ok_or_else(altered)?;
+        let key = parsed.public_key().subject_public_key.data.to_vec();
+        let not_after = parsed.validity().not_after.timestamp();
+        Ok(Some(Self { file, der, key, not_after }))
+    }
+
+    /// Whether the key beside it is its own. Another in its place would have a certificate issued to it.
+    fn is_of(&self, file: &Path, pair: &KeyPair) -> Result<(), PkiError> {
+        if self.key == pair.public_key_raw() {
+            return Ok(());
+        }
+        Err(PkiError::NotItsKey { certificate: self.file.to_owned(), key: file.to_owned() })
+    }
+
+    /// Whether its authority signed every bit of it. Clients would find out, and only then.
+    fn is_signed_by(&self, authority: &KeyPair) -> Result<(), PkiError> {
+        let authority = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, authority.public_key_raw());
+        let verified = whole(&self.der).is_some_and(|parsed| {
+            let (signed, signature) = (parsed.tbs_certificate.as_ref(), &parsed.signature_value.data);
+            // what is not signed has one spelling
+            let spelt = der(0x30, &[signed, &ECDSA_WITH_SHA256, &der(0x03, &[&[0], signature])]);
+            spelt == self.der && authority.verify(signed, signature).is_ok()
+        });
+        if verified { Ok(()) } else { Err(PkiError::Altered(self.file.to_owned())) }
+    }
+
+    fn seconds_left(&self, now: Timestamp) -> i64 {
+        self.not_after.saturating_sub(i64::try_from(now.seconds()).unwrap_or(i64::MAX))
+    }
 }
 
-fn key_pair(path: &Path, kind: &'static SignatureAlgorithm) -> Result<KeyPair, PkiError> {
+/// A value of DER: its tag, its length, its parts.
+fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let body = parts.concat();
+    let [high, low] = u16::try_from(body.len()).unwrap_or(u16::MAX).to_be_bytes();
+    let header = match body.len() {
+        0..0x80 => vec![tag, low],
+        0x80..0x100 => vec![tag, 0x81, low],
+        _ => vec![tag, 0x82, high, low],
+    };
+    [header, body].concat()
+}
+
+/// A certificate with nothing behind it.
+fn whole(der: &[u8]) -> Option<X509Certificate<'_>> {
+    X509Certificate::from_der(der).ok().filter(|(rest, _)| rest.is_empty()).map(|(_, parsed)| parsed)
+}
+
+/// The key in a file; made, if it is not there and nothing was issued to it.
+fn key_pair(path: &Path, kind: &'static SignatureAlgorithm, of: Option<&Issued<'_>>) -> Result<KeyPair, PkiError> {
     if let Some(text) = files::read(path)? {
         let text = Zeroizing::new(text);
         let text = std::str::from_utf8(&text).map_err(|_| PkiError::NotOurs(path.to_owned()))?;
         let pair = KeyPair::from_pem(text).map_err(|_| PkiError::NotOurs(path.to_owned()))?;
         return if *pair.algorithm() == *kind { Ok(pair) } else { Err(PkiError::NotOurs(path.to_owned())) };
+    }
+    if let Some(issued) = of {
+        return Err(PkiError::KeyGone { certificate: issued.file.to_owned(), key: path.to_owned() });
     }
     let pair = generate(kind)?;
     files::write(path, Zeroizing::new(pair.serialize_pem()).as_bytes(), Readers::Owner)?;
@@ -218,12 +289,15 @@ fn lives(params: &mut CertificateParams, days: i64, now: Timestamp) -> Result<()
 
 #[cfg(test)]
 mod tests {
-    use rustls::pki_types::pem::PemObject as _;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
 
     use super::*;
     use crate::admin::client::Operator;
     use crate::edge::tls::Identity;
 
+    /// Odd, so that every bit of a byte has its turn.
+    const BITS_APART: usize = 11;
     const NOW: Timestamp = Timestamp(1_790_000_000_000);
 
     #[test]
@@ -272,9 +346,46 @@ mod tests {
         std::fs::remove_file(folder.path().join("ca-key.pem")).expect("it was made");
         std::fs::remove_file(&pki.server).expect("it was made");
         for _ in 0..2 {
-            assert!(matches!(ensure(), Err(PkiError::NotItsKey { .. })), "not at the next start either");
+            assert!(matches!(ensure(), Err(PkiError::KeyGone { .. })), "not at the next start either");
         }
-        assert!(!pki.server.exists());
+        assert!(!pki.server.exists() && !folder.path().join("ca-key.pem").exists());
+    }
+
+    #[test]
+    fn a_certificate_that_was_altered_is_refused_and_one_that_is_gone_is_issued_anew() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let ensure = || Pki::ensure(folder.path(), "localhost", "dev-operator", NOW);
+        let pki = ensure().expect("certificates are made");
+        for file in [&pki.ca, &pki.server, &pki.operator_ca, &pki.operator] {
+            let issued = std::fs::read(file).expect("it was made");
+            let der = CertificateDer::from_pem_slice(&issued).expect("it is PEM");
+            for at in (0..der.len() * 8).step_by(BITS_APART) {
+                let mut altered = der.to_vec();
+                altered[at / 8] ^= 1 << (at % 8);
+                let text = STANDARD.encode(altered);
+                let text = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+                std::fs::write(file, text).expect("the folder is writable");
+                let refused = ensure().err();
+                let is_told = matches!(refused, Some(PkiError::Altered(_) | PkiError::NotItsKey { .. }));
+                assert!(is_told, "bit {at} of {}: {refused:?}", file.display());
+            }
+            std::fs::remove_file(file).expect("it is there");
+            ensure().expect("it is issued anew from its key");
+        }
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_a_leafs_own_gets_no_certificate() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let ensure = || Pki::ensure(folder.path(), "localhost", "dev-operator", NOW);
+        let pki = ensure().expect("certificates are made");
+        let issued = std::fs::read(&pki.operator).expect("it was made");
+        let another = generate(&PKCS_ED25519).expect("a key can be made").serialize_pem();
+        std::fs::write(&pki.operator_key, another).expect("the folder is writable");
+        for _ in 0..2 {
+            assert!(matches!(ensure(), Err(PkiError::NotItsKey { .. })), "not at the next start either");
+            assert_eq!(std::fs::read(&pki.operator).expect("it is there"), issued);
+        }
     }
 
     #[test]

@@ -35,7 +35,10 @@ pub enum TokenError {
     #[error("{} does not exist; start ekm dev on that folder first", .0.display())]
     NoIssuer(PathBuf),
     /// The issuer's key cannot be used.
-    #[error("{} holds no RSA key", path.display())]
+    #[error(
+        "{} holds no RSA key; put it back from a copy, or remove it to have another made: tokens made before are refused then",
+        path.display()
+    )]
     Issuer {
         /// Which.
         path: PathBuf,
