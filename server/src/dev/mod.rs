@@ -3,6 +3,8 @@
 //! Binds loopback and nothing else, stamps what it makes as dev, and refuses a folder that something else made.
 
 mod announce;
+#[cfg(test)]
+mod damage_tests;
 mod demo;
 mod error;
 mod file;

@@ -41,6 +41,15 @@ pub(super) struct Prepared {
 
 /// Makes all of it, or what is missing of it.
 pub(super) fn prepare(options: &DevOptions, entropy: Arc<dyn Entropy>) -> Result<Prepared, DevError> {
+    prepare_with(options, entropy, Arc::new(ProbeIssuer::generate()?))
+}
+
+/// The same with a probe's issuer that is there already.
+pub(super) fn prepare_with(
+    options: &DevOptions,
+    entropy: Arc<dyn Entropy>,
+    probe: Arc<ProbeIssuer>,
+) -> Result<Prepared, DevError> {
     let folder = Folder::take(&options.data_dir)?;
     folder.holds_what_it_served()?;
     let (settings, settings_file) = settings_of(&folder, &options.flags)?;
@@ -57,7 +66,6 @@ pub(super) fn prepare(options: &DevOptions, entropy: Arc<dyn Entropy>) -> Result
         tracing::warn!("key material can be swapped out: raise LimitMEMLOCK; production refuses to start like this");
     }
     let metrics = Arc::new(Metrics::new(clock.wall(), env!("CARGO_PKG_VERSION")));
-    let probe = Arc::new(ProbeIssuer::generate()?);
     let look_at_certificates = Arc::default();
     Ok(Prepared {
         folder,
