@@ -1,21 +1,17 @@
 //! Requests in, answers and records out, through the real router.
 
+mod codes;
 mod world;
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Method, Request};
+use http::Method;
 
-use crate::crypto::{Draw, Entropy, EntropyError, SystemEntropy};
-use crate::error::Code;
 use crate::policy::UnknownReasons;
 
-use super::super::service::DataSettings;
 use world::{Answer, CALLER, Choices, World};
 
 const WRAP: &str = r#"{"plaintext":"c2VjcmV0","additionalAuthenticatedData":"YWFk"}"#;
@@ -206,79 +202,6 @@ impl<B: hyper::body::Body + Unpin> hyper::body::Body for Said<B> {
     fn size_hint(&self) -> hyper::body::SizeHint {
         hyper::body::SizeHint::with_exact(self.1)
     }
-}
-
-/// The system's randomness, but a nonce makes it panic.
-struct PanicsAtNonces;
-
-impl Entropy for PanicsAtNonces {
-    fn fill(&self, draw: Draw, bytes: &mut [u8]) -> Result<(), EntropyError> {
-        assert!(draw != Draw::Nonce, "a planted bug");
-        SystemEntropy.fill(draw, bytes)
-    }
-}
-
-#[tokio::test]
-async fn every_error_code_has_a_request_that_yields_it() {
-    let world = World::fresh().await;
-    let path = format!("{}:wrap", world.path("k1"));
-    let mut seen: Vec<(Code, Answer)> = vec![
-        (Code::Ok, wrap(&world, "k1").await),
-        (Code::Ok, world.send(world.request(&Method::GET, "/v0/info", "")).await),
-        (Code::InvalidArgument, world.post(&path, "").await),
-        (Code::FailedPrecondition, wrap(&world, "off").await),
-        (Code::FailedPrecondition, wrap(&world, "leaving").await),
-        (Code::FailedPrecondition, wrap(&world, "gone").await),
-        (Code::Unavailable, wrap(&world, "new").await),
-        (Code::PermissionDenied, wrap(&world, "nobody").await),
-        (Code::PermissionDenied, wrap_for(&world, "listed", "3").await),
-        (Code::PermissionDenied, wrap(&world, "listed").await),
-        (Code::Ok, wrap_for(&world, "listed", "5").await),
-        (Code::Unavailable, wrap_for(&world, "listed", "12").await),
-        (Code::NotFound, world.post("/v0/keys/none:wrap", "{}").await),
-        (Code::Unimplemented, world.post("/v0/keys/none:getPublicKey", "{}").await),
-        (Code::BodyTooLarge, world.post(&path, vec![b' '; 256 * 1024 + 1]).await),
-        (Code::Unavailable, wrap(&world, "torn").await),
-    ];
-    let mut stranger = world.request(&Method::POST, &path, WRAP);
-    stranger.headers_mut().clear();
-    let refused = world.send(stranger).await;
-    assert_eq!(refused.headers["www-authenticate"], "Bearer");
-    seen.push((Code::Unauthenticated, refused));
-    let in_query = Request::post(format!("{path}?access_token={}", world.token)).body(WRAP.into()).expect("a request");
-    seen.push((Code::Unauthenticated, world.send(in_query).await));
-
-    let place = world.admission.try_admit();
-    seen.push((Code::Unavailable, wrap(&world, "k1").await));
-    drop(place);
-
-    let clock = Arc::clone(&world.clock);
-    let late = Body::from_stream(futures::stream::once(async move {
-        clock.advance(Duration::from_millis(90));
-        Ok::<_, std::io::Error>(Bytes::from_static(WRAP.as_bytes()))
-    }));
-    seen.push((Code::DeadlineExceeded, world.send(world.request(&Method::POST, &path, late)).await));
-
-    let settings = DataSettings { body_time_max: Duration::ZERO, ..DataSettings::default() };
-    let hasty = World::new(Choices { settings, ..Choices::default() }).await;
-    hasty.confirm();
-    let never = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
-    seen.push((Code::BodyTooSlow, hasty.send(hasty.request(&Method::POST, &path, never)).await));
-
-    let buggy = World::new(Choices { entropy: Arc::new(PanicsAtNonces), ..Choices::default() }).await;
-    buggy.confirm();
-    seen.push((Code::Internal, wrap(&buggy, "k1").await));
-    assert_eq!(buggy.post(&format!("{}:unwrap", buggy.path("k1")), "{}").await.status, 400, "it goes on serving");
-
-    for (code, answer) in &seen {
-        assert_eq!(answer.status, code.http(), "{code:?} {:?}", answer.json);
-        let stated = answer.json.get("code").map_or(0, |code| code.as_u64().expect("a number"));
-        assert_eq!(stated, u64::from(code.rpc()), "{:?}", answer.json);
-        let retry = answer.json["details"].as_array().is_some_and(|all| all.iter().any(|d| d["retryDelay"] == "1s"));
-        assert_eq!(retry, *code == Code::Unavailable, "{:?}", answer.json);
-    }
-    let codes: BTreeSet<Code> = seen.iter().map(|(code, _)| *code).collect();
-    assert_eq!(codes, BTreeSet::from(Code::ALL));
 }
 
 #[tokio::test]

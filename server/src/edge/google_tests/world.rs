@@ -85,6 +85,7 @@ pub(super) struct World {
     pub(super) audit_log: Arc<AuditLog>,
     pub(super) token: String,
     pub(super) admission: Admission,
+    pub(super) arena: Arc<Arena>,
     router: Router,
     states: BTreeMap<GroupId, State>,
     versions: BTreeMap<&'static str, KeyVersionId>,
@@ -96,6 +97,17 @@ pub(super) struct Choices {
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) settings: DataSettings,
     pub(super) unknown_reasons: UnknownReasons,
+    pub(super) lacks: Lacks,
+    /// The shards that claim every path.
+    pub(super) shards: Vec<ShardId>,
+}
+
+/// What has not arrived in a world.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lacks {
+    Nothing,
+    TenantKeys,
+    KeySet,
 }
 
 impl Default for Choices {
@@ -104,6 +116,8 @@ impl Default for Choices {
             entropy: Arc::new(SystemEntropy),
             settings: DataSettings::default(),
             unknown_reasons: UnknownReasons::default(),
+            lacks: Lacks::Nothing,
+            shards: vec![ShardId::FIRST],
         }
     }
 }
@@ -135,19 +149,23 @@ impl World {
         rows.add("off", VersionState::Disabled, open.clone());
         rows.add("leaving", VersionState::DestroyScheduled, open.clone());
         rows.add("gone", VersionState::Destroyed, open.clone());
+        rows.add("barred", VersionState::Enabled, Some(barring()));
         rows.add("broken", VersionState::Enabled, open.clone());
         rows.add("torn", VersionState::Enabled, open);
         rows.add("canary", VersionState::Enabled, Some(granted("probe", Principal::Probe, None)));
         let (state, versions, tenant_key) = rows.into_state();
         let tenant_keys = Arc::new(TenantKeys::default());
-        tenant_keys.extend(&[(tenant(), Arc::new(tenant_key))]);
+        if choices.lacks != Lacks::TenantKeys {
+            tenant_keys.extend(&[(tenant(), Arc::new(tenant_key))]);
+        }
 
         let trust = Trust { issuers: vec![DEV_ISSUER.to_owned()], audiences: vec![AUDIENCE.to_owned()] };
         let system = State::from_rows([row(RowKind::Trust, &(), &trust)]).expect("one good row");
-        let states = BTreeMap::from([(GroupId::SYSTEM, system), (ShardId::FIRST.group(), state)]);
-        let directory = Arc::new(Directory::new([ShardId::FIRST]));
+        let claimed = choices.shards.iter().map(|shard| (shard.group(), state.clone()));
+        let states = std::iter::once((GroupId::SYSTEM, system)).chain(claimed).collect();
+        let directory = Arc::new(Directory::new(choices.shards.iter().copied()));
 
-        let (verifier, key_set) = verifier(clock.clone()).await;
+        let (verifier, key_set) = verifier(clock.clone(), choices.lacks).await;
         let disk = Disk::default();
         let audit_log = Arc::new(AuditLog::over(Box::new(disk.clone())));
         let admission = Admission::new(1.try_into().expect("not zero"));
@@ -157,7 +175,7 @@ impl World {
                 clock_health: ClockHealth::Agrees,
                 directory,
                 unknown_reasons: choices.unknown_reasons,
-                lookup: Arc::new(Lookup::new(tenant_keys, arena, 16)),
+                lookup: Arc::new(Lookup::new(tenant_keys, Arc::clone(&arena), 16)),
                 entropy: choices.entropy,
                 clock: clock.clone(),
             },
@@ -175,7 +193,7 @@ impl World {
             ttl: Duration::from_hours(1),
         });
         let router = router(Arc::clone(&service));
-        Self { clock, service, disk, audit_log, token, admission, router, states, versions, _key_set: key_set }
+        Self { clock, service, disk, audit_log, token, admission, arena, router, states, versions, _key_set: key_set }
     }
 
     /// A world whose views have just been confirmed.
@@ -236,13 +254,14 @@ impl World {
     }
 }
 
-async fn verifier(clock: Arc<ManualClock>) -> (Arc<Verifier>, tokio_util::sync::DropGuard) {
+async fn verifier(clock: Arc<ManualClock>, lacks: Lacks) -> (Arc<Verifier>, tokio_util::sync::DropGuard) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("jwks.json");
     std::fs::write(&file, issuer().jwks()).expect("the folder takes a file");
     let (reader, publisher) = key_set_channel();
+    let path = if lacks == Lacks::KeySet { folder.path().join("none") } else { file };
     let cancel = tokio_util::sync::CancellationToken::new();
-    tokio::spawn(key_set_task(KeySource::File(file), publisher, clock.clone(), cancel.clone()));
+    tokio::spawn(key_set_task(KeySource::File(path), publisher, clock.clone(), cancel.clone()));
     let mut progress = reader.progress();
     progress.wait_for(|progress| progress.attempts > 0).await.expect("the task runs");
     (Arc::new(Verifier::new(reader, clock).with_probe(probe().verifier())), cancel.drop_guard())
@@ -254,6 +273,12 @@ fn tenant() -> TenantId {
 
 fn policy(name: &str, codes: Option<&[u32]>) -> Policy {
     granted(name, CALLER.parse().expect("a principal"), codes)
+}
+
+/// Grants to everybody who is asked for, and denies them.
+fn barring() -> Policy {
+    let policy = policy("r3", None);
+    Policy { denies: policy.grants.clone(), ..policy }
 }
 
 fn granted(name: &str, caller: Principal, codes: Option<&[u32]>) -> Policy {
