@@ -2,8 +2,10 @@
 //! Every rule is a pure function of one file, and is shown to catch a planted offence. Never excuses a single file: a rule
 //! that needs an exception has the exception in its table, with the reason.
 
+mod agreement;
 mod arrows;
 mod code;
+mod tables;
 
 use std::fs;
 use std::path::Path;
@@ -72,6 +74,9 @@ const RULES: &[Rule] = &[
     keeps_the_root_key_apart,
     stays_pure,
     leaves_nothing_behind,
+    holds_no_statics,
+    weakens_nothing_but_tests,
+    lists_what_can_go_wrong,
 ];
 
 fn opens_with_its_purpose(source: &Source<'_>) -> Vec<String> {
@@ -146,6 +151,47 @@ fn leaves_nothing_behind(source: &Source<'_>) -> Vec<String> {
         named.filter(|name| weak.iter().any(|end| name.ends_with(end))).map(|name| format!("names a type {name}")),
     );
     found
+}
+
+/// What a process has only once cannot be tested twice.
+fn holds_no_statics(source: &Source<'_>) -> Vec<String> {
+    let code = product_of(source);
+    let statics = code.lines().map(|line| line.trim().trim_start_matches("pub(crate) ").trim_start_matches("pub "));
+    statics.filter(|line| line.starts_with("static ")).map(|line| format!("holds `{line}`")).collect()
+}
+
+/// What is weaker for a test is used by tests alone.
+fn weakens_nothing_but_tests(source: &Source<'_>) -> Vec<String> {
+    let code = product_of(source);
+    let uses = code.match_indices("danger_").filter(|(at, _)| {
+        let before = &code[..*at];
+        !before.ends_with("fn ") && !before.ends_with("mod ") && !before.ends_with(|one: char| one.is_alphanumeric())
+    });
+    uses.map(|(at, _)| format!("uses {}", identifier(&code[at..]))).collect()
+}
+
+/// Errors whose one field is a text, each with the reason why there is nothing better.
+const TEXT_ALONE: &[(&str, &str)] = &[
+    // what the probe's conditions said, which are texts for `/readyz`
+    ("server/src/dev/error.rs", "NotReady"),
+];
+
+/// An error that is a text alone can be anything, and nobody can tell which.
+fn lists_what_can_go_wrong(source: &Source<'_>) -> Vec<String> {
+    let code = product_of(source);
+    if !code.contains("thiserror::Error") {
+        return vec![];
+    }
+    let texts = code.lines().filter_map(|line| line.trim().strip_suffix("(String),"));
+    let offends = |name: &&str| !TEXT_ALONE.contains(&(source.path, *name)) && identifier(name) == *name;
+    texts.filter(offends).map(|name| format!("has the error {name}, which is a text alone")).collect()
+}
+
+/// The code of a file that is in the product: nothing of test files, and nothing behind `#[cfg(test)] mod tests`.
+fn product_of(source: &Source<'_>) -> String {
+    let is_product = source.path.contains("/src/") && !is_test(source.path) && !source.path.ends_with("/testing.rs");
+    let text = source.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    if is_product && !source.path.contains("/testkit/") { code_of(text) } else { String::new() }
 }
 
 fn visit(folder: &Path, root: &Path, seen: &mut Vec<(String, String)>) {
@@ -259,6 +305,10 @@ fn every_rule_catches_a_planted_offence() {
         (leaves_nothing_behind, "server/src/a.rs", note),
         (leaves_nothing_behind, "server/src/a.rs", "pub struct KeyManager;"),
         (leaves_nothing_behind, "server/src/a.rs", "enum RequestContext {}"),
+        (holds_no_statics, "server/src/a.rs", "static SEEN: OnceLock<u8> = OnceLock::new();"),
+        (holds_no_statics, "replication/src/a.rs", "fn f() {\n    pub(crate) static COUNT: AtomicU64 = ZERO;\n}"),
+        (weakens_nothing_but_tests, "server/src/a.rs", "let denial = Denial::danger_made_up(why);"),
+        (lists_what_can_go_wrong, "server/src/a.rs", "#[derive(thiserror::Error)]\nenum E {\n    Other(String),\n}"),
     ];
     for (rule, path, text) in table {
         assert!(!rule(&Source { path, text }).is_empty(), "{path} went unnoticed: {text:.60}");
@@ -280,6 +330,10 @@ fn what_is_allowed_offends_no_rule() {
         ("server/src/lookup/a.rs", "let value = cache.unwrap_or_default(); /* openraft::Raft */"),
         ("replication/src/machine/tests/golden.rs", "let bytes = std::fs::read(path)?;"),
         ("replication/src/raft/a.rs", "use crate::store::server; let server = tower_http::x();"),
+        ("server/src/policy/a.rs", "#[cfg(testkit)]\npub fn danger_made_up() -> &'static str { NAME }"),
+        ("server/src/authn/testing.rs", "static KEY: OnceLock<u8> = OnceLock::new();"),
+        ("server/src/policy/a.rs", "#[cfg(test)]\nmod tests {\n    static KEY: u8 = 1;\n    danger_x();\n}"),
+        ("server/src/policy/a.rs", "enum NoError {\n    Name(String),\n}"),
     ];
     for (path, text) in table {
         let text = format!("//! A file that says what it is for.\n{text}");
