@@ -3,9 +3,11 @@
 //! something took.
 
 mod bad_calls;
+mod bad_folder;
 mod bad_input;
 mod certificates;
 mod ctl;
+mod exits;
 mod google;
 mod halted;
 mod harness;
