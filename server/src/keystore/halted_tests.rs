@@ -7,7 +7,7 @@ use replication::freshness::Serving;
 use replication::ids::{GroupId, KeyVersionId, LogIndex, ReplicaId, ShardId};
 use replication::machine::request::AdminOperation;
 use replication::machine::rows::Staleness;
-use replication::raft::group::{Group, ProposeError, Timers};
+use replication::raft::group::{Group, ProposeError, SnapshotLimits, Timers};
 use replication::raft::host::{Host, HostSettings};
 use replication::store::blocking::Blocking;
 
@@ -87,7 +87,13 @@ async fn a_group_that_halted_before_anything_is_not_taken_for_an_empty_one() {
     for halted in [GroupId::SYSTEM, SHARD] {
         let site = Site::new();
         let (replica, folder) = (ReplicaId(1), site.folder.path().to_owned());
-        let settings = HostSettings { replica, folder, timers: Timers::default(), blocking: Blocking::Threads };
+        let settings = HostSettings {
+            replica,
+            folder,
+            timers: Timers::default(),
+            blocking: Blocking::Threads,
+            limits: SnapshotLimits::default(),
+        };
         let host = Host::open(settings).await.expect("the groups can be opened");
         host.initialise_single(AMPLE).await.expect("the only voter is elected");
         let group =

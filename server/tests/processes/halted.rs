@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use replication::ids::{LogIndex, ReplicaId, ShardId};
-use replication::raft::group::{ProposeError, Timers};
+use replication::raft::group::{ProposeError, SnapshotLimits, Timers};
 use replication::raft::host::{Host, HostSettings};
 use replication::store::blocking::Blocking;
 
@@ -17,8 +17,13 @@ const AMPLE: Duration = Duration::from_mins(1);
 /// Puts an entry into the shard's log that this release cannot decode.
 async fn plant(folder: &Path) -> LogIndex {
     let folder = folder.to_owned();
-    let settings =
-        HostSettings { replica: ReplicaId(1), folder, timers: Timers::default(), blocking: Blocking::Threads };
+    let settings = HostSettings {
+        replica: ReplicaId(1),
+        folder,
+        timers: Timers::default(),
+        blocking: Blocking::Threads,
+        limits: SnapshotLimits::default(),
+    };
     let host: Host = Host::open(settings).await.expect("the groups of an ended server can be opened");
     host.initialise_single(AMPLE).await.expect("the only voter is elected");
     let shard = host.shard(ShardId::FIRST).expect("every host has it");
