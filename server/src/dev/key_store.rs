@@ -62,7 +62,7 @@ pub(super) async fn start_key_store(
 fn told(error: FoundError, folder: &Folder) -> DevError {
     let path = match error {
         FoundError::Unsound(UnsoundError::ReplicaKey(_)) => folder.at(REPLICA_KEY_FILE),
-        FoundError::Unsound(UnsoundError::RootKey) => folder.at(ROOT_KEY_FILE),
+        FoundError::Unsound(ref unsound) if unsound.is_of_the_root() => folder.at(ROOT_KEY_FILE),
         error => return error.into(),
     };
     DevError::Foreign { path, source: error }

@@ -55,6 +55,13 @@ pub enum UnsoundError {
     RootKey,
 }
 
+impl UnsoundError {
+    /// Whether the root's file is the one to put back.
+    pub const fn is_of_the_root(&self) -> bool {
+        matches!(self, Self::RootKey)
+    }
+}
+
 const SHARD: GroupId = ShardId::FIRST.group();
 
 /// Waits until a group has a leader and everything before is applied, and gives its state. Of a group that has halted that

@@ -189,7 +189,10 @@ fn lists_what_can_go_wrong(source: &Source<'_>) -> Vec<String> {
 
 /// The code of a file that is in the product: nothing of test files, and nothing behind `#[cfg(test)] mod tests`.
 fn product_of(source: &Source<'_>) -> String {
-    let is_product = source.path.contains("/src/") && !is_test(source.path) && !source.path.ends_with("/testing.rs");
+    let houses = ["replication/src/", "server/src/", "loadtest/src/"];
+    let is_product = houses.iter().any(|house| source.path.starts_with(house))
+        && !is_test(source.path)
+        && !source.path.ends_with("/testing.rs");
     let text = source.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     if is_product && !source.path.contains("/testkit/") { code_of(text) } else { String::new() }
 }
