@@ -188,19 +188,21 @@ impl DevSettings {
                 LOOK_EVERY,
             );
         });
-        form.table("key_store", "The groups that hold the keys.", |form| {
-            form.count(
-                "disk_reserve_bytes",
-                "Bytes that changes leave free where the data lies, an eighth at the most.",
-                disk_reserve_bytes,
-                DISK_RESERVE_BYTES,
-            );
-            form.table("timers", "How long the replicas of a group wait for each other.", |form| timers(times, form));
-        });
+        form.table("key_store", "The groups that hold the keys.", |form| key_store(disk_reserve_bytes, times, form));
     }
 }
 
 const LIMITS: &str = "What a stranger's connection can take from this listener.";
+
+fn key_store(disk_reserve_bytes: &mut u64, times: &mut Timers, form: &mut impl Form) {
+    form.count(
+        "disk_reserve_bytes",
+        "Bytes that changes leave free on the file system of the data, an eighth of it at most.",
+        disk_reserve_bytes,
+        DISK_RESERVE_BYTES,
+    );
+    form.table("timers", "How long the replicas of a group wait for each other.", |form| timers(times, form));
+}
 
 fn port(port: &mut u16, form: &mut impl Form) {
     form.count("port", "The port on loopback.", port, 1..=u16::MAX);

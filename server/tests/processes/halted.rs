@@ -23,6 +23,7 @@ async fn plant(folder: &Path) -> LogIndex {
         timers: Timers::default(),
         blocking: Blocking::Threads,
         limits: SnapshotLimits::default(),
+        disk_reserve_bytes: 0,
     };
     let host: Host = Host::open(settings).await.expect("the groups of an ended server can be opened");
     host.initialise_single(AMPLE).await.expect("the only voter is elected");

@@ -154,6 +154,7 @@ async fn a_host_watches_the_disk_and_takes_changes_again_by_itself() {
         folder: folder.path().to_owned(),
         timers: Timers::default(),
         blocking: Blocking::Threads,
+        limits: SnapshotLimits::default(),
         disk_reserve_bytes: RESERVE,
     };
     let host: Host = Host::open_within(settings, Arc::new(disk.clone())).await.expect("an empty folder opens");

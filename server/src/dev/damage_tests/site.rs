@@ -21,7 +21,9 @@ use replication::machine::signing::SigningKey;
 use replication::raft::group::{Group, GroupSettings, SnapshotLimits, Timers};
 use replication::raft::host::{GROUPS, group_folder};
 use replication::store::blocking::Blocking;
+use replication::store::room::Room;
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 
@@ -283,7 +285,8 @@ async fn key_store(folder: &Path) -> (Arc<KeyStore>, Vec<Arc<Group>>, Operator) 
     for group in GROUPS {
         let folder = group_folder(folder, group);
         let (replica, timers, blocking) = (ReplicaId(1), Timers::default(), Blocking::Threads);
-        let opened = Group::open(GroupSettings { group, replica, folder, timers, blocking, limits }).await;
+        let room = watch::channel(Room::unmeasured(0)).1;
+        let opened = Group::open(GroupSettings { group, replica, folder, timers, blocking, limits, room }).await;
         let opened = opened.expect("a group that was closed opens");
         opened.initialise_single(AMPLE).await.expect("the only voter is elected");
         groups.push(Arc::new(opened));

@@ -55,6 +55,7 @@ impl Bench {
             timers: TIMERS,
             blocking: Blocking::Threads,
             limits: SnapshotLimits::default(),
+            disk_reserve_bytes: 0,
         });
         let host = host.await?;
         let mut panics = Panics::default();

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -125,11 +124,6 @@ async fn by_a_machine_that_lacks_something() -> Vec<Row> {
     let held: Vec<_> = std::iter::from_fn(|| Material::generate(&full.arena, &SystemEntropy).ok()).collect();
     rows.push(("KeyTrouble NoRoom", wrap(&full, "k1").await));
     drop(held);
-    full.disk.is_full.store(true, Ordering::SeqCst);
-    let line = vec![b'x'; 64 * 1024];
-    while full.audit_log.append(&line).is_ok() {}
-    while full.audit_log.append(b"x").is_ok() {}
-    rows.push(("AuditFull", wrap(&full, "k1").await));
     rows
 }
 
