@@ -246,11 +246,16 @@ impl<RT: AsyncRuntime> Group<RT> {
         self.submit(entry, within).await
     }
 
+    /// Whether anything on the disk has failed: of the log, or of the snapshots, which openraft knows nothing of.
+    fn has_failed(&self) -> bool {
+        self.raft.metrics().borrow_watched().running_state.is_err() || self.keeping.borrow().is_some()
+    }
+
     pub(super) async fn submit(&self, entry: Vec<u8>, within: Duration) -> Result<Proposed, ProposeError> {
         let deadline = RT::Instant::now() + within;
         let place = RT::timeout_at(deadline, Arc::clone(&self.proposals).acquire_owned()).await;
         let place = place.map_err(|_| ProposeError::Busy)?.map_err(|_| ProposeError::Stopped)?;
-        if self.stopping.load(Ordering::Acquire) || self.raft.metrics().borrow_watched().running_state.is_err() {
+        if self.stopping.load(Ordering::Acquire) || self.has_failed() {
             return Err(ProposeError::Stopped);
         }
         let raft = self.raft.clone();

@@ -38,8 +38,8 @@ fn every_error_has_a_row_and_every_row_an_error() {
     assert_eq!(errors_and_rows_apart(&planted, &table), ["no row of the table of errors is Planted"]);
     let planted = error.replace("    NoEntropy,\n", "    NoEntropy,\n    Planted { why: [u8; 2] },\n");
     assert_eq!(errors_and_rows_apart(&planted, &table), ["no row of the table of errors is KeyTrouble Planted"]);
-    let planted = table.replace("AuditFull: ", "AuditEmpty: ");
-    let apart = ["no row of the table of errors is AuditFull", "the row AuditEmpty is no error"];
+    let planted = table.replace("Overloaded: ", "Overladen: ");
+    let apart = ["no row of the table of errors is Overloaded", "the row Overladen is no error"];
     assert_eq!(errors_and_rows_apart(&error, &planted), apart);
 }
 

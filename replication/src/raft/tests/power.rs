@@ -17,8 +17,6 @@ use crate::testkit::disk::{Fault, Operation};
 use crate::testkit::{Author, Dice, Disk};
 
 const LOG: &str = "/log.redb";
-/// Far more than it takes until a snapshot is due.
-const PROPOSALS_MAX: u32 = 200;
 /// Snapshots and purges among the proposals.
 const EVERY_FEW: SnapshotLimits = SnapshotLimits { entries: 6, bytes: u64::MAX, interval: Duration::from_hours(9) };
 
@@ -99,14 +97,17 @@ async fn the_first_sync_that_fails_ends_the_group_wherever_it_is() {
         set_up(&group, &author).await;
         disk.fail_next(which, Fault::Dead, Dice::new(2));
         let mut acknowledged = Vec::new();
-        let refused = loop {
-            let number = u32::try_from(acknowledged.len()).expect("few keys");
-            assert!(number < PROPOSALS_MAX, "{name}: the group goes on");
-            match group.propose(key(&author, number), AMPLE).await {
-                Ok(_) => acknowledged.push(number),
-                Err(error) => break error,
+        let refusal = async {
+            loop {
+                let number = u32::try_from(acknowledged.len()).expect("few keys");
+                match group.propose(key(&author, number), AMPLE).await {
+                    Ok(_) => acknowledged.push(number),
+                    Err(error) => break error,
+                }
             }
         };
+        let refused = tokio::time::timeout(AMPLE, refusal).await;
+        let refused = refused.unwrap_or_else(|_| panic!("{name}: the group goes on"));
         assert!(matches!(refused, ProposeError::Unknown | ProposeError::Stopped), "{name}: {refused}");
         let failure = group.failed().await;
         assert!(matches!(failure, Failure::Storage(_)), "{name}: {failure:?}");

@@ -281,7 +281,7 @@ async fn a_long_full_disk_keeps_nobody_from_their_keys_and_what_it_cost_is_in_th
         world.audit_log.append(b"\n");
     }
     assert_eq!(wrap(&world, "k1").await.status, 200);
-    assert_eq!(wrap(&world, "nobody").await.status, 404);
+    assert_eq!(wrap(&world, "nobody").await.status, 403);
     assert_eq!(world.audit_log.standing().lost, 4, "what is answered without a record is counted");
     world.disk.is_full.store(false, Ordering::SeqCst);
     assert_eq!(wrap(&world, "k1").await.status, 200);
