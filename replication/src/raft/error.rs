@@ -41,6 +41,21 @@ pub enum OpenError {
         /// The missing file.
         log: PathBuf,
     },
+    /// The applied state holds entries that the log does not: the log is an older one, or lost its end. Nothing was changed.
+    #[error(
+        "the log of group {group} ends with entry {log} as committed, and entry {applied} was applied from it before: \
+         acknowledged changes are missing from it. Nothing was changed and nothing is served from it. Put back the newer log, or a \
+         whole copy of the data directory, whose parts are from the same time. If that log is lost and you accept what is \
+         missing, move the group's folder \"state\" away and start again"
+    )]
+    LogBehind {
+        /// Whose.
+        group: GroupId,
+        /// The newest entry that the log has as committed, or a snapshot covers; 0 for none.
+        log: LogIndex,
+        /// The newest entry in the applied state.
+        applied: LogIndex,
+    },
     /// The log cannot be used; [`LogError::InUse`] if another process has it.
     #[error("the log in {} cannot be opened", folder.display())]
     Log {

@@ -148,6 +148,7 @@ impl<RT: AsyncRuntime> Group<RT> {
         let mirror = opened.mirror;
         let offered = Offered::default();
         let parts = Parts {
+            group,
             durable: log.durable(),
             mirror: mirror.clone(),
             snapshots: snapshots.clone(),

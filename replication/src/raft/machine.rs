@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use super::config::{Answer, Answered, Entry, Leader, LogId, Replica, SnapshotMeta, StoredMembership, Types};
 use super::error::OpenError;
 use super::log::{encode, io_error};
-use crate::ids::LogIndex;
+use crate::ids::{GroupId, LogIndex};
 use crate::machine::state::{RowChange, State};
 use crate::store::log::Durable;
 use crate::store::snapshots::{Snapshot, SnapshotError, Snapshots};
@@ -66,6 +66,8 @@ pub(super) struct Position {
 
 /// The parts that a machine is made of.
 pub struct Parts {
+    /// Whose machine it is.
+    pub group: GroupId,
     /// What the log has durable: nothing beyond its committed index is shown.
     pub durable: watch::Receiver<Durable>,
     /// Where the rows are mirrored.
@@ -101,23 +103,23 @@ pub struct Machine {
 impl Machine {
     /// A machine that goes on from what the mirror held. Its states are published to the receiver.
     ///
-    /// A mirror ahead of the log belongs to another, newer log (somebody put an older file back), and one whose position
-    /// does not decode to another release: it is emptied.
+    /// A mirror whose position does not decode is another release's: it is emptied. One that is whole and ahead of the log is
+    /// evidence against the log, since nothing is mirrored before the log has it durable.
     ///
     /// # Errors
-    /// [`OpenError::Position`], [`OpenError::Mirror`] or [`OpenError::Snapshots`].
+    /// [`OpenError::LogBehind`], [`OpenError::Position`], [`OpenError::Mirror`] or [`OpenError::Snapshots`].
     pub async fn new(mut parts: Parts) -> Result<(Self, watch::Receiver<Applied>), OpenError> {
         let known = parts.known()?;
         let found = parts.found.take().map(|found| (found.state, postcard::from_bytes::<Position>(&found.position)));
         let (state, position) = match found {
             None => (State::empty(), Position::default()),
             Some((state, Ok(position))) if position.applied.map(index_in) <= known => (state, position),
-            Some((_, position)) => {
-                tracing::info!(
-                    ?position,
-                    ?known,
-                    "the mirror of the applied state is none of its log's and is emptied"
-                );
+            Some((_, Ok(position))) => {
+                let (log, applied) = (known.unwrap_or(LogIndex(0)), index_of(&position));
+                return Err(OpenError::LogBehind { group: parts.group, log, applied });
+            }
+            Some((_, Err(error))) => {
+                tracing::info!(group = %parts.group, %error, "the mirror of the applied state is another release's and is emptied");
                 parts.mirror.replace(State::empty(), encode(&Position::default())).await?;
                 (State::empty(), Position::default())
             }

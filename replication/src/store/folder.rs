@@ -68,10 +68,11 @@ pub fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all().map_err(unsynced)
 }
 
-/// What was written cannot be made durable, and what of it is on the disk is unknown.
+/// What was written cannot be made durable, and what of it is on the disk is unknown. Names its cause itself: redb hands on
+/// the text of an error alone.
 #[derive(Debug, thiserror::Error)]
-#[error("what was written cannot be made durable")]
-struct SyncFailed(#[source] io::Error);
+#[error("what was written cannot be made durable: {0}")]
+struct SyncFailed(io::Error);
 
 /// The error of a sync, under a kind of its own: a sync that found no room must never pass for a write that found none.
 pub fn unsynced(error: io::Error) -> io::Error {

@@ -35,6 +35,7 @@ impl StoreBuilder<TokioTypes, RaftLog, Machine, Guard> for Stores {
         let mirror = StateMirror::open(&folder.path().join("state"), self.0).expect("an empty mirror opens").mirror;
         let (all, durable) = watch::channel(Durable { committed: Some(LogIndex(u64::MAX)), failed: None });
         let parts = Parts {
+            group: SHARD,
             durable,
             mirror,
             snapshots: snapshots.expect("no snapshots open"),

@@ -146,7 +146,7 @@ async fn a_mirror_lost_after_a_purge_is_rebuilt_from_snapshot_and_log() {
 }
 
 #[tokio::test]
-async fn a_mirror_ahead_of_an_older_log_is_not_believed() {
+async fn a_log_behind_the_applied_state_refuses_to_start_until_the_loss_is_accepted() {
     let folder = temporary();
     let (index, digest) = written(folder.path()).await;
     let log = folder.path().join("log.redb");
@@ -155,11 +155,27 @@ async fn a_mirror_ahead_of_an_older_log_is_not_believed() {
     let author = Author::default();
     (0..1000).for_each(|_| _ = author.draw());
     done(&group, key(&author, 1000)).await;
-    assert_ne!(group.digest(), digest);
+    let applied = group.watch().borrow().index;
+    let newer_digest = group.digest();
     group.shutdown().await;
     drop(group);
+    let newer = std::fs::read(&log).expect("the log is a file");
     std::fs::write(&log, older).expect("the log is not in use");
+    let refused = <Group>::open(settings(folder.path())).await.map(drop).expect_err("changes are missing");
+    let OpenError::LogBehind { group, applied: found, log: ends } = &refused else { panic!("{refused:?}") };
+    assert_eq!((*group, *found), (SHARD, applied));
+    assert!(*ends < applied, "{refused}");
+    assert!(refused.to_string().contains("Put back the newer log"), "{refused}");
 
+    let older = std::fs::read(&log).expect("the log is a file");
+    std::fs::write(&log, newer).expect("the log is not in use");
+    let group = opened(folder.path()).await;
+    assert_eq!(group.wait_applied(applied).await.expect("the group applies").state.digest(), newer_digest);
+    group.shutdown().await;
+    drop(group);
+
+    std::fs::write(&log, older).expect("the log is not in use");
+    std::fs::rename(folder.path().join("state"), folder.path().join("state.kept")).expect("the folder is there");
     let group = opened(folder.path()).await;
     let applied = group.wait_applied(index).await.expect("the group applies");
     assert_eq!(applied.state.digest(), digest);

@@ -82,6 +82,7 @@ impl<'w> Life<'w> {
         let mirrored = before.mirror(operations, dice);
         story.mirrored(opening, mirrored.clone());
         let parts = Parts {
+            group: OWNER.group,
             durable: log.durable(),
             mirror: world.mirror.clone(),
             snapshots: snapshots.clone(),
