@@ -135,10 +135,13 @@ async fn a_snapshot_that_cannot_be_synced_ends_the_group() {
     let (author, folder) = (Author::default(), temporary());
     let (log, snapshots) = (SmallDisk::with_room(AMPLE_ROOM), SmallDisk::with_room(AMPLE_ROOM));
     let group = opened_on(folder.path(), log, snapshots.clone(), EVERY_FEW).await;
-    snapshots.fails_next_sync();
     set_up(&group, &author).await;
-    for number in 1..=4 {
-        done(&group, key(&author, number)).await;
+    group.snapshots.settled().await;
+    snapshots.fails_next_sync();
+    let mut number = 1;
+    // taken as long as the group has not failed
+    while group.propose(key(&author, number), AMPLE).await.is_ok() {
+        number += 1;
     }
     let failed = tokio::time::timeout(AMPLE, group.failed()).await.expect("the group says that it failed");
     assert!(matches!(failed, Failure::Storage(_)), "{failed:?}");
