@@ -9,6 +9,8 @@ use tracing_subscriber::filter::ParseError;
 /// When the filter cannot be read.
 pub fn start(filter: &str) -> Result<(), ParseError> {
     let filter = EnvFilter::builder().parse(filter)?;
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // Told on the same stream, a failure to write would panic: a terminal that is gone must not keep a shutdown from its end.
+    let events = tracing_subscriber::fmt().json().log_internal_errors(false);
+    events.with_env_filter(filter).with_writer(std::io::stderr).init();
     Ok(())
 }

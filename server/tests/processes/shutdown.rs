@@ -13,7 +13,7 @@ use tokio::sync::mpsc::channel;
 use tokio::task::JoinSet;
 
 use super::google::{Google, Protocol};
-use super::harness::{Dev, Ended, alarms, ekm, ekmctl_json, finish, soon, temporary};
+use super::harness::{Dev, Ended, Process, alarms, ekm, ekm_dev, ekmctl_json, finish, soon, temporary};
 use super::socket::{self, Tls};
 use super::words;
 
@@ -236,6 +236,20 @@ async fn a_running_server_leaves_no_core_dump_and_binds_loopback_alone() {
     dev.process.signal(rustix::process::Signal::INT);
     let ended = dev.process.ended().await;
     assert_eq!((ended.code, alarms(&ended.err)), (Some(0), vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_log_cannot_be_written_serves_and_ends_as_ever() {
+    let folder = temporary();
+    let server = ekm_dev(folder.path());
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" \"$@\" --port 0 2>/dev/full"]).arg(server.get_program()).args(server.get_args());
+    let dev = Dev::of(Process::start(&mut command), folder.path()).await;
+    let google = Google::new(&dev, Protocol::Http2);
+    let answer = google.settled_wrap(&dev.file.key_path, "bG9n").await.expect("it answers");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    dev.process.terminate();
+    assert_eq!(dev.process.ended().await.code, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
