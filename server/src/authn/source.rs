@@ -14,6 +14,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::regular_file;
+
 use super::fetch::{FetchError, Fetched, Fetcher};
 pub use super::fetch::{KeySetUrl, KeySetUrlError};
 use super::keyset::{KEY_SET_BYTES_MAX, KeySet, KeySetError, Keys, Provenance};
@@ -163,7 +165,7 @@ async fn follow_file(path: &Path, mut publisher: KeySetPublisher, clock: &dyn Cl
 }
 
 async fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
-    let file = tokio::fs::File::open(path).await.map_err(Failure::File)?;
+    let file = tokio::fs::File::from_std(regular_file::open(path).map_err(Failure::File)?);
     let mut json = Vec::new();
     file.take(KEY_SET_BYTES_MAX as u64 + 1).read_to_end(&mut json).await.map_err(Failure::File)?;
     Ok(json)

@@ -3,10 +3,10 @@
 //! One file: the line `ekm-key-set 1 <url>`, then the set as it was fetched. A file of another format or for another
 //! URL counts as none. Blocking; never called on the request path.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use crate::regular_file;
 use crate::replace_file::{Readers, replace_file};
 
 use super::keyset::KEY_SET_BYTES_MAX;
@@ -21,7 +21,7 @@ pub(super) fn save(path: &Path, url: &str, json: &[u8]) -> io::Result<()> {
 
 /// The set kept for this URL, if there is one.
 pub(super) fn load(path: &Path, url: &str) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
+    let file = match regular_file::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

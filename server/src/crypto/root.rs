@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use crate::regular_file;
+
 use super::arena::{Arena, ArenaExhausted};
 use super::entropy::{Draw, Entropy, EntropyError};
 use super::hex::{self, KEY_DIGITS};
@@ -162,7 +164,7 @@ impl RootKey {
 /// Fills `text` from the file and returns its length, or the whole of `text` if the file is longer.
 fn read_private(path: &Path, text: &mut [u8]) -> Result<usize, RootKeyError> {
     let failed = |source| RootKeyError::Read { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = regular_file::open(path).map_err(failed)?;
     // of the open file, so that what is checked is what is read
     let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
     if mode & MODE_OTHERS != 0 {

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::regular_file;
 pub use crate::replace_file::Readers;
 use crate::replace_file::replace_file;
 
@@ -30,7 +31,7 @@ pub fn write(path: &Path, content: &[u8], readers: Readers) -> Result<(), FileEr
 
 /// Replaces a file, unless it holds this already: a start on a full or read-only disk has nothing to write then.
 pub fn keep(path: &Path, content: &[u8], readers: Readers) -> Result<(), FileError> {
-    match fs::read(path) {
+    match regular_file::read(path) {
         Ok(held) if held == content => Ok(()),
         Ok(_) | Err(_) => write(path, content, readers),
     }
@@ -38,7 +39,7 @@ pub fn keep(path: &Path, content: &[u8], readers: Readers) -> Result<(), FileErr
 
 /// Reads a file, or gives `None` if there is none of that name.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
-    match fs::read(path) {
+    match regular_file::read(path) {
         Ok(content) => Ok(Some(content)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(FileError { action: "read", path: path.to_owned(), source }),

@@ -5,15 +5,20 @@ use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use replication::raft::host::{GROUPS, group_folder};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::process::Uid;
 
 use super::file::DEV_FILE;
 use super::files::{self, FileError};
+use super::key_store::{REPLICA_KEY_FILE, ROOT_KEY_FILE};
 
 /// The file that says who made the folder. Its content is for people.
 const STAMP_FILE: &str = "EKM-DEV";
 const STAMP: &[u8] = b"This folder was made by `ekm dev`, for trying out only. Nothing but ekm dev uses it.\n";
+
+/// What a first start makes after it has opened the groups, for what is in them.
+const AFTER_THE_GROUPS: [&str; 3] = [DEV_FILE, ROOT_KEY_FILE, REPLICA_KEY_FILE];
 
 const MODE_EVERYBODY_WRITES: u32 = 0o002;
 
@@ -49,16 +54,16 @@ pub enum FolderError {
         /// Its permission bits.
         mode: u32,
     },
-    /// It served before, and its keys are gone.
+    /// There were keys in it, and they are gone.
     #[error(
-        "{} is gone, and with it every key of {}; put it back, or move the rest away to begin anew", groups.display(),
-        root.display()
+        "{} is missing or empty, and with it the keys of {}. If it is a file system of its own, mount it; else put it back from \
+         a copy, or move the rest away to begin anew", group.display(), root.display()
     )]
-    GroupsGone {
+    GroupGone {
         /// The data directory.
         root: PathBuf,
         /// What is missing.
-        groups: PathBuf,
+        group: PathBuf,
     },
     /// Another process runs on it.
     #[error("another ekm dev runs on {}; stop it, or name another folder with --data-dir", .0.display())]
@@ -113,14 +118,15 @@ impl Folder {
         Ok(Self { root, _lock: lock })
     }
 
-    /// A folder that served before holds its groups: without them every key would be unknown, and a fresh start would say
-    /// so for good.
-    pub fn holds_what_it_served(&self) -> Result<(), FolderError> {
-        let groups = self.at("groups");
-        if self.at(DEV_FILE).exists() && !groups.exists() {
-            return Err(FolderError::GroupsGone { root: self.root.clone(), groups });
+    /// A folder with anything that is made after its groups holds all of them: without one, its keys would be unknown, and a
+    /// fresh start would say so for good.
+    pub fn holds_its_groups(&self) -> Result<(), FolderError> {
+        if !AFTER_THE_GROUPS.iter().any(|name| self.at(name).exists()) {
+            return Ok(());
         }
-        Ok(())
+        let is_empty = |group: &PathBuf| group.read_dir().map_or(true, |mut files| files.next().is_none());
+        let gone = GROUPS.map(|group| group_folder(&self.root, group)).into_iter().find(is_empty);
+        gone.map_or(Ok(()), |group| Err(FolderError::GroupGone { root: self.root.clone(), group }))
     }
 
     /// A path below the folder, absolute.
@@ -197,13 +203,21 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_served_is_refused_without_its_groups() {
-        let parent = tempfile::tempdir().expect("a temporary folder can be made");
-        let folder = Folder::take(&parent.path().join("ours")).expect("a new folder is ours");
-        folder.holds_what_it_served().expect("a new folder never served");
-        std::fs::write(folder.at(DEV_FILE), "{}").expect("the folder is writable");
-        assert!(matches!(folder.holds_what_it_served(), Err(FolderError::GroupsGone { .. })));
-        std::fs::create_dir(folder.at("groups")).expect("the folder is writable");
-        folder.holds_what_it_served().expect("what is in the groups is looked at when they are opened");
+    fn a_folder_with_anything_made_for_its_groups_is_refused_without_one_of_them() {
+        for name in AFTER_THE_GROUPS {
+            let parent = tempfile::tempdir().expect("a temporary folder can be made");
+            let folder = Folder::take(&parent.path().join("ours")).expect("a new folder is ours");
+            folder.holds_its_groups().expect("a new folder has none");
+            std::fs::write(folder.at(name), "{}").expect("the folder is writable");
+            assert!(matches!(folder.holds_its_groups(), Err(FolderError::GroupGone { .. })), "{name}");
+            for group in GROUPS {
+                let group = group_folder(folder.root(), group);
+                std::fs::create_dir_all(&group).expect("the folder is writable");
+                let refused = folder.holds_its_groups().expect_err("an empty folder is no group");
+                assert!(refused.to_string().contains("mount it"), "{name}: {refused}");
+                std::fs::write(group.join("log.redb"), "log").expect("the folder is writable");
+            }
+            folder.holds_its_groups().expect("what is in the groups is looked at when they are opened");
+        }
     }
 }

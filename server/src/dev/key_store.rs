@@ -21,8 +21,8 @@ use super::files::{self, Readers};
 use super::folder::Folder;
 use super::prepared::Prepared;
 
-const ROOT_KEY_FILE: &str = "root.key";
-const REPLICA_KEY_FILE: &str = "replica-key.der";
+pub(super) const ROOT_KEY_FILE: &str = "root.key";
+pub(super) const REPLICA_KEY_FILE: &str = "replica-key.der";
 
 /// Opens the key store, founding what is not there yet.
 pub(super) async fn start_key_store(

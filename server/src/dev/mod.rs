@@ -12,6 +12,7 @@ mod files;
 mod folder;
 mod key_store;
 mod listeners;
+mod open_files;
 mod options;
 mod pki;
 mod ports;

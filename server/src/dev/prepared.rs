@@ -51,7 +51,7 @@ pub(super) fn prepare_with(
     probe: Arc<ProbeIssuer>,
 ) -> Result<Prepared, DevError> {
     let folder = Folder::take(&options.data_dir)?;
-    folder.holds_what_it_served()?;
+    folder.holds_its_groups()?;
     let (settings, settings_file) = settings_of(&folder, &options.flags)?;
     if let Some(ready) = &options.ready_file {
         // what a start before this one left says nothing about this one

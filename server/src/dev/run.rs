@@ -12,15 +12,18 @@ use replication::raft::group::SnapshotLimits;
 use replication::raft::host::{Host, HostSettings};
 use replication::store::blocking::Blocking;
 
+use tokio::signal::unix::Signal;
+
 use crate::crypto::{Entropy, SystemEntropy, harden_process};
 use crate::tasks::Panics;
 
 use super::error::DevError;
+use super::open_files;
 use super::options::DevOptions;
 use super::prepared::{Prepared, prepare};
 use super::runtimes::{Planes, Runtimes};
 use super::serving::Serving;
-use super::signals::stop_asked;
+use super::signals::{hang_ups, stop_asked};
 
 /// How long a group may take to elect itself.
 const ELECTION_DEADLINE: Duration = Duration::from_secs(30);
@@ -48,9 +51,11 @@ pub struct Chosen {
 /// See [`DevError`].
 pub fn run_with(options: DevOptions, chosen: Chosen, print: &dyn Fn(&str)) -> Result<(), DevError> {
     harden_process().map_err(DevError::Harden)?;
-    let prepared = prepare(&options, chosen.entropy)?;
     let runtimes = Runtimes::start()?;
-    let ended = runtimes.control.block_on(serve(options, prepared, chosen.snapshots, &runtimes, print));
+    let hung_up = hang_ups(runtimes.control.handle())?;
+    let prepared = prepare(&options, chosen.entropy)?;
+    open_files::allow(prepared.settings.connections_max());
+    let ended = runtimes.control.block_on(serve(options, prepared, chosen.snapshots, hung_up, &runtimes, print));
     let Runtimes { data, control, health } = runtimes;
     for runtime in [data, health, control] {
         runtime.shutdown_timeout(Duration::from_secs(1));
@@ -62,6 +67,7 @@ async fn serve(
     options: DevOptions,
     prepared: Prepared,
     limits: SnapshotLimits,
+    hung_up: Signal,
     runtimes: &Runtimes,
     print: &dyn Fn(&str),
 ) -> Result<(), DevError> {
@@ -72,7 +78,7 @@ async fn serve(
         health: panics.tasks(runtimes.health.handle()),
         feeds: panics.tasks(runtimes.control.handle()),
     };
-    let mut stop = pin!(stop_asked(Arc::clone(&prepared.look_at_certificates))?);
+    let mut stop = pin!(stop_asked(hung_up, Arc::clone(&prepared.look_at_certificates))?);
     let opening = Host::open(HostSettings {
         replica: ReplicaId(1),
         folder: prepared.folder.root().to_owned(),

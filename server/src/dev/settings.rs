@@ -119,6 +119,11 @@ impl DevSettings {
         Ok(settings)
     }
 
+    /// Connections of all listeners at once.
+    pub fn connections_max(&self) -> usize {
+        [self.data_limits, self.admin_limits, self.health_limits].iter().map(|limits| limits.connections_max).sum()
+    }
+
     /// The text of a file that reads as these settings, every field with a comment.
     pub fn to_toml(&self) -> String {
         writer::write(OPENING, |form| self.clone().fields(form))

@@ -5,16 +5,22 @@
 use std::io::{IsTerminal as _, stdin};
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use super::error::DevError;
 
+/// From now on SIGHUP ends the process no longer. Taken before anything takes time: a reload right after a start is no end.
+pub(super) fn hang_ups(on: &Handle) -> Result<Signal, DevError> {
+    let _entered = on.enter();
+    signal(SignalKind::hangup()).map_err(DevError::Signals)
+}
+
 /// Ends when somebody asks the process to end. As long as it is awaited, SIGHUP notifies `look`.
-pub(super) fn stop_asked(look: Arc<Notify>) -> Result<impl Future<Output = ()>, DevError> {
+pub(super) fn stop_asked(hung_up: Signal, look: Arc<Notify>) -> Result<impl Future<Output = ()>, DevError> {
     let on = |kind: SignalKind| signal(kind).map_err(DevError::Signals);
     let (mut terminated, mut interrupted) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
-    let hung_up = on(SignalKind::hangup())?;
     let had_terminal = stdin().is_terminal();
     Ok(async move {
         tokio::select! {

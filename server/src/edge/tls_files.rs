@@ -1,7 +1,6 @@
 //! The files that a listener's TLS is made of: read whole and within a bound, and compared by content. It must never log or
 //! show a private key, and never keep one longer than a look takes.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::VerifierBuilderError;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
+
+use crate::regular_file;
 
 /// The largest file that is read: hundreds of certificates. A path that leads to a log or a device stops here.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -188,7 +189,7 @@ fn read(path: &Path) -> Bytes {
         io::ErrorKind::NotFound => TlsError::Missing(path.to_owned()),
         _ => TlsError::Unreadable { file: path.to_owned(), source },
     };
-    let file = File::open(path).map_err(failed)?;
+    let file = regular_file::open(path).map_err(failed)?;
     // with room for a whole file of the usual size: growing would leave parts of a key behind
     let length = file.metadata().map_err(failed)?.len().min(FILE_BYTES_MAX) + 1;
     let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(length).expect("a mebibyte fits in memory")));

@@ -62,12 +62,25 @@ const CASES: &[Case] = &[
         exit::USAGE,
         "dev: ",
     ),
+    ("no groups", |data, _| emptied(data, "groups"), exit::UNAVAILABLE, "mount it"),
+    ("a group without files", |data, _| emptied(data, "groups/1"), exit::UNAVAILABLE, "groups/1 is missing or empty"),
+    ("no groups, and nothing that says it served", |data, _| forgotten(data), exit::UNAVAILABLE, "mount it"),
     ("a folder for the root key", |data, _| folder_for(data, "root.key"), exit::UNAVAILABLE, "root.key"),
     ("a folder for the log", |data, _| folder_for(data, "groups/1/log.redb"), exit::UNAVAILABLE, "groups/1"),
     ("a folder for the settings", |data, _| folder_for(data, "ekm-dev.toml"), exit::USAGE, "is no file"),
     ("a folder for the audit", |data, _| folder_for(data, "audit/audit.jsonl"), exit::UNAVAILABLE, "audit.jsonl"),
     ("a file for the snapshots", |data, _| file_for(data, "groups/0/snapshots"), exit::UNAVAILABLE, "group 0"),
 ];
+
+fn emptied(data: &Path, name: &str) {
+    fs::remove_dir_all(data.join(name)).expect("it is ours");
+    fs::create_dir(data.join(name)).expect("it is ours");
+}
+
+fn forgotten(data: &Path) {
+    emptied(data, "groups");
+    fs::remove_file(data.join("dev.json")).expect("it is ours");
+}
 
 fn mode(data: &Path, name: &str, mode: u32) {
     fs::set_permissions(data.join(name), Permissions::from_mode(mode)).expect("it is ours");

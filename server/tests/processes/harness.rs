@@ -253,6 +253,7 @@ impl Dev {
 /// Warnings that a healthy server may give, each with the reason why nobody needs to look.
 const EXPECTED: &[(&str, &str)] = &[
     ("LimitMEMLOCK", "whether memory can be locked is the machine's affair, and it is said once"),
+    ("LimitNOFILE", "so is how many files may be open"),
     ("msg sent by vote: <T0-N1:Q>", "openraft, when the first election of a new group overtakes the group's making"),
 ];
 

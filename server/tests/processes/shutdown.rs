@@ -225,8 +225,17 @@ async fn a_start_that_cannot_be_is_refused_clearly_and_harms_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_server_leaves_no_core_dump_and_binds_loopback_alone() {
     let folder = temporary();
-    let dev = Dev::start(folder.path()).await;
+    let server = ekm_dev(folder.path());
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -S -n 512; exec \"$0\" \"$@\" --port 0"])
+        .arg(server.get_program())
+        .args(server.get_args());
+    let dev = Dev::of(Process::start(&mut command), folder.path()).await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", dev.process.pid())).expect("limits are readable");
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("the kernel lists the limit");
+    let files: Vec<_> = files.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(files[0], files[1], "as many connections as may be must not take a file away from a snapshot");
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("the kernel lists the limit");
     assert_eq!(core.split_whitespace().skip(4).collect::<Vec<_>>(), ["0", "0", "bytes"]);
     let listening = socket::listening(dev.process.pid());
