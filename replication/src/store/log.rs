@@ -3,7 +3,7 @@
 //! This is the truth: nothing is acknowledged that is not durable here. All writes go through one writer, so there is
 //! one order of durability for all of them; what queues up while a commit is under way shares the next one. Entries,
 //! votes and positions are opaque bytes. Never reports anything durable before the commit that holds it has returned,
-//! and never writes again after the first error. What is here hands writes over; `opening.rs` opens a log and looks
+//! and never writes again after the first error, a full disk excepted (`writes.rs`). What is here hands writes over; `opening.rs` opens a log and looks
 //! through it, `reading.rs` reads it, `writes.rs` writes it.
 
 use std::sync::Arc;
@@ -12,10 +12,12 @@ use std::sync::atomic::Ordering;
 use tokio::sync::{oneshot, watch};
 
 pub use super::log_error::LogError;
+pub use super::log_error::Overtaken;
 pub use super::writes::{Done, Durable};
 
 use super::blocking::{Stopped, Worker};
 use super::chain::Link;
+use super::open_database::Patience;
 use super::reading::link;
 use super::record;
 use super::room::Shortage;
@@ -61,8 +63,21 @@ pub struct Written {
 /// The log of one group. Clones share it; the database is closed with the last one, or by [`LogStore::close`].
 #[derive(Clone)]
 pub struct LogStore {
-    pub(super) writer: Arc<Worker<Job>>,
+    pub(super) writer: Arc<Writer>,
     pub(super) shared: Arc<Shared>,
+    pub(super) patience: Patience,
+}
+
+/// The writer of a log. Whoever lets go of the last handle waits for its thread, which must not wait for room then.
+pub(super) struct Writer {
+    pub(super) worker: Worker<Job>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.waiting.stop();
+    }
 }
 
 impl LogStore {
@@ -74,7 +89,7 @@ impl LogStore {
     pub async fn append(&self, entries: Vec<(u64, Vec<u8>)>, done: Done) -> Result<(), LogError> {
         let entries = self.sealed(entries)?;
         self.shared.tail.lock().extend(entries.iter().map(|(index, entry)| (*index, Arc::clone(entry))));
-        Ok(self.writer.submit(Job { write: Write::Append(entries), done: Some(done) }).await?)
+        Ok(self.writer.worker.submit(Job { write: Write::Append(entries), done: Some(done) }).await?)
     }
 
     /// Makes the vote durable.
@@ -93,7 +108,7 @@ impl LogStore {
         let fact = [&index.0.to_be_bytes()[..], position].concat();
         let write = Write::Committed { index, record: record::seal(&fact) };
         *self.shared.committed.lock() = Some(fact);
-        Ok(self.writer.submit(Job { write, done: None }).await?)
+        Ok(self.writer.worker.submit(Job { write, done: None }).await?)
     }
 
     /// Removes every entry after `last`; all of them for `None`. Durable when this returns.
@@ -102,7 +117,7 @@ impl LogStore {
     /// The writer's.
     pub async fn truncate_after(&self, last: Option<u64>) -> Result<(), LogError> {
         self.write(Write::Truncate { first: last.map_or(0, |last| last + 1) }).await?;
-        let newest = self.newest()?.map(|(index, record)| link(index, &record)).transpose()?;
+        let newest = self.reading(Self::newest).await?.map(|(index, record)| link(index, &record)).transpose()?;
         let mut ends = self.shared.ends.lock();
         ends.last = newest.unwrap_or(ends.base);
         Ok(())
@@ -119,7 +134,7 @@ impl LogStore {
             return Ok(());
         }
         // A snapshot from elsewhere may reach beyond the newest entry: the chain begins anew behind it.
-        let base = match self.record(last)? {
+        let base = match self.reading(move |log| log.record(last)).await? {
             Some(record) => link(last, &record)?,
             None if newest.index < Some(last) => Link::anchored(last, position),
             None => base.moved(last),
@@ -161,7 +176,7 @@ impl LogStore {
         let (answer, answered) = oneshot::channel();
         // A caller that has gone away no longer wants the answer.
         let done: Done = Box::new(move |result| drop(answer.send(result)));
-        self.writer.submit(Job { write, done: Some(done) }).await?;
+        self.writer.worker.submit(Job { write, done: Some(done) }).await?;
         answered.await.map_err(|_| Stopped)?
     }
 
@@ -222,7 +237,7 @@ impl LogStore {
     /// Writes what is queued, as far as there is room, and closes the database whoever else still holds this log. Blocks for that long.
     pub fn close(&self) {
         self.stop_waiting();
-        self.writer.stop();
+        self.writer.worker.stop();
         self.shared.database.release();
     }
 }

@@ -8,7 +8,8 @@ use super::record::Damage;
 use super::room;
 use crate::ids::{GroupId, LogIndex, ReplicaId};
 
-/// What can go wrong with the log. The first error of a write is kept and answers every later write.
+/// What can go wrong with the log. The first error of a write is kept and answers every later write; a disk without room is
+/// no error of a write as long as the log is open.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LogError {
     /// Another process, or another part of this one, has the database open.
@@ -28,7 +29,7 @@ pub enum LogError {
     },
     /// The log does not follow from itself: found when it was opened, before anything of it was used.
     #[error(
-        "the log of group {group} is damaged at entry {index}. Nothing was changed and nothing is served from it. Keep a \
+        "the log of group {group} is damaged at entry {index}. No entry of it was changed and nothing is served from it. Keep a \
          copy of the data directory as it is, look for a failing disk, and put back a whole copy of the data directory \
          from before the damage; never delete or edit a part of it"
     )]
@@ -51,7 +52,7 @@ pub enum LogError {
     },
     /// The database's own pages are not what was written.
     #[error(
-        "the log database of group {group} cannot be read. Nothing was changed. Keep a copy of the data directory as it \
+        "the log database of group {group} cannot be read. Nothing is served from it. Keep a copy of the data directory as it \
          is, look for a failing disk, and put back a whole copy of the data directory from before the damage"
     )]
     Unreadable {
@@ -116,9 +117,16 @@ impl LogError {
             _ => false,
         }
     }
+}
 
+/// An error of a read, which may only mean that the database is being opened anew.
+pub trait Overtaken {
     /// Whether the database takes no step because of an error that somebody else met.
-    pub(super) fn is_overtaken(&self) -> bool {
+    fn is_overtaken(&self) -> bool;
+}
+
+impl Overtaken for LogError {
+    fn is_overtaken(&self) -> bool {
         match self {
             Self::Database(error) => matches!(&**error, redb::Error::PreviousIo | redb::Error::DatabaseClosed),
             _ => false,

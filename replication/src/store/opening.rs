@@ -1,7 +1,8 @@
 //! Opening a log: whose it is, and whether it is what was written.
 //!
 //! Every entry is compared with its checksum and with the chain over the entries before it (`chain.rs`) before an opened
-//! log is handed out. Never changes anything in a log that it refuses.
+//! log is handed out. Never changes an entry or a fact of a log that it refuses; redb itself may repair its own pages when it
+//! opens them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -15,15 +16,15 @@ use tokio::sync::watch;
 use super::blocking::{Blocking, Queue, Worker};
 use super::chain::{self, Link};
 use super::folder;
-use super::log::{LogError, LogStore, Owner};
+use super::log::{LogError, LogStore, Owner, Writer};
 use super::log_file::LogFile;
-use super::open_database::{OpenDatabase, Storage};
+use super::open_database::{OpenDatabase, Patience, Storage};
 use super::reading::{fact, purge_mark};
 use super::record::{self, Damage};
 use super::room::{self, FileSystem, FreeSpace};
 use super::tables::{CATALOGUE, COMMITTED, ENTRIES, FACTS, OWNER};
 use super::waiting::Waiting;
-use super::writes::{Durable, Ends, Shared};
+use super::writes::{Durable, Ends, Left, Shared};
 use crate::ids::LogIndex;
 
 /// Writes that may wait for the writer; openraft waits beyond that.
@@ -70,13 +71,15 @@ impl LogStore {
         blocking: Blocking,
     ) -> Result<Self, LogError> {
         // redb panics over some damage to its pages; nothing of it is used after that.
-        let Verified { database, committed, durable, ends } =
+        let Verified { database, committed, durable, ends, left } =
             catch_unwind(AssertUnwindSafe(|| verified(&storage, owner)))
                 .unwrap_or(Err(LogError::Unreadable { group: owner.group, source: None }))
                 .map_err(|error| unreadable(owner, error))?;
         let shared = Arc::new(Shared {
             database: OpenDatabase::new(database, storage),
             waiting: Waiting::new(space, blocking),
+            blocking,
+            left: Mutex::new(left),
             owner,
             ends: Mutex::new(ends),
             tail: Mutex::default(),
@@ -88,9 +91,10 @@ impl LogStore {
         });
         let queue = Queue { jobs_max: WRITES_MAX, batch_max: WRITES_PER_COMMIT_MAX };
         let writing = Arc::clone(&shared);
-        let writer = Worker::start(blocking, "ekm-log", queue, move |jobs| writing.commit(jobs))
+        let worker = Worker::start(blocking, "ekm-log", queue, move |jobs| writing.commit(jobs))
             .map_err(|error| LogError::File(Arc::new(error)))?;
-        Ok(Self { writer: Arc::new(writer), shared })
+        let writer = Arc::new(Writer { worker, shared: Arc::clone(&shared) });
+        Ok(Self { writer, shared, patience: Patience::Waits })
     }
 }
 
@@ -100,6 +104,7 @@ struct Verified {
     committed: Option<Vec<u8>>,
     durable: Durable,
     ends: Ends,
+    left: Left,
 }
 
 fn verified(storage: &Storage, owner: Owner) -> Result<Verified, LogError> {
@@ -115,7 +120,10 @@ fn verified(storage: &Storage, owner: Owner) -> Result<Verified, LogError> {
     // After the entries, which are damaged by name. The name of a fact lies in no record: without it a vote or a
     // committed index is not damaged but gone, and only the sums that redb keeps of its pages show it.
     match database.check_integrity() {
-        Ok(true) => Ok(Verified { database, committed, durable, ends: Ends { base, last } }),
+        Ok(true) => {
+            let left = Left::in_database(&database)?;
+            Ok(Verified { database, committed, durable, ends: Ends { base, last }, left })
+        }
         Ok(false) => Err(LogError::Unreadable { group: owner.group, source: None }),
         Err(error) => Err(LogError::opening(error)),
     }
@@ -157,7 +165,7 @@ fn belongs_to(database: &Database, owner: Owner) -> Result<(), LogError> {
 }
 
 /// What no disk has refused is not what was written, and the error says what to do about that.
-fn unreadable(owner: Owner, error: LogError) -> LogError {
+pub(super) fn unreadable(owner: Owner, error: LogError) -> LogError {
     let LogError::Database(source) = error else { return error };
     match &*source {
         redb::Error::Io(io) if io.raw_os_error().is_some() || room::is_full(io) || folder::is_unsynced(io) => {

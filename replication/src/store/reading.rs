@@ -10,6 +10,8 @@ use redb::{Database, ReadableDatabase, ReadableTable};
 
 use super::chain::{self, Link};
 use super::log::{LogError, LogStore};
+use super::log_error::Overtaken;
+use super::open_database::Patience;
 use super::record::{self, Damage};
 use super::tables::{CATALOGUE, ENTRIES, FACTS, PURGED, VOTE};
 use super::writes::Indexed;
@@ -132,14 +134,41 @@ impl LogStore {
         })
     }
 
+    /// Reads without holding the caller's thread while the database is opened anew after a full disk: at once, or else on a
+    /// thread of its own that waits for that.
+    ///
+    /// # Errors
+    /// What `read` yields, or [`LogError::Closed`] if no thread could be had.
+    pub async fn reading<T, E>(&self, read: impl Fn(&Self) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Overtaken + From<LogError> + Send + 'static,
+    {
+        match read(&Self { patience: Patience::Leaves, ..self.clone() }) {
+            Err(error) if error.is_overtaken() => {
+                let waiting = Self { patience: Patience::Waits, ..self.clone() };
+                self.shared.blocking.run("ekm-log-read", move || read(&waiting)).await.map_err(LogError::from)?
+            }
+            other => other,
+        }
+    }
+
     fn with_database<T>(&self, read: impl Fn(&Database) -> Result<T, LogError>) -> Result<T, LogError> {
-        self.shared.database.read(read)
+        self.shared.database.read(self.patience, read)
     }
 }
 
 fn unseal(index: u64, entry: &[u8]) -> Result<Vec<u8>, LogError> {
     let body = chain::entry(entry).map_err(|source| LogError::Entry { index: LogIndex(index), source })?;
     Ok(body.to_vec())
+}
+
+/// The link of the newest entry in the database.
+pub(super) fn newest_link(database: &Database) -> Result<Option<Link>, LogError> {
+    let table = database.begin_read().map_err(LogError::database)?;
+    let table = table.open_table(ENTRIES).map_err(LogError::database)?;
+    let last = table.last().map_err(LogError::database)?;
+    last.map(|(index, record)| link(index.value(), record.value())).transpose()
 }
 
 pub(super) fn link(index: u64, record: &[u8]) -> Result<Link, LogError> {

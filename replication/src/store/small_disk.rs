@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 
@@ -21,8 +23,12 @@ pub(crate) struct SmallDisk(Arc<Inside>);
 struct Inside {
     memory: InMemoryBackend,
     free_bytes: AtomicU64,
-    /// Writes into what is allocated find no room either, as where every write needs new blocks.
+    /// Writes into what is allocated find no room either, the header at the beginning excepted.
     refuses_writes: AtomicBool,
+    /// That one finds no room either, as where every write needs new blocks.
+    refuses_header: AtomicBool,
+    /// What the next refusal goes back to.
+    older: Mutex<Option<Vec<u8>>>,
     /// The next sync says that there is no room.
     fails_sync: AtomicBool,
     refusals: AtomicU64,
@@ -46,6 +52,20 @@ impl SmallDisk {
 
     pub(crate) fn takes_writes(&self) {
         self.0.refuses_writes.store(false, Ordering::SeqCst);
+        self.0.refuses_header.store(false, Ordering::SeqCst);
+    }
+
+    pub(crate) fn refuses_every_write(&self) {
+        self.refuses_writes();
+        self.0.refuses_header.store(true, Ordering::SeqCst);
+    }
+
+    /// With the next refusal the disk holds what it holds now, as where what came later is lost.
+    pub(crate) fn goes_back_when_it_refuses(&self) -> io::Result<()> {
+        let mut bytes = vec![0; usize::try_from(self.0.memory.len()?).map_err(io::Error::other)?];
+        self.0.memory.read(0, &mut bytes)?;
+        *self.0.older.lock() = Some(bytes);
+        Ok(())
     }
 
     /// The next sync fails, and no other: whoever takes that for a write that may be made again goes on.
@@ -64,6 +84,10 @@ impl SmallDisk {
     }
 
     fn refused(&self) -> io::Error {
+        if let Some(older) = self.0.older.lock().take() {
+            self.0.memory.set_len(older.len() as u64).expect("memory takes every length");
+            self.0.memory.write(0, &older).expect("memory takes what it gave");
+        }
         self.0.refusals.fetch_add(1, Ordering::SeqCst);
         io::ErrorKind::StorageFull.into()
     }
@@ -108,8 +132,8 @@ impl StorageBackend for SmallDisk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        // the header is written in place everywhere
-        if offset > 0 && self.0.refuses_writes.load(Ordering::SeqCst) {
+        let refuses = if offset > 0 { &self.0.refuses_writes } else { &self.0.refuses_header };
+        if refuses.load(Ordering::SeqCst) {
             return Err(self.refused());
         }
         self.0.memory.write(offset, data)

@@ -2,7 +2,8 @@
 //!
 //! Never answers before its commit has returned, and never writes again after the first error: what a failed
 //! `fdatasync` left on disk is unknown, so the only safe answer to every later write is the same error. One error is none
-//! of these: where the disk refuses bytes for lack of room, nothing is in doubt, so the same batch waits and is tried again.
+//! of these: where the disk refuses bytes for lack of room, nothing is in doubt, so the same batch waits and is tried again,
+//! once the database was found to hold everything that was ever answered as durable.
 //! Every write may be made twice.
 
 use std::collections::BTreeMap;
@@ -13,14 +14,15 @@ use parking_lot::Mutex;
 use redb::{Database, Durability};
 use tokio::sync::watch;
 
+use super::blocking::Blocking;
 use super::chain::Link;
 use super::log::Owner;
 use super::log_error::LogError;
 use super::open_database::OpenDatabase;
-use super::opening::committed_index;
-use super::reading::fact;
-use super::record::Damage;
-use super::tables::{CATALOGUE, COMMITTED, ENTRIES, FACTS, PURGED};
+use super::opening::{committed_index, unreadable};
+use super::reading::{fact, link, newest_link};
+use super::record::{self, Damage};
+use super::tables::{CATALOGUE, COMMITTED, ENTRIES, FACTS, PURGED, VOTE};
 use super::waiting::Waiting;
 use crate::ids::LogIndex;
 
@@ -72,11 +74,27 @@ pub(super) struct Ends {
     pub(super) last: Link,
 }
 
+/// What the last durable commit left in the database, as far as another may not take its place.
+#[derive(Clone)]
+pub(super) struct Left {
+    pub(super) newest: Option<Link>,
+    pub(super) vote: Option<Vec<u8>>,
+}
+
+impl Left {
+    pub(super) fn in_database(database: &Database) -> Result<Self, LogError> {
+        Ok(Self { newest: newest_link(database)?, vote: fact(database, VOTE)? })
+    }
+}
+
 /// What the writer and the readers share.
 pub(super) struct Shared {
     pub(super) owner: Owner,
     pub(super) database: OpenDatabase,
     pub(super) waiting: Waiting,
+    /// How a reader waits that must not hold its caller's thread.
+    pub(super) blocking: Blocking,
+    pub(super) left: Mutex<Left>,
     pub(super) ends: Mutex<Ends>,
     /// Entries that are readable already and not yet in the database.
     pub(super) tail: Mutex<BTreeMap<u64, Arc<Vec<u8>>>>,
@@ -91,11 +109,14 @@ pub(super) struct Shared {
 impl Shared {
     /// Makes all jobs durable in one commit and answers them in their order.
     pub(super) fn commit(&self, jobs: &mut Vec<Job>) {
+        let guard = EndsOnPanic(&self.database);
         let failed = self.durable.borrow().failed.clone();
         let result = match failed {
             Some(error) => Err(error),
             None => self.write(jobs),
         };
+        self.waiting.ended();
+        drop(guard);
         match &result {
             Ok(()) => self.settle(jobs),
             Err(error) => {
@@ -113,7 +134,7 @@ impl Shared {
         let group = self.owner.group;
         let mut waited = false;
         loop {
-            match self.database.with(|database| write(database, jobs)) {
+            match self.attempt(jobs) {
                 Err(error) if error.is_no_room() => {
                     let bytes = self.database.refused_bytes();
                     if !waited {
@@ -124,7 +145,11 @@ impl Shared {
                         );
                     }
                     waited = true;
-                    self.database.reopen(|database| self.holds_what_is_durable(database))?;
+                    // for the readers, who do without it if there is no room for that either
+                    match self.reopen() {
+                        Err(error) if !error.is_no_room() => return Err(error),
+                        Ok(()) | Err(_) => {}
+                    }
                     if !self.waiting.wait(bytes) {
                         return Err(LogError::NoRoom);
                     }
@@ -133,21 +158,71 @@ impl Shared {
                     if waited && written.is_ok() {
                         tracing::info!(%group, "there is room on the disk again, and what waited is written");
                     }
-                    self.waiting.ended();
                     return written;
                 }
             }
         }
     }
 
-    /// What redb goes back to when it is opened after an error is its last durable commit.
-    fn holds_what_is_durable(&self, database: &Database) -> Result<(), LogError> {
-        let found = fact(database, COMMITTED)?.as_deref().map(committed_index).transpose()?;
-        if found >= self.durable.borrow().committed {
-            Ok(())
-        } else {
-            Err(LogError::Fact { what: COMMITTED, source: Damage::Content })
+    fn attempt(&self, jobs: &[Job]) -> Result<(), LogError> {
+        if self.database.is_stopped() {
+            self.reopen()?;
         }
+        self.database.with(|database| write(database, jobs))?;
+        self.keep_what_is_left(jobs)
+    }
+
+    fn reopen(&self) -> Result<(), LogError> {
+        let reopened = self.database.reopen(self.owner.group, |database| self.holds_what_is_durable(database));
+        reopened.map_err(|error| unreadable(self.owner, error))
+    }
+
+    /// What redb goes back to when it is opened after an error is its last durable commit; to an older one, if that is
+    /// damaged, and then what was answered is gone.
+    fn holds_what_is_durable(&self, database: &Database) -> Result<(), LogError> {
+        let committed = fact(database, COMMITTED)?.as_deref().map(committed_index).transpose()?;
+        let found = Left::in_database(database)?;
+        let left = self.left.lock();
+        if committed < self.durable.borrow().committed {
+            return Err(LogError::Fact { what: COMMITTED, source: Damage::Content });
+        }
+        if found.vote != left.vote {
+            return Err(LogError::Fact { what: VOTE, source: Damage::Content });
+        }
+        if found.newest != left.newest {
+            let index = left.newest.or(found.newest).and_then(|newest| newest.index);
+            let (group, index) = (self.owner.group, LogIndex(index.unwrap_or_default()));
+            return Err(LogError::Damaged { group, index, source: Damage::Missing });
+        }
+        Ok(())
+    }
+
+    /// After a commit of these jobs.
+    fn keep_what_is_left(&self, jobs: &[Job]) -> Result<(), LogError> {
+        let mut left = self.left.lock();
+        for job in jobs {
+            match &job.write {
+                Write::Append(entries) => {
+                    if let Some((index, entry)) = entries.last() {
+                        left.newest = Some(link(*index, entry)?);
+                    }
+                }
+                Write::Fact { what, record } if *what == VOTE => {
+                    let vote = record::open(record).map_err(|source| LogError::Fact { what, source })?;
+                    left.vote = Some(vote.to_vec());
+                }
+                Write::Fact { .. }
+                | Write::Committed { .. }
+                | Write::Truncate { .. }
+                | Write::Purge { .. }
+                | Write::Catalogue { .. }
+                | Write::Nothing => {}
+            }
+        }
+        if jobs.iter().any(|job| matches!(job.write, Write::Truncate { .. } | Write::Purge { .. })) {
+            left.newest = self.database.with(newest_link)?;
+        }
+        Ok(())
     }
 
     fn settle(&self, jobs: &[Job]) {
@@ -176,6 +251,17 @@ impl Shared {
         }
         if committed.is_some() {
             self.durable.send_modify(|durable| durable.committed = committed);
+        }
+    }
+}
+
+/// No reader waits for a writer that has panicked.
+struct EndsOnPanic<'a>(&'a OpenDatabase);
+
+impl Drop for EndsOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end();
         }
     }
 }
