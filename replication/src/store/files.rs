@@ -32,6 +32,12 @@ pub trait Files: Send + Sync {
     /// What the file system said.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read>>;
 
+    /// The size of a file, in bytes.
+    ///
+    /// # Errors
+    /// What the file system said.
+    fn len(&self, path: &Path) -> io::Result<u64>;
+
     /// Gives a file another name, in place of any other file of that name.
     ///
     /// # Errors
@@ -83,6 +89,10 @@ impl Files for OnDisk {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
         Ok(Box::new(File::open(path)?))
+    }
+
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        Ok(path.metadata()?.len())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

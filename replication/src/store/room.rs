@@ -94,6 +94,13 @@ impl Room {
         self.space.map(|space| space.free_bytes)
     }
 
+    /// Whether a file of so many bytes leaves the reserve untouched, as far as anything was measured.
+    pub fn has_room_for(&self, bytes: u64) -> bool {
+        let Some(Space { free_bytes, total_bytes }) = self.space else { return true };
+        let reserve = self.reserve_bytes.min(total_bytes / RESERVE_PART);
+        !self.is_short && free_bytes >= reserve.saturating_add(bytes)
+    }
+
     /// Why changes are refused, if they are.
     pub fn shortage(&self) -> Option<Shortage> {
         let Space { free_bytes, total_bytes } = self.space.filter(|_| self.is_short)?;
@@ -142,6 +149,18 @@ mod tests {
         let text = shortage.to_string();
         assert!(text.contains("5 MiB are free") && text.contains("from 288 MiB on"), "{text}");
         assert!(text.contains("wraps and unwraps go on") && text.contains("no restart is needed"), "{text}");
+    }
+
+    #[test]
+    fn a_file_has_room_where_the_reserve_is_free_beside_it() {
+        let room = Room::unmeasured(800);
+        assert!(room.has_room_for(u64::MAX), "what was not measured is not refused");
+        for (free, bytes, has_room) in
+            [(900, 100, true), (899, 100, false), (799, 0, false), (u64::MAX, u64::MAX, true)]
+        {
+            let room = room.measured(Space { free_bytes: free, total_bytes: u64::MAX });
+            assert_eq!(room.has_room_for(bytes), has_room, "{free} {bytes}");
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@ struct Inside {
     refuses_header: AtomicBool,
     /// What the next refusal goes back to.
     older: Mutex<Option<Vec<u8>>>,
+    /// Nothing can be removed.
+    keeps_files: AtomicBool,
     /// The next sync says that there is no room.
     fails_sync: AtomicBool,
     refusals: AtomicU64,
@@ -66,6 +68,10 @@ impl SmallDisk {
         self.0.memory.read(0, &mut bytes)?;
         *self.0.older.lock() = Some(bytes);
         Ok(())
+    }
+
+    pub(crate) fn keeps_files(&self) {
+        self.0.keeps_files.store(true, Ordering::SeqCst);
     }
 
     /// The next sync fails, and no other: whoever takes that for a write that may be made again goes on.
@@ -154,11 +160,18 @@ impl Files for SmallDisk {
         OnDisk.open(path)
     }
 
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        OnDisk.len(path)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         OnDisk.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        if self.0.keeps_files.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         OnDisk.remove(path)
     }
 

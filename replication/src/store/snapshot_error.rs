@@ -3,7 +3,7 @@
 use std::io;
 
 use super::blocking::Stopped;
-use super::log_error::LogError;
+use super::log_error::{LogError, Overtaken};
 use super::record::Damage;
 use super::room;
 use crate::codec::Undecodable;
@@ -54,8 +54,8 @@ pub enum SnapshotError {
         #[source]
         source: Option<Box<SnapshotError>>,
     },
-    /// The work was not done.
-    #[error("no thread to write the snapshot")]
+    /// The work was not done: no thread could be had for it, or the thread panicked.
+    #[error("the thread that works on the snapshot could not be had, or has panicked")]
     Stopped(#[from] Stopped),
 }
 
@@ -75,5 +75,11 @@ impl SnapshotError {
             }
             Self::Catalogue(_) | Self::Row(_) | Self::Digest { .. } | Self::Lost { .. } | Self::Stopped(_) => false,
         }
+    }
+}
+
+impl Overtaken for SnapshotError {
+    fn is_overtaken(&self) -> bool {
+        matches!(self, Self::Catalogue(error) if error.is_overtaken())
     }
 }

@@ -145,7 +145,7 @@ impl Snapshots {
     pub async fn take_over(&self, snapshot: Snapshot) -> Result<State, SnapshotError> {
         let changing = self.changing.lock().await;
         let files = Arc::clone(&self.files);
-        if self.catalogued()?.iter().any(|(_, ours)| *ours == snapshot) {
+        if self.reading(Self::catalogued).await?.iter().any(|(_, ours)| *ours == snapshot) {
             return self
                 .blocking
                 .run("ekm-snapshot", move || read_state(&*files, &snapshot.path).map(|(state, _)| state))
@@ -174,7 +174,7 @@ impl Snapshots {
         content: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
     ) -> Result<(Draft, State), SnapshotError> {
         let changing = Arc::clone(&self.changing).lock_owned().await;
-        let number = self.catalogued()?.last().map_or(1, |(number, _)| number + 1);
+        let number = self.reading(Self::catalogued).await?.last().map_or(1, |(number, _)| number + 1);
         let snapshot = Snapshot { path: self.folder.join(file_name(number)), covered, meta };
         let files = Arc::clone(&self.files);
         // The guard goes along: whoever stops waiting for the thread does not let another begin before it has ended.
@@ -211,13 +211,16 @@ impl Snapshots {
     /// The last step: catalogues a finished file, and lets go of those beyond the two newest.
     pub(crate) async fn keep(&self, draft: Draft) -> Result<Snapshot, SnapshotError> {
         let Draft { number, snapshot, _changing } = draft;
-        let mut older = self.catalogued()?;
+        let mut older = self.reading(Self::catalogued).await?;
         let forget: Vec<_> = older.drain(..older.len().saturating_sub(SNAPSHOTS_KEPT - 1)).collect();
         let Snapshot { covered, meta, .. } = snapshot.clone();
         let body = postcard::to_stdvec(&Catalogued { file: file_name(number), covered: covered.0, meta })?;
         self.log.catalogue(number, &body, forget.iter().map(|(number, _)| *number).collect()).await?;
         for (_, forgotten) in forget {
-            self.files.remove(&forgotten.path)?;
+            // the new one counts already; what no record names is removed at the next start
+            if let Err(error) = self.files.remove(&forgotten.path) {
+                tracing::warn!(path = %forgotten.path.display(), %error, "an old snapshot stays until the next start");
+            }
         }
         Ok(snapshot)
     }
@@ -243,6 +246,31 @@ impl Snapshots {
     /// [`SnapshotError::Catalogue`] or [`SnapshotError::Record`].
     pub fn newest(&self) -> Result<Option<Snapshot>, SnapshotError> {
         Ok(self.catalogued()?.pop().map(|(_, snapshot)| snapshot))
+    }
+
+    /// Reads as [`LogStore::reading`] does, without holding the caller's thread up.
+    ///
+    /// # Errors
+    /// What `read` yields, or [`SnapshotError::Catalogue`].
+    pub async fn reading<T: Send + 'static>(
+        &self,
+        read: impl Fn(&Self) -> Result<T, SnapshotError> + Send + 'static,
+    ) -> Result<T, SnapshotError> {
+        let own = self.clone();
+        self.log.reading(move |log| read(&Self { log: log.clone(), ..own.clone() })).await
+    }
+
+    /// Where they are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The size of the newest snapshot's file, in bytes; 0 without any.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Catalogue`], [`SnapshotError::Record`] or [`SnapshotError::File`].
+    pub fn newest_bytes(&self) -> Result<u64, SnapshotError> {
+        Ok(self.newest()?.map_or(Ok(0), |newest| self.files.len(&newest.path))?)
     }
 
     fn catalogued(&self) -> Result<Vec<(u64, Snapshot)>, SnapshotError> {

@@ -9,11 +9,12 @@
 //! the position and the digest of the state after it, and sled keeps a batch of one tree whole. `flush()` of sled 0.34
 //! is `sync_file_range`, not an fsync, so a checkpoint syncs the file itself.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,11 @@ const CHANGES_PER_CHECKPOINT: u32 = 4096;
 const ROOM_MIN: u64 = 4 * 1024 * 1024;
 /// Rows per batch when the whole state is written.
 const ROWS_PER_BATCH: usize = 1024;
+/// How long a closing waits for sled's own threads to let go of its files. They take milliseconds, and a mirror that is
+/// locked still at the next opening costs a replay.
+const RELEASE_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Between two looks at them.
+const RELEASE_PAUSE: Duration = Duration::from_millis(2);
 /// The mark's key; row keys begin with their kind, which is never 0.
 const MARK: &[u8] = &[0];
 
@@ -80,6 +86,8 @@ pub enum Use {
     Kept,
     /// The disk has no room for it: what is there, if anything, stays an older state.
     NoRoom,
+    /// What was there was thrown away, and then there was no room for a new one.
+    Removed,
 }
 
 /// Why a mirror is not believed.
@@ -111,6 +119,17 @@ pub enum Doubt {
         /// In the mark.
         stated: Digest,
     },
+}
+
+impl Opened {
+    /// Whether what was there before is gone.
+    pub fn was_thrown_away(&self) -> bool {
+        match self.use_made {
+            Use::Kept => self.doubt.is_some(),
+            Use::NoRoom => false,
+            Use::Removed => true,
+        }
+    }
 }
 
 impl Doubt {
@@ -177,8 +196,7 @@ impl StateMirror {
     /// # Errors
     /// As [`StateMirror::open`].
     pub fn open_within(folder: &Path, blocking: Blocking, space: &dyn FreeSpace) -> Result<Opened, MirrorError> {
-        let Tried { tree, found, doubt } = tried(folder, space)?;
-        let use_made = if matches!(tree, Tree::Behind) { Use::NoRoom } else { Use::Kept };
+        let Tried { tree, found, doubt, use_made } = tried(folder, space)?;
         let tree = Mutex::new(tree);
         let disk = Arc::new(Disk { folder: folder.to_owned(), tree });
         let serving = Arc::clone(&disk);
@@ -244,9 +262,8 @@ impl Disk {
         if let_go(database).is_err() {
             return;
         }
-        let released = File::open(self.folder.join("db")).and_then(|file| file.lock());
-        if let Err(error) = released {
-            tracing::info!(folder = %self.folder.display(), %error, "the mirror of the applied state was gone when it was closed");
+        if let Err(error) = File::open(self.folder.join("db")).and_then(|file| unlocked(&file)) {
+            tracing::info!(folder = %self.folder.display(), %error, "the mirror of the applied state was gone or still locked when it was closed");
         }
     }
 
@@ -286,6 +303,19 @@ impl Disk {
                 // there is nothing left to do if this fails too
                 let _ = let_go(database);
             }
+        }
+    }
+}
+
+/// Waits until nobody has the file locked.
+fn unlocked(file: &File) -> io::Result<()> {
+    let until = Instant::now() + RELEASE_WAIT_MAX;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if Instant::now() >= until => return Err(io::ErrorKind::TimedOut.into()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(RELEASE_PAUSE),
         }
     }
 }
@@ -336,15 +366,16 @@ struct Tried {
     tree: Tree,
     found: Option<Found>,
     doubt: Option<Doubt>,
+    use_made: Use,
 }
 
 impl Tried {
     fn open(database: sled::Db, found: Option<Found>, doubt: Option<Doubt>) -> Self {
-        Self { tree: Tree::Open { database, since_checkpoint: 0 }, found, doubt }
+        Self { tree: Tree::Open { database, since_checkpoint: 0 }, found, doubt, use_made: Use::Kept }
     }
 
     const fn no_room(doubt: Option<Doubt>) -> Self {
-        Self { tree: Tree::Behind, found: None, doubt }
+        Self { tree: Tree::Behind, found: None, doubt, use_made: Use::NoRoom }
     }
 }
 
@@ -367,7 +398,9 @@ fn tried(folder: &Path, space: &dyn FreeSpace) -> Result<Tried, MirrorError> {
     }
     match examine(folder) {
         Ok((database, _)) => Ok(Tried::open(database, None, Some(doubt))),
-        Err(fresh) if fresh.is_no_room() || is_short() => Ok(Tried::no_room(Some(doubt))),
+        Err(fresh) if fresh.is_no_room() || is_short() => {
+            Ok(Tried { use_made: Use::Removed, ..Tried::no_room(Some(doubt)) })
+        }
         Err(fresh) => Err(MirrorError::Fresh(fresh)),
     }
 }

@@ -259,3 +259,72 @@ async fn a_snapshot_changed_or_cut_anywhere_is_refused() -> Result<(), SnapshotE
     assert!(taking.newest()?.is_some());
     Ok(())
 }
+
+#[tokio::test]
+async fn a_mirror_that_is_doubted_without_room_for_another_stays_and_is_not_called_thrown_away()
+-> Result<(), Box<dyn std::error::Error>> {
+    /// Has room for the first look alone.
+    #[derive(Debug, Default)]
+    struct Shrinking(std::sync::atomic::AtomicBool);
+    impl super::room::FreeSpace for Shrinking {
+        fn measure(&self) -> std::io::Result<super::room::Space> {
+            let is_later = self.0.swap(true, std::sync::atomic::Ordering::SeqCst);
+            Ok(super::room::Space { free_bytes: if is_later { 0 } else { u64::MAX }, total_bytes: u64::MAX })
+        }
+    }
+    let folder = temporary();
+    let first = reopen(folder.path());
+    first.mirror.replace(grown(), b"here".to_vec()).await?;
+    first.mirror.close();
+    let rows = sled::open(folder.path())?;
+    rows.remove([0])?;
+    rows.flush()?;
+    drop(rows);
+    std::fs::File::open(folder.path().join("db"))?.lock()?;
+    let opened = StateMirror::open_within(folder.path(), Blocking::Inline, &Shrinking::default())?;
+    assert_eq!((opened.use_made, opened.doubt.is_some(), opened.was_thrown_away()), (Use::NoRoom, true, false));
+    opened.mirror.close();
+    let again = reopen(folder.path());
+    assert!(matches!(again.doubt, Some(Doubt::Unmarked)), "what was there was removed");
+    assert_eq!((again.use_made, again.was_thrown_away()), (Use::Kept, true));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mirror_whose_files_stay_locked_is_closed_all_the_same() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = temporary();
+    let opened = reopen(folder.path());
+    opened.mirror.replace(grown(), b"here".to_vec()).await?;
+    opened.mirror.checkpoint().await?;
+    let file = std::fs::File::open(folder.path().join("db"))?;
+    let (locked, has_locked) = std::sync::mpsc::channel();
+    // stands in the queue before the closing does, so it is served first
+    std::thread::spawn(move || file.lock().map(|()| locked.send(file)));
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let (closed, is_closed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        opened.mirror.close();
+        closed.send(())
+    });
+    let file = has_locked.recv()?;
+    is_closed.recv_timeout(std::time::Duration::from_mins(1))?;
+    drop(file);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_old_snapshot_that_cannot_be_removed_costs_nothing_but_its_room() -> Result<(), SnapshotError> {
+    let (folder, log, disk) = (temporary(), log(Blocking::Threads), SmallDisk::with_room(u64::MAX));
+    let files = std::sync::Arc::new(disk.clone());
+    let snapshots = Snapshots::open_on(files, folder.path(), log.clone(), Blocking::Threads).await?;
+    disk.keeps_files();
+    for index in 1..=3 {
+        snapshots.write(grown(), LogIndex(index), b"meta".to_vec()).await?;
+    }
+    assert_eq!(snapshots.newest()?.map(|newest| newest.covered), Some(LogIndex(3)));
+    let names = || std::fs::read_dir(folder.path()).expect("the folder is there").count();
+    assert_eq!(names(), 3);
+    Snapshots::open(folder.path(), log, Blocking::Threads).await?;
+    assert_eq!(names(), 2, "what no record names is removed at the next start");
+    Ok(())
+}

@@ -90,6 +90,12 @@ impl Files for Disk {
         Ok(Box::new(Cursor::new(bytes)))
     }
 
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        let mut plate = self.0.lock();
+        let file = *plate.names.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(plate.body(file).seen.len())
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut plate = self.0.lock();
         plate.begin(Operation::Rename { from: from.to_owned(), to: to.to_owned() })?;
