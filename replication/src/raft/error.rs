@@ -66,8 +66,14 @@ pub enum OpenError {
         source: LogError,
     },
     /// The snapshots cannot be used.
-    #[error("the snapshots cannot be opened")]
-    Snapshots(#[from] SnapshotError),
+    #[error("the snapshots in {} cannot be opened", folder.display())]
+    Snapshots {
+        /// Their folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: SnapshotError,
+    },
     /// No mirror of the state can be had.
     #[error("the applied state cannot be opened")]
     Mirror(#[from] MirrorError),

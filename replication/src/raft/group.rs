@@ -26,7 +26,7 @@ pub use super::timers::Timers;
 
 use super::config::{Answer, Answered, EntryBytes, Types};
 use super::keeper::Keeper;
-use super::limits::{APPLIER_STOP_MAX, DRAIN_WAIT_MAX, SNAPSHOT_STOP_MAX};
+use super::limits::{APPLIER_STOP_MAX, CLOSE_MAX, DRAIN_WAIT_MAX, SNAPSHOT_STOP_MAX};
 use super::log::RaftLog;
 use super::machine::{Applied, Machine, Offered, Parts};
 use super::network::NoPeers;
@@ -97,6 +97,7 @@ pub struct Group<RT: AsyncRuntime = TokioRuntime> {
     keeper: Mutex<Option<Running<RT>>>,
     /// Closed when the task that writes snapshots is gone; what it failed of before.
     keeping: watch::Receiver<Option<Arc<SnapshotError>>>,
+    blocking: Blocking,
 }
 
 /// The task that writes snapshots; it ends when its sender is dropped.
@@ -137,14 +138,24 @@ impl<RT: AsyncRuntime> Group<RT> {
     /// [`OpenError`].
     pub async fn open_with(log: LogStore, files: Arc<dyn Files>, settings: GroupSettings) -> Result<Self, OpenError> {
         let GroupSettings { group, replica, folder, timers, blocking, limits, room } = settings;
-        let snapshots = Snapshots::open_on(files, &folder.join(SNAPSHOTS_FOLDER), log.clone(), blocking).await?;
+        let snapshots = Snapshots::open_on(files, &folder.join(SNAPSHOTS_FOLDER), log.clone(), blocking).await;
+        let snapshots =
+            snapshots.map_err(|source| OpenError::Snapshots { folder: folder.join(SNAPSHOTS_FOLDER), source })?;
         let opened = StateMirror::open(&folder.join(STATE_FOLDER), blocking)?;
-        if let Some(doubt) = &opened.doubt {
-            tracing::info!(%group, %doubt, "the mirror of the applied state was thrown away and is rebuilt from the log");
+        let doubt = opened.doubt.as_ref().map(tracing::field::display);
+        match opened.use_made {
+            Use::Kept if doubt.is_some() => {
+                tracing::info!(%group, doubt, "the mirror of the applied state was thrown away and is rebuilt from the log");
+            }
+            Use::Kept => {}
+            Use::NoRoom => {
+                tracing::warn!(%group, doubt, "the disk has no room for the mirror of the applied state, which stays as it is until the next start");
+            }
+            Use::Removed => {
+                tracing::warn!(%group, doubt, "the mirror of the applied state was thrown away, and the disk has no room for a new one until the next start");
+            }
         }
-        if opened.use_made == Use::NoRoom {
-            tracing::warn!(%group, "the disk has no room for the mirror of the applied state, which stays as it is until the next start");
-        }
+        let was_thrown_away = opened.was_thrown_away();
         let mirror = opened.mirror;
         let offered = Offered::default();
         let parts = Parts {
@@ -160,7 +171,7 @@ impl<RT: AsyncRuntime> Group<RT> {
         let raft = Raft::new(replica.0, config, NoPeers, RaftLog::new(log.clone()), machine).await;
         let raft = raft.map_err(|fatal| OpenError::Recovery(fatal.into()))?;
         let proposals = Arc::new(Semaphore::new(PROPOSALS_MAX));
-        let (stopping, rebuilt) = (AtomicBool::new(false), opened.doubt.is_some());
+        let (stopping, rebuilt) = (AtomicBool::new(false), was_thrown_away);
         let (keeper, keeping) = keep_snapshots(Keeper {
             group,
             limits,
@@ -171,6 +182,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             applied: applied.clone(),
             room: room.clone(),
             offered,
+            blocking,
         });
         let keeper = Mutex::new(Some(keeper));
         Ok(Self {
@@ -187,6 +199,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             snapshots,
             keeper,
             keeping,
+            blocking,
         })
     }
 
@@ -366,12 +379,13 @@ impl<RT: AsyncRuntime> Group<RT> {
     }
 
     /// Stops the group: no more proposals, then snapshots, then openraft, then the mirror with a checkpoint, then the log. The files
-    /// are closed when this returns. A second call does nothing more.
+    /// are closed when this returns, unless the disk does not answer: it is waited for within bounds. A second call does nothing
+    /// more.
     pub async fn shutdown(&self) {
         self.stopping.store(true, Ordering::Release);
         self.proposals.close();
         // Entries on their way are let through; one that nobody commits any more is in the log, for the next start.
-        if let Ok(Some((last, _))) = self.log.last() {
+        if let Ok(Ok(Some((last, _)))) = RT::timeout(DRAIN_WAIT_MAX, self.log.reading(LogStore::last)).await {
             let drained = self.raft.wait(Some(DRAIN_WAIT_MAX)).applied_index_at_least(Some(last), "drained").await;
             drained.map_or_else(|error| tracing::info!(group = %self.id, %error, "not drained"), drop);
         }
@@ -384,8 +398,10 @@ impl<RT: AsyncRuntime> Group<RT> {
                 tracing::error!(group = %self.id, "the task that writes snapshots did not end well");
             }
         }
-        if let Err(error) = self.raft.shutdown().await {
-            tracing::error!(group = %self.id, %error, "a task of the group did not end well");
+        match RT::timeout(CLOSE_MAX, self.raft.shutdown()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(group = %self.id, %error, "a task of the group did not end well"),
+            Err(_) => tracing::error!(group = %self.id, "the group's tasks wait for the disk and were left"),
         }
         // openraft does not wait for the task that applies; it is done when nobody can publish any more.
         let mut applied = self.applied.clone();
@@ -396,15 +412,24 @@ impl<RT: AsyncRuntime> Group<RT> {
         if RT::timeout(SNAPSHOT_STOP_MAX, self.snapshots.settled()).await.is_err() {
             tracing::warn!(group = %self.id, "a snapshot was not finished; it is begun anew after the next start");
         }
-        match self.mirror.checkpoint().await {
+        match RT::timeout(CLOSE_MAX, self.mirror.checkpoint()).await {
             // Closed by an earlier call, or behind since an error that was told when it happened.
-            Ok(()) | Err(MirrorError::Closed(Stopped)) => {}
-            Err(error) => {
+            Ok(Ok(()) | Err(MirrorError::Closed(Stopped))) => {}
+            Err(_) => {
+                tracing::error!(group = %self.id, "the mirror of the applied state waits for the disk and was left")
+            }
+            Ok(Err(error)) => {
                 tracing::error!(group = %self.id, %error, "the mirror of the applied state did not end well");
             }
         }
-        self.mirror.close();
-        self.log.close();
+        let (mirror, log) = (self.mirror.clone(), self.log.clone());
+        let close = self.blocking.run("ekm-close", move || {
+            mirror.close();
+            log.close();
+        });
+        if !matches!(RT::timeout(CLOSE_MAX, close).await, Ok(Ok(()))) {
+            tracing::error!(group = %self.id, "the files of the group could not be closed; they are looked through at the next start");
+        }
     }
 }
 

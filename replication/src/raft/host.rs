@@ -1,8 +1,10 @@
 //! The groups on this replica: opened, set up and shut down in one order, and told how much room the disk has.
 //!
-//! Decides nothing about what is in them.
+//! Decides nothing about what is in them, and never measures the room on a thread that others wait for.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -68,6 +70,8 @@ pub enum HostError {
 /// The groups on this replica.
 pub struct Host<RT: AsyncRuntime = TokioRuntime> {
     groups: BTreeMap<GroupId, Arc<Group<RT>>>,
+    /// Closed when the task that measures the room is gone.
+    room: watch::Receiver<Room>,
     watching: Mutex<Option<Watching<RT>>>,
 }
 
@@ -92,9 +96,10 @@ impl<RT: AsyncRuntime> Host<RT> {
     /// # Errors
     /// [`HostError::Open`].
     pub async fn open_within(settings: HostSettings, space: Arc<dyn FreeSpace>) -> Result<Self, HostError> {
-        let measure = Measure { space, has_failed: false };
-        let (room, watching) = watch_room(measure, settings.disk_reserve_bytes);
-        let mut host = Self { groups: BTreeMap::new(), watching: Mutex::new(Some(watching)) };
+        let measure = Measure { space, blocking: settings.blocking, has_failed: false };
+        let (room, watching) = watch_room(measure, settings.disk_reserve_bytes).await;
+        let watching = Mutex::new(Some(watching));
+        let mut host = Self { groups: BTreeMap::new(), room: room.clone(), watching };
         for group in GROUPS {
             let folder = group_folder(&settings.folder, group);
             let HostSettings { replica, timers, blocking, limits, .. } = settings;
@@ -142,10 +147,21 @@ impl<RT: AsyncRuntime> Host<RT> {
         self.groups.values()
     }
 
-    /// Waits until a group can no longer go on. The process should then end.
+    /// Waits until a group can no longer go on, or nothing measures the room any more, which is told of the system group. The
+    /// process should then end.
     pub async fn failed(&self) -> (GroupId, Failure) {
         let each = self.groups.iter().map(|(group, opened)| Box::pin(async move { (*group, opened.failed().await) }));
-        select_all(each).await.0
+        match select(select_all(each), pin!(self.unwatched())).await {
+            Either::Left(((failed, ..), _)) => failed,
+            Either::Right((failure, _)) => (GroupId::SYSTEM, failure),
+        }
+    }
+
+    /// Waits until nothing measures the room any more.
+    async fn unwatched(&self) -> Failure {
+        let mut room = self.room.clone();
+        while room.changed().await.is_ok() {}
+        if self.watching.lock().is_some() { Failure::Panicked } else { Failure::Stopped }
     }
 
     /// Shuts every group down: the shards first, since they live by what the system group holds.
@@ -166,14 +182,25 @@ impl<RT: AsyncRuntime> Host<RT> {
 /// How the room is measured.
 struct Measure {
     space: Arc<dyn FreeSpace>,
+    blocking: Blocking,
     /// The last measurement failed, and that was told.
     has_failed: bool,
 }
 
 impl Measure {
     /// The room after one more measurement. Shortage and its end are told once each.
-    fn next(&mut self, before: Room) -> Room {
-        let space = match self.space.measure() {
+    ///
+    /// # Panics
+    /// If the measurement does.
+    async fn next(&mut self, before: Room) -> Room {
+        let space = Arc::clone(&self.space);
+        let measuring = self.blocking.run("ekm-room", move || catch_unwind(AssertUnwindSafe(|| space.measure())));
+        let measured = match measuring.await {
+            Ok(measured) => measured.unwrap_or_else(|panic| resume_unwind(panic)),
+            // no thread could be had
+            Err(stopped) => Err(io::Error::other(stopped)),
+        };
+        let space = match measured {
             Ok(space) => space,
             Err(error) => {
                 if !self.has_failed {
@@ -196,16 +223,19 @@ impl Measure {
     }
 }
 
-/// Measures once before it returns, and from then on until it is told to stop.
-fn watch_room<RT: AsyncRuntime>(mut measure: Measure, reserve_bytes: u64) -> (watch::Receiver<Room>, Watching<RT>) {
-    let first = measure.next(Room::unmeasured(reserve_bytes));
+/// Measures once before it returns, and from then on until it is told to stop. A disk that does not answer holds nothing else up.
+async fn watch_room<RT: AsyncRuntime>(
+    mut measure: Measure,
+    reserve_bytes: u64,
+) -> (watch::Receiver<Room>, Watching<RT>) {
+    let first = measure.next(Room::unmeasured(reserve_bytes)).await;
     let (published, room) = watch::channel(first);
     let (stop, mut stopped) = oneshot::channel::<()>();
     let task = RT::spawn(async move {
         // Nothing is ever sent: the host drops its end.
         while let Either::Right(_) = select(&mut stopped, pin!(RT::sleep(ROOM_INTERVAL))).await {
             let before = *published.borrow();
-            let now = measure.next(before);
+            let Either::Right((now, _)) = select(&mut stopped, pin!(measure.next(before))).await else { return };
             published.send_if_modified(|room| std::mem::replace(room, now) != now);
         }
     });

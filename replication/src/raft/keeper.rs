@@ -1,8 +1,8 @@
 //! When a group writes a snapshot, and what follows: a checkpoint of the mirror, then a purge up to the older snapshot.
 //!
 //! One task a group, beside openraft, whose own policy is off. Writes the snapshot itself and then has openraft take it over,
-//! since openraft ends for good where one cannot be written, and a full disk is no reason to end: while room is short none
-//! is begun, and one that found none is tried again. Never holds a lock while a snapshot is written, and never has anything
+//! since openraft ends for good where one cannot be written, and a full disk is no reason to end: none is begun that would
+//! take the reserve, and one that found no room is tried again, at growing pauses. Never holds a lock while a snapshot is written, and never has anything
 //! purged that the older of two verified snapshots does not cover.
 
 use std::future::Future;
@@ -19,7 +19,7 @@ use super::config::Types;
 use super::log::encode;
 use super::machine::{Applied, Machine, Offered, index_of};
 use crate::ids::{GroupId, LogIndex};
-use crate::store::blocking::Stopped;
+use crate::store::blocking::{Blocking, Stopped};
 use crate::store::log::LogStore;
 use crate::store::room::Room;
 use crate::store::snapshots::{SnapshotError, Snapshots};
@@ -34,8 +34,10 @@ pub const SNAPSHOT_INTERVAL: Duration = Duration::from_hours(1);
 /// Entries that are purged in one commit. A commit of 65 536 holds every other write up for ten times as long as one of
 /// these, and takes no less time in all.
 const PURGE_ENTRIES: u64 = 4096;
-/// How long a snapshot that found no room on the disk waits for its next try.
+/// How long a snapshot that found no room on the disk waits for its next try; twice as long each time.
 const RETRY_PAUSE: Duration = Duration::from_secs(10);
+/// The longest of these pauses.
+const RETRY_PAUSE_MAX: Duration = Duration::from_mins(10);
 
 /// When a group writes a snapshot: as soon as one of these is reached since the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,9 +82,10 @@ pub(super) struct Keeper<RT: AsyncRuntime> {
     pub(super) applied: watch::Receiver<Applied>,
     pub(super) room: watch::Receiver<Room>,
     pub(super) offered: Offered,
+    pub(super) blocking: Blocking,
 }
 
-/// The state that the last snapshot, or the last try to write one, was made of.
+/// The state that the last snapshot was made of.
 struct Last<I> {
     index: LogIndex,
     bytes: u64,
@@ -119,29 +122,32 @@ impl<RT: AsyncRuntime> Keeper<RT> {
 
     /// Returns when the group can no longer go on.
     async fn keep(mut self) -> End {
-        let mut last = match self.start() {
+        let mut last = match self.start().await {
             Ok(start) => start,
             Err(error) => return error.into(),
         };
-        while let Some(next) = self.due(&last).await {
-            last = next;
-            if let Err(end) = self.snapshot().await {
-                return end;
-            }
+        while self.due(&last).await.is_some() {
+            last = match self.snapshot().await {
+                Ok(written) => written,
+                Err(end) => return end,
+            };
         }
         End::Gone
     }
 
     /// What the newest snapshot covers.
-    fn start(&self) -> Result<Last<RT::Instant>, SnapshotError> {
-        let index = self.snapshots.newest()?.map_or(LogIndex(0), |newest| newest.covered);
-        let after = self.log.bytes_after(index)?;
+    async fn start(&self) -> Result<Last<RT::Instant>, SnapshotError> {
+        let newest = self.snapshots.reading(Snapshots::newest).await?;
+        let index = newest.map_or(LogIndex(0), |newest| newest.covered);
+        // every record behind it is read
+        let log = self.log.clone();
+        let after = self.blocking.run("ekm-log-read", move || log.bytes_after(index)).await??;
         // Wraps, as the difference that is taken from it later does.
         Ok(Last { index, bytes: self.log.written().bytes.wrapping_sub(after), at: RT::Instant::now() })
     }
 
-    /// Waits until a snapshot is due, and says of what; `None` when nothing is applied any more.
-    async fn due(&mut self, last: &Last<RT::Instant>) -> Option<Last<RT::Instant>> {
+    /// Waits until a snapshot is due; `None` when nothing is applied any more.
+    async fn due(&mut self, last: &Last<RT::Instant>) -> Option<()> {
         loop {
             let next = Last {
                 index: self.applied.borrow_and_update().index,
@@ -154,7 +160,7 @@ impl<RT: AsyncRuntime> Keeper<RT> {
                 elapsed: next.at - last.at,
             };
             if self.limits.reached(since) {
-                return Some(next);
+                return Some(());
             }
             let changed = pin!(self.applied.changed());
             let waited = if since.entries > 0 {
@@ -170,9 +176,10 @@ impl<RT: AsyncRuntime> Keeper<RT> {
         }
     }
 
-    /// Written, handed to openraft, checkpointed, purged.
-    async fn snapshot(&mut self) -> Result<(), End> {
-        let index = self.written().await?;
+    /// Written, handed to openraft, checkpointed, purged. Gives what was written, which may be newer than what was due.
+    async fn snapshot(&mut self) -> Result<Last<RT::Instant>, End> {
+        let written = self.written().await?;
+        let index = written.index;
         self.raft.trigger().snapshot().await.map_err(|_| End::Gone)?;
         self.reached(|metrics| metrics.snapshot.map(|at| at.index) >= Some(index.0)).await.ok_or(End::Gone)?;
         // A mirror that was not synced costs a replay from the snapshot, nothing else.
@@ -181,11 +188,11 @@ impl<RT: AsyncRuntime> Keeper<RT> {
             Ok(()) | Err(MirrorError::Closed(Stopped)) => {}
             Err(error) => tracing::warn!(group = %self.group, %error, "the mirror was not synced with the snapshot"),
         }
-        if let Some(older) = self.snapshots.older()? {
+        if let Some(older) = self.snapshots.reading(Snapshots::older).await? {
             self.purge(older.covered).await?;
         }
         tracing::info!(group = %self.group, %index, "a snapshot was written and verified");
-        Ok(())
+        Ok(written)
     }
 
     /// Purges in steps, so that what is written meanwhile waits for one of them and not for all.
@@ -199,13 +206,16 @@ impl<RT: AsyncRuntime> Keeper<RT> {
     }
 
     /// Has the published state in a catalogued snapshot and offers it to openraft; as often as the disk has no room for it,
-    /// the then published one. Gives what it covers.
-    async fn written(&mut self) -> Result<LogIndex, End> {
+    /// the then published one.
+    async fn written(&mut self) -> Result<Last<RT::Instant>, End> {
         let mut told = false;
+        let mut pauses = retry_pauses();
         loop {
+            let likely_bytes = self.snapshots.reading(Snapshots::newest_bytes).await?;
             // The watcher may end with the process; then the disk itself says whether it is full.
-            drop(self.room.wait_for(|room| room.shortage().is_none()).await);
+            drop(self.room.wait_for(|room| room.has_room_for(likely_bytes)).await);
             let Applied { index, state, position, .. } = self.applied.borrow_and_update().clone();
+            let written = Last { index, bytes: self.log.written().bytes, at: RT::Instant::now() };
             debug_assert_eq!(index, index_of(&position), "a state is published with its own position");
             let (snapshots, meta) = (self.snapshots.clone(), encode(&position));
             // A task of its own comes to its end when this one is told to stop; the group waits for that.
@@ -213,7 +223,7 @@ impl<RT: AsyncRuntime> Keeper<RT> {
             match writing.await.unwrap_or(Err(SnapshotError::Stopped(Stopped))) {
                 Ok(snapshot) => {
                     self.offered.put(position, snapshot);
-                    return Ok(index);
+                    return Ok(written);
                 }
                 Err(error) if error.is_no_room() => {
                     if !told {
@@ -221,7 +231,7 @@ impl<RT: AsyncRuntime> Keeper<RT> {
                         tracing::warn!(group = %self.group, error, "a snapshot waits for room on the disk; the log grows until then");
                     }
                     told = true;
-                    RT::sleep(RETRY_PAUSE).await;
+                    RT::sleep(pauses.next().unwrap_or(RETRY_PAUSE_MAX)).await;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -245,6 +255,11 @@ impl<RT: AsyncRuntime> Keeper<RT> {
     }
 }
 
+/// The pauses between tries that find no room.
+fn retry_pauses() -> impl Iterator<Item = Duration> + Send {
+    std::iter::successors(Some(RETRY_PAUSE), |pause| Some(pause.saturating_mul(2).min(RETRY_PAUSE_MAX)))
+}
+
 /// Up to where each step goes, from behind `purged` to `upto`.
 fn purge_steps(purged: u64, upto: u64) -> impl Iterator<Item = u64> {
     let next = move |step: &u64| (*step < upto).then(|| step.saturating_add(PURGE_ENTRIES).min(upto));
@@ -265,6 +280,12 @@ mod tests {
         );
         assert_eq!(steps(0, PURGE_ENTRIES), [PURGE_ENTRIES]);
         assert_eq!((steps(7, 7), steps(7, 6)), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn a_snapshot_that_finds_no_room_again_and_again_is_tried_ever_less_often() {
+        let pauses: Vec<_> = retry_pauses().map(|pause| pause.as_secs()).take(8).collect();
+        assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 600, 600]);
     }
 
     #[test]

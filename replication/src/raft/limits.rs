@@ -15,3 +15,6 @@ pub(super) const DRAIN_WAIT_MAX: Duration = Duration::from_secs(2);
 pub(super) const SNAPSHOT_STOP_MAX: Duration = Duration::from_secs(10);
 /// How long a shutdown waits for the applier, which itself waits for the disk.
 pub(super) const APPLIER_STOP_MAX: Duration = Duration::from_secs(10);
+/// How long a shutdown waits for each of openraft's tasks, the mirror's checkpoint and the closing of the files, all of which
+/// wait for the disk.
+pub(super) const CLOSE_MAX: Duration = Duration::from_secs(5);

@@ -67,12 +67,14 @@ impl<RT: AsyncRuntime> RaftLogReader<Types<RT>> for RaftLog {
     where
         R: RangeBounds<u64> + Clone + Debug + OptionalSend,
     {
-        let entries = self.store.read(&range).map_err(io_error)?;
+        let range = (range.start_bound().cloned(), range.end_bound().cloned());
+        let entries = self.store.reading(move |store| store.read(&range)).await.map_err(io_error)?;
         entries.into_iter().map(|(index, bytes)| decode_entry(index, &bytes)).collect()
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
-        self.store.vote().map_err(io_error)?.map(|bytes| decode("vote", &bytes)).transpose()
+        let vote = self.store.reading(LogStore::vote).await.map_err(io_error)?;
+        vote.map(|bytes| decode("vote", &bytes)).transpose()
     }
 }
 
@@ -80,9 +82,9 @@ impl<RT: AsyncRuntime> RaftLogStorage<Types<RT>> for RaftLog {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> io::Result<LogState<Types<RT>>> {
-        let purged = self.store.purged().map_err(io_error)?;
+        let purged = self.store.reading(LogStore::purged).await.map_err(io_error)?;
         let last_purged_log_id: Option<LogId> = purged.map(|bytes| decode("purged", &bytes)).transpose()?;
-        let last = self.store.last().map_err(io_error)?;
+        let last = self.store.reading(LogStore::last).await.map_err(io_error)?;
         let last = last.map(|(index, bytes)| decode_entry(index, &bytes)).transpose()?;
         let last_log_id = last.map(|entry| entry.log_id).or(last_purged_log_id);
         Ok(LogState { last_purged_log_id, last_log_id })

@@ -82,7 +82,7 @@ pub struct Parts {
 
 impl Parts {
     /// The newest entry that the log has durable as committed, or that a snapshot covers.
-    fn known(&self) -> Result<Option<LogIndex>, OpenError> {
+    fn known(&self) -> Result<Option<LogIndex>, SnapshotError> {
         let covered = self.snapshots.newest()?.map(|snapshot| snapshot.covered);
         Ok(covered.max(self.durable.borrow().committed))
     }
@@ -109,7 +109,8 @@ impl Machine {
     /// # Errors
     /// [`OpenError::LogBehind`], [`OpenError::Position`], [`OpenError::Mirror`] or [`OpenError::Snapshots`].
     pub async fn new(mut parts: Parts) -> Result<(Self, watch::Receiver<Applied>), OpenError> {
-        let known = parts.known()?;
+        let refused = |source| OpenError::Snapshots { folder: parts.snapshots.folder().to_owned(), source };
+        let known = parts.known().map_err(refused)?;
         let found = parts.found.take().map(|found| (found.state, postcard::from_bytes::<Position>(&found.position)));
         let (state, position) = match found {
             None => (State::empty(), Position::default()),
@@ -267,7 +268,7 @@ impl<RT: AsyncRuntime> RaftStateMachine<Types<RT>> for Machine {
     async fn get_current_snapshot(
         &mut self,
     ) -> io::Result<Option<openraft::Snapshot<Leader, Replica, BasicNode, Snapshot>>> {
-        let newest = self.snapshots.newest().map_err(snapshot_error)?;
+        let newest = self.snapshots.reading(Snapshots::newest).await.map_err(snapshot_error)?;
         let newest = newest.map(|snapshot| Ok((postcard::from_bytes(&snapshot.meta)?, snapshot))).transpose();
         let newest: Option<(Position, Snapshot)> = newest.map_err(|error: postcard::Error| io::Error::other(error))?;
         Ok(newest.map(|(position, snapshot)| openraft::Snapshot { meta: meta_of(position), snapshot }))

@@ -285,7 +285,8 @@ async fn without_a_whole_snapshot_a_purged_log_refuses_to_start() {
         let left = files(folder.path());
         for _ in 0..2 {
             let refused = Group::<openraft_rt_tokio::TokioRuntime>::open(settings(folder.path())).await.map(|_| ());
-            let Err(OpenError::Snapshots(lost @ SnapshotError::Lost { group, source, .. })) = &refused else {
+            let Err(OpenError::Snapshots { source: lost @ SnapshotError::Lost { group, source, .. }, .. }) = &refused
+            else {
                 panic!("{name}: {refused:?}");
             };
             assert!(*group == SHARD && source.is_some(), "{name}: {refused:?}");
