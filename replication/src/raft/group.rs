@@ -5,28 +5,25 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::{Either, select};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, InitializeError, LinearizableReadError, RaftError};
 use openraft::impls::BasicNode;
 use openraft::{AsyncRuntime, Instant, Raft, ReadPolicy, ServerState};
 use openraft_rt_tokio::TokioRuntime;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, watch};
 
 pub use super::error::{Failure, InitialiseError, OpenError, ProposeError, ReadError};
-pub use super::keeper::{SNAPSHOT_BYTES, SNAPSHOT_ENTRIES, SNAPSHOT_INTERVAL, SnapshotLimits};
 pub use super::limits::{ENTRY_BYTES_MAX, PROPOSALS_MAX, READ_INDEX_WAIT_MAX};
+pub use super::schedule::SnapshotLimits;
 pub use super::timers::Timers;
 
 use super::config::{Answer, Answered, EntryBytes, Types};
-use super::keeper::Keeper;
-use super::limits::{APPLIER_STOP_MAX, CLOSE_MAX, DRAIN_WAIT_MAX, SNAPSHOT_STOP_MAX};
+use super::keeper::{Keeper, Running, keep_snapshots};
 use super::log::RaftLog;
 use super::machine::{Applied, Machine, Offered, Parts};
 use super::network::NoPeers;
@@ -34,13 +31,13 @@ use crate::codec;
 use crate::ids::{GroupId, LogIndex, ReplicaId};
 use crate::machine::digest::Digest;
 use crate::machine::outcome::Outcome;
-use crate::store::blocking::{Blocking, Stopped};
+use crate::store::blocking::Blocking;
 use crate::store::files::{Files, OnDisk};
 use crate::store::folder;
 use crate::store::log::{LogStore, Owner, Written};
 use crate::store::room::{Room, Shortage};
 use crate::store::snapshots::{SnapshotError, Snapshots};
-use crate::store::state::{MirrorError, StateMirror, Use};
+use crate::store::state::{StateMirror, Use};
 
 const LOG_FILE: &str = "log.redb";
 const STATE_FOLDER: &str = "state";
@@ -83,27 +80,21 @@ pub struct Proposed {
 
 /// One Raft group on this replica.
 pub struct Group<RT: AsyncRuntime = TokioRuntime> {
-    id: GroupId,
+    pub(super) id: GroupId,
     replica: ReplicaId,
     pub(super) raft: Raft<Types<RT>, Machine>,
     pub(super) log: LogStore,
-    mirror: StateMirror,
-    applied: watch::Receiver<Applied>,
+    pub(super) mirror: StateMirror,
+    pub(super) applied: watch::Receiver<Applied>,
     room: watch::Receiver<Room>,
-    proposals: Arc<Semaphore>,
-    stopping: AtomicBool,
+    pub(super) proposals: Arc<Semaphore>,
+    pub(super) stopping: AtomicBool,
     rebuilt: bool,
     pub(super) snapshots: Snapshots,
-    keeper: Mutex<Option<Running<RT>>>,
+    pub(super) keeper: Mutex<Option<Running<RT>>>,
     /// Closed when the task that writes snapshots is gone; what it failed of before.
-    keeping: watch::Receiver<Option<Arc<SnapshotError>>>,
-    blocking: Blocking,
-}
-
-/// The task that writes snapshots; it ends when its sender is dropped.
-struct Running<RT: AsyncRuntime> {
-    stop: oneshot::Sender<()>,
-    task: RT::JoinHandle<()>,
+    pub(super) keeping: watch::Receiver<Option<Arc<SnapshotError>>>,
+    pub(super) blocking: Blocking,
 }
 
 impl<RT: AsyncRuntime> Group<RT> {
@@ -355,82 +346,6 @@ impl<RT: AsyncRuntime> Group<RT> {
     pub fn mirror_was_rebuilt(&self) -> bool {
         self.rebuilt
     }
-
-    /// Waits until the group can no longer go on, and says why. Its process should then end: after a failed sync
-    /// nobody knows what is on the disk.
-    pub async fn failed(&self) -> Failure {
-        let mut metrics = self.raft.metrics();
-        let mut keeping = self.keeping.clone();
-        loop {
-            let state = metrics.borrow_watched().running_state.clone();
-            if let Err(fatal) = state {
-                return fatal.into();
-            }
-            if let Some(error) = keeping.borrow_and_update().clone() {
-                return Failure::Storage(Box::new(error));
-            }
-            match select(pin!(metrics.changed()), pin!(keeping.changed())).await {
-                Either::Left((Ok(()), _)) | Either::Right((Ok(()), _)) => {}
-                Either::Left((Err(_), _)) => return Failure::Stopped,
-                Either::Right(_) if self.stopping.load(Ordering::Acquire) => return Failure::Stopped,
-                Either::Right(_) => return Failure::Panicked,
-            }
-        }
-    }
-
-    /// Stops the group: no more proposals, then snapshots, then openraft, then the mirror with a checkpoint, then the log. The files
-    /// are closed when this returns, unless the disk does not answer: it is waited for within bounds. A second call does nothing
-    /// more.
-    pub async fn shutdown(&self) {
-        self.stopping.store(true, Ordering::Release);
-        self.proposals.close();
-        // Entries on their way are let through; one that nobody commits any more is in the log, for the next start.
-        if let Ok(Ok(Some((last, _)))) = RT::timeout(DRAIN_WAIT_MAX, self.log.reading(LogStore::last)).await {
-            let drained = self.raft.wait(Some(DRAIN_WAIT_MAX)).applied_index_at_least(Some(last), "drained").await;
-            drained.map_or_else(|error| tracing::info!(group = %self.id, %error, "not drained"), drop);
-        }
-        // On a full disk nothing is awaited: what has no room yet was answered to nobody.
-        self.log.stop_waiting();
-        let keeper = self.keeper.lock().take();
-        if let Some(Running { stop, task }) = keeper {
-            drop(stop);
-            if task.await.is_err() {
-                tracing::error!(group = %self.id, "the task that writes snapshots did not end well");
-            }
-        }
-        match RT::timeout(CLOSE_MAX, self.raft.shutdown()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(group = %self.id, %error, "a task of the group did not end well"),
-            Err(_) => tracing::error!(group = %self.id, "the group's tasks wait for the disk and were left"),
-        }
-        // openraft does not wait for the task that applies; it is done when nobody can publish any more.
-        let mut applied = self.applied.clone();
-        let ended = async move { while applied.changed().await.is_ok() {} };
-        if RT::timeout(APPLIER_STOP_MAX, ended).await.is_err() {
-            tracing::error!(group = %self.id, "the applier did not end; what it had not mirrored is replayed at the next start");
-        }
-        if RT::timeout(SNAPSHOT_STOP_MAX, self.snapshots.settled()).await.is_err() {
-            tracing::warn!(group = %self.id, "a snapshot was not finished; it is begun anew after the next start");
-        }
-        match RT::timeout(CLOSE_MAX, self.mirror.checkpoint()).await {
-            // Closed by an earlier call, or behind since an error that was told when it happened.
-            Ok(Ok(()) | Err(MirrorError::Closed(Stopped))) => {}
-            Err(_) => {
-                tracing::error!(group = %self.id, "the mirror of the applied state waits for the disk and was left")
-            }
-            Ok(Err(error)) => {
-                tracing::error!(group = %self.id, %error, "the mirror of the applied state did not end well");
-            }
-        }
-        let (mirror, log) = (self.mirror.clone(), self.log.clone());
-        let close = self.blocking.run("ekm-close", move || {
-            mirror.close();
-            log.close();
-        });
-        if !matches!(RT::timeout(CLOSE_MAX, close).await, Ok(Ok(()))) {
-            tracing::error!(group = %self.id, "the files of the group could not be closed; they are looked through at the next start");
-        }
-    }
 }
 
 /// Whether there is no such file, or nothing in it: a log gets its name only once it is whole.
@@ -439,17 +354,6 @@ fn is_gone(log: &Path) -> bool {
         Ok(found) => found.len() == 0,
         Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     }
-}
-
-fn keep_snapshots<RT: AsyncRuntime>(keeper: Keeper<RT>) -> (Running<RT>, watch::Receiver<Option<Arc<SnapshotError>>>) {
-    let (stop, stopped) = oneshot::channel::<()>();
-    let (told, keeping) = watch::channel(None);
-    let task = RT::spawn(async move {
-        // Nothing is ever sent to it: the group drops its end.
-        keeper.run(async { drop(stopped.await) }, &told).await;
-        drop(told);
-    });
-    (Running { stop, task }, keeping)
 }
 
 fn proposed(answer: Answer) -> Result<Proposed, ProposeError> {

@@ -3,6 +3,7 @@
 //! Everything that names openraft is here. Entries are opaque bytes, decoded by the state machine alone.
 
 pub mod config;
+mod ending;
 pub mod error;
 pub mod group;
 pub mod host;
@@ -11,6 +12,7 @@ mod limits;
 pub mod log;
 pub mod machine;
 pub mod network;
+mod schedule;
 #[cfg(test)]
 mod tests;
 mod timers;
