@@ -25,7 +25,7 @@ use crate::store::room::{FileSystem, FreeSpace, Room};
 pub const GROUPS: [GroupId; 2] = [GroupId::SYSTEM, ShardId::FIRST.group()];
 
 /// How often the room on the disk is measured.
-pub const ROOM_INTERVAL: Duration = Duration::from_secs(1);
+const ROOM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the groups of a replica are opened with.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! What is on disk: the truth (log, vote, committed index, snapshots) and the mirror of the applied state.
 //!
-//! The only place that names redb (behind [`log`]) and sled ([`state`]). Knows nothing of openraft: positions, votes and
+//! The only place that names redb (behind [`log`]) and sled (behind [`state`]). Knows nothing of openraft: positions, votes and
 //! memberships pass through as bytes that `raft` wrote.
 
 pub mod blocking;
@@ -18,6 +18,7 @@ mod log_error;
 mod log_file;
 #[cfg(test)]
 mod log_tests;
+mod mirror_error;
 mod open_database;
 mod opening;
 mod reading;
@@ -29,6 +30,7 @@ mod snapshot_error;
 mod snapshot_file;
 pub mod snapshots;
 pub mod state;
+mod state_opening;
 mod tables;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
