@@ -165,8 +165,8 @@ impl<RT: AsyncRuntime> Keeper<RT> {
         Ok(())
     }
 
-    /// Has the published state in a catalogued snapshot and offers it to openraft; as often as the disk has no room for it,
-    /// the then published one.
+    /// Has the published state in a catalogued snapshot and offers it to openraft; as often as it cannot
+    /// be written for now, the then published one.
     async fn written(&mut self) -> Result<Last<RT::Instant>, End> {
         let mut told = false;
         let mut pauses = retry_pauses();
@@ -185,10 +185,10 @@ impl<RT: AsyncRuntime> Keeper<RT> {
                     self.offered.put(position, snapshot);
                     return Ok(written);
                 }
-                Err(error) if error.is_no_room() => {
+                Err(error) if error.may_pass() => {
                     if !told {
                         let error: &(dyn std::error::Error + 'static) = &error;
-                        tracing::warn!(group = %self.group, error, "a snapshot waits for room on the disk; the log grows until then");
+                        tracing::warn!(group = %self.group, error, "a snapshot cannot be written now and is tried again; the log grows until then");
                     }
                     told = true;
                     RT::sleep(pauses.next().unwrap_or(RETRY_PAUSE_MAX)).await;

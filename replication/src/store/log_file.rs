@@ -7,7 +7,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -59,13 +59,19 @@ impl StorageBackend for LogFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync_data()?;
+        if self.file.metadata()?.nlink() == 0 { Err(io::Error::other(NameGone)) } else { Ok(()) }
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.file.write_all_at(data, offset)
     }
 }
+
+/// What is written is lost when the process ends, so nothing more may be called durable.
+#[derive(Debug, thiserror::Error)]
+#[error("the file was removed or replaced while it was in use")]
+struct NameGone;
 
 /// Gives a file blocks up to a length, and keeps its length. File systems that know no such thing refuse at the write, which
 /// is late and no less clear: what a failed write was to put in place of is not in use yet.
@@ -81,8 +87,6 @@ fn take_blocks(file: &File, len: u64) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
-
     use super::*;
 
     #[test]
@@ -100,6 +104,19 @@ mod tests {
         assert_eq!(file.len().expect("the file is there"), LEN, "{refused}");
         file.set_len(LEN / 2).expect("a file can become shorter");
         assert_eq!(file.len().expect("the file is there"), LEN / 2);
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_is_durable_in_a_file_that_was_removed_or_replaced() -> Result<(), LogError> {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let (path, other) = (folder.path().join("log.redb"), folder.path().join("other"));
+        let file = LogFile::open(&path)?;
+        file.sync_data().expect("it has its name");
+        std::fs::write(&other, "").expect("the folder is writable");
+        std::fs::rename(&other, &path).expect("the folder is writable");
+        let refused = file.sync_data().expect_err("its name is another's");
+        assert!(refused.to_string().contains("removed or replaced"), "{refused}");
         Ok(())
     }
 

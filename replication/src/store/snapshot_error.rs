@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 use super::blocking::Stopped;
 use super::log_error::{LogError, Overtaken};
 use super::record::Damage;
@@ -60,9 +62,12 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
-    /// Whether the disk had no room for the file, and nothing else is wrong: it may be written again later.
-    pub fn is_no_room(&self) -> bool {
-        matches!(self, Self::File(error) if room::is_full(error))
+    /// Whether the file could not be written for want of room, memory or free file handles, and nothing else is wrong: it may be
+    /// written later.
+    pub fn may_pass(&self) -> bool {
+        let Self::File(error) = self else { return false };
+        let errno = Errno::from_io_error(error);
+        room::is_full(error) || matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
     }
 
     /// Whether the file is not what was written, so that another may do; all else is nothing that another could mend.
@@ -70,7 +75,8 @@ impl SnapshotError {
         match self {
             Self::Damaged(_) | Self::Record(_) => true,
             Self::File(error) => {
-                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
+                let kind = error.kind();
+                matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof | io::ErrorKind::IsADirectory)
                     || error.raw_os_error() == Some(EIO)
             }
             Self::Catalogue(_) | Self::Row(_) | Self::Digest { .. } | Self::Lost { .. } | Self::Stopped(_) => false,
@@ -81,5 +87,24 @@ impl SnapshotError {
 impl Overtaken for SnapshotError {
     fn is_overtaken(&self) -> bool {
         matches!(self, Self::Catalogue(error) if error.is_overtaken())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::folder;
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_a_failed_sync_never_is() {
+        let of = |errno: Errno| SnapshotError::File(errno.into());
+        for errno in [Errno::NOSPC, Errno::DQUOT, Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+            assert!(of(errno).may_pass(), "{errno}");
+            assert!(!SnapshotError::File(folder::unsynced(errno.into())).may_pass(), "{errno} of a sync");
+        }
+        for errno in [Errno::IO, Errno::ROFS, Errno::ACCESS] {
+            assert!(!of(errno).may_pass(), "{errno}");
+        }
+        assert!(!SnapshotError::Stopped(Stopped).may_pass());
     }
 }
