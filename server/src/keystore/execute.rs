@@ -61,6 +61,15 @@ impl From<EntropyError> for ExecuteError {
 
 const SHARD: GroupId = ShardId::FIRST.group();
 
+/// What a step comes to for its operator, once an earlier one of the same request is in a log: that no room was found for
+/// this one does not mean that nothing was changed.
+fn begun(error: ExecuteError) -> ExecuteError {
+    match error {
+        ExecuteError::Propose(ProposeError::NoRoom(_)) => ProposeError::Unknown.into(),
+        other => other,
+    }
+}
+
 impl KeyStore {
     /// Carries out a signed request, and answers once the frontend uses it or its time is up. It is carried out to its
     /// end even if nobody waits for the answer any more: whoever hangs up must not leave a plan half-way.
@@ -90,9 +99,9 @@ impl KeyStore {
         let id = request.idempotency_id;
         let done = match &request.operation {
             AdminOperation::CreateTenant { tenant, staleness } => {
-                self.place(id, &asked, tenant).await?;
                 let create = self.parts.complete_tenant(self.lineage, tenant, *staleness, None)?;
-                self.order(id, &asked, Action::CreateTenant(create)).await?
+                self.place(id, &asked, tenant).await?;
+                self.order_rest(self.completed(SHARD, id, &asked, Action::CreateTenant(create))).await?
             }
             AdminOperation::CreateCryptoSpace { tenant, name } => {
                 let space = |id| {
@@ -161,6 +170,12 @@ impl KeyStore {
         Ok(self.parts.propose(&self.parts.shard, entry).await?)
     }
 
+    /// Has the step ordered that finishes what an earlier one began. Even short of room it is, from what the disk keeps in
+    /// reserve for that.
+    async fn order_rest(&self, entry: Vec<u8>) -> Result<Done, ExecuteError> {
+        self.parts.finish(&self.parts.shard, entry).await.map_err(|error| begun(error.into()))
+    }
+
     /// Gives a tenant its shard. Where an earlier request got no further than this, the shard decides.
     pub(super) async fn place(
         &self,
@@ -205,21 +220,24 @@ impl KeyStore {
         let effect = self.parts.propose(&self.parts.system, reservation).await?.effect;
         let Effect::PathReserved { id: reserved } = effect else { return Err(ExecuteError::Unexpected) };
         let entry = if reserved == drawn { entry } else { self.completed(SHARD, id, asked, complete(reserved)?) };
-        Ok(self.parts.propose(&self.parts.shard, entry).await?)
+        self.order_rest(entry).await
     }
 
     /// Adopts a plan and advances it through its one stage. Where an earlier plan for the same change got no further than
-    /// its adoption, that one is advanced.
+    /// its adoption, that one is advanced; the same one also where there is no room to ask for it again.
     async fn plan(&self, id: IdempotencyId, asked: &SignedRequest, plan: Plan) -> Result<Done, ExecuteError> {
         let (digest, change) = (signing::plan_digest(&plan), plan.change.clone());
         match self.adopt(id, asked, plan).await {
-            Ok(adopted) => Ok(Done { repeated: adopted.repeated, ..self.advance(digest).await? }),
+            Ok(adopted) => Ok(Done { repeated: adopted.repeated, ..self.advance(digest).await.map_err(begun)? }),
+            Err(ExecuteError::Propose(ProposeError::NoRoom(_))) if self.shard_state().plans().contains_key(&digest) => {
+                Ok(Done { repeated: true, ..self.advance(digest).await.map_err(begun)? })
+            }
             Err(ExecuteError::Refused(Refusal::PlanUnsettled { version })) => {
                 let state = self.shard_state();
                 let earlier =
                     state.plans().iter().find(|(_, row)| row.plan.change == change).map(|(digest, _)| *digest);
                 let earlier = earlier.ok_or(Refusal::PlanUnsettled { version })?;
-                Ok(Done { repeated: true, ..self.advance(earlier).await? })
+                Ok(Done { repeated: true, ..self.advance(earlier).await.map_err(begun)? })
             }
             Err(error) => Err(error),
         }
@@ -283,5 +301,26 @@ impl KeyStore {
             usable_on,
             not_yet_on,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use replication::store::room::Shortage;
+
+    use super::*;
+
+    #[test]
+    fn a_second_step_without_room_is_never_told_as_no_change() {
+        let shortage = Shortage { free_bytes: 0, wanted_bytes: 1 };
+        for (step, told) in [
+            (ProposeError::NoRoom(shortage), ProposeError::Unknown),
+            (ProposeError::Unknown, ProposeError::Unknown),
+            (ProposeError::Busy, ProposeError::Busy),
+            (ProposeError::Stopped, ProposeError::Stopped),
+        ] {
+            let heard = begun(step.into());
+            assert!(matches!(&heard, ExecuteError::Propose(heard) if *heard == told), "{heard:?}");
+        }
     }
 }

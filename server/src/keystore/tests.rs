@@ -26,6 +26,8 @@ use crate::crypto::{Binding, LockPolicy, SystemEntropy, UsableMaterial, check_ca
 
 #[path = "halted_tests.rs"]
 mod halted;
+#[path = "room_tests.rs"]
+mod room;
 
 /// The first shard's group.
 const SHARD: GroupId = ShardId::FIRST.group();
@@ -66,7 +68,7 @@ impl Site {
         Self { folder, root, replica: made(), operator: made() }
     }
 
-    async fn start(&self) -> Result<Running, FoundError> {
+    async fn groups(&self) -> Host {
         let (replica, timers, blocking) = (ReplicaId(1), Timers::default(), Blocking::Threads);
         let settings = HostSettings {
             replica,
@@ -78,23 +80,15 @@ impl Site {
         };
         let host = Host::open(settings).await.expect("the groups can be opened");
         host.initialise_single(AMPLE).await.expect("the only voter is elected");
-        let (arena, operator) = (arena(), key("operator-1", &self.operator));
-        let parts = Parts {
-            system: Arc::clone(host.system()),
-            shard: Arc::clone(host.shard(ShardId::FIRST).expect("every host has it")),
-            signer: key("replica-1", &self.replica),
-            root: Root(RootKey::load(&self.root, &arena).expect("the root key loads")),
-            arena,
-            entropy: Arc::new(SystemEntropy),
-            clock: Arc::new(SystemClock),
-            directory: Arc::new(Directory::new([ShardId::FIRST])),
-            tenant_keys: Arc::default(),
-            frontend: "test-1".to_owned(),
-        };
-        let operators: Vec<(SignerId, [u8; 32])> = vec![(operator.signer().clone(), operator.public_key())];
-        let founding = Founding { dev: true, operators, trust: Trust { issuers: vec![], audiences: vec![] } };
-        match KeyStore::start(parts, &founding).await {
+        host
+    }
+
+    async fn start(&self) -> Result<Running, FoundError> {
+        let host = self.groups().await;
+        let shard = host.shard(ShardId::FIRST).expect("every host has it");
+        match self.found(host.system(), shard).await {
             Ok(store) => {
+                let operator = key("operator-1", &self.operator);
                 let store = Arc::new(store);
                 let feed = |(id, group): (GroupId, &Arc<Group>)| {
                     let (store, group) = (Arc::clone(&store), Arc::clone(group));
@@ -108,6 +102,26 @@ impl Site {
                 Err(error)
             }
         }
+    }
+
+    /// The key store of this site over two groups.
+    async fn found(&self, system: &Arc<Group>, shard: &Arc<Group>) -> Result<KeyStore, FoundError> {
+        let (arena, operator) = (arena(), key("operator-1", &self.operator));
+        let parts = Parts {
+            system: Arc::clone(system),
+            shard: Arc::clone(shard),
+            signer: key("replica-1", &self.replica),
+            root: Root(RootKey::load(&self.root, &arena).expect("the root key loads")),
+            arena,
+            entropy: Arc::new(SystemEntropy),
+            clock: Arc::new(SystemClock),
+            directory: Arc::new(Directory::new([ShardId::FIRST])),
+            tenant_keys: Arc::default(),
+            frontend: "test-1".to_owned(),
+        };
+        let operators: Vec<(SignerId, [u8; 32])> = vec![(operator.signer().clone(), operator.public_key())];
+        let founding = Founding { dev: true, operators, trust: Trust { issuers: vec![], audiences: vec![] } };
+        KeyStore::start(parts, &founding).await
     }
 }
 
@@ -124,8 +138,7 @@ impl Running {
     }
 
     fn asked_under(&self, idempotency_id: IdempotencyId, operation: AdminOperation) -> SignedRequest {
-        let request = Request { format: REQUEST_FORMAT, lineage: self.store.lineage(), idempotency_id, operation };
-        self.operator.sign_request(serde_json::to_vec(&request).expect("a request is JSON"))
+        signed(&self.store, &self.operator, idempotency_id, operation)
     }
 
     async fn done(&self, asked: SignedRequest) -> Answer {
@@ -145,6 +158,16 @@ impl Running {
     fn state_of(&self, version: KeyVersionId) -> Option<VersionState> {
         self.store.shard_state().row::<KeyVersion>(&version).map(|row| row.state)
     }
+}
+
+fn signed(
+    store: &KeyStore,
+    operator: &SigningKey,
+    idempotency_id: IdempotencyId,
+    operation: AdminOperation,
+) -> SignedRequest {
+    let request = Request { format: REQUEST_FORMAT, lineage: store.lineage(), idempotency_id, operation };
+    operator.sign_request(serde_json::to_vec(&request).expect("a request is JSON"))
 }
 
 fn create_tenant(name: &str) -> AdminOperation {
