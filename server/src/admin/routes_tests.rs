@@ -17,6 +17,8 @@ use replication::raft::group::{SnapshotLimits, Timers};
 use replication::raft::host::{Host, HostSettings};
 use replication::store::blocking::Blocking;
 use replication::store::room::{self, FreeSpace};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use tower::ServiceExt as _;
 
 use super::*;
@@ -25,8 +27,7 @@ use crate::admin::wire::Answer;
 use crate::clock::SystemClock;
 use crate::crypto::{Arena, LockPolicy, SystemEntropy};
 use crate::edge::testing::{PATIENCE, soon};
-use crate::edge::tls::read_certificates;
-use crate::keystore::{Founding, Parts, Root};
+use crate::keystore::{Founding, Needed, Parts, Root};
 use crate::lookup::TenantKeys;
 
 /// A key store with one operator, one tenant and one key.
@@ -91,7 +92,8 @@ impl World {
         host.initialise_single(PATIENCE).await.expect("one replica elects itself");
         let arena = Arena::new(NonZeroU32::new(16).expect("not zero"), LockPolicy::Warn).expect("a small arena");
         let shard = host.shard(ShardId::FIRST).expect("the first shard");
-        let root = Root::open(&folder.path().join("root.key"), shard, &arena, &SystemEntropy).await;
+        let needed = Needed::by(host.system(), shard).await.expect("new groups belong together");
+        let root = Root::open(&folder.path().join("root.key"), needed, &arena, &SystemEntropy);
         let parts = Parts {
             system: Arc::clone(host.system()),
             shard: Arc::clone(shard),
@@ -111,7 +113,7 @@ impl World {
             let (store, group) = (Arc::clone(&store), Arc::clone(group));
             tokio::spawn(async move { store.feed(id, &group).await });
         }
-        let presented = read_certificates(&certificate).expect("a certificate").remove(0);
+        let presented = CertificateDer::from_pem_file(&certificate).expect("a certificate");
         let mut world = Self {
             router: router(Arc::clone(&store), Arc::default()),
             store,

@@ -8,12 +8,11 @@ use replication::directory::Directory;
 use replication::ids::ShardId;
 use replication::machine::rows::Trust;
 use replication::machine::signing::{self, SigningKey};
-use replication::raft::group::Group;
 use replication::raft::host::Host;
 use zeroize::Zeroizing;
 
 use crate::authn::mint::DEV_ISSUER;
-use crate::keystore::{FoundError, Founding, KeyStore, Parts, Root, UnsoundError};
+use crate::keystore::{FoundError, Founding, KeyStore, Needed, Parts, Root, UnsoundError};
 use crate::lookup::TenantKeys;
 
 use super::error::DevError;
@@ -33,11 +32,12 @@ pub(super) async fn start_key_store(
 ) -> Result<Arc<KeyStore>, DevError> {
     let folder = &prepared.folder;
     let shard = host.shard(ShardId::FIRST).expect("a host holds the first shard from the start");
+    let needed = Needed::by(host.system(), shard).await.map_err(|error| told(error.into(), folder))?;
     let parts = Parts {
         system: Arc::clone(host.system()),
         shard: Arc::clone(shard),
-        signer: replica_key(folder, shard)?,
-        root: Root::open(&folder.at(ROOT_KEY_FILE), shard, &prepared.arena, prepared.entropy.as_ref()).await?,
+        signer: replica_key(folder, needed)?,
+        root: Root::open(&folder.at(ROOT_KEY_FILE), needed, &prepared.arena, prepared.entropy.as_ref())?,
         arena: Arc::clone(&prepared.arena),
         entropy: Arc::clone(&prepared.entropy),
         clock: Arc::clone(&prepared.clock),
@@ -68,12 +68,12 @@ fn told(error: FoundError, folder: &Folder) -> DevError {
     DevError::Foreign { path, source: error }
 }
 
-/// The replica's signing key, made if it is not there and the shard knows no replica yet.
-fn replica_key(folder: &Folder, shard: &Group) -> Result<SigningKey, DevError> {
+/// The replica's signing key, made if it is not there and no group knows a replica yet.
+fn replica_key(folder: &Folder, needed: Needed) -> Result<SigningKey, DevError> {
     let path = folder.at(REPLICA_KEY_FILE);
     let der = if let Some(der) = files::read(&path)? {
         Zeroizing::new(der)
-    } else if shard.watch().borrow().state.meta().is_some() {
+    } else if needed.replica_key() {
         return Err(DevError::ReplicaKeyGone(path));
     } else {
         let der = Zeroizing::new(signing::generate_pkcs8().map_err(|_| DevError::NoSigningKey)?);

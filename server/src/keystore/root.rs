@@ -3,15 +3,14 @@
 //! Never makes one in the place of one that is lost, and never hands it to anybody but the key store: what frontends get are
 //! opened tenant keys.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use replication::raft::group::Group;
 
 use crate::crypto::root::{RootKey, RootKeyError};
 use crate::crypto::{Arena, Entropy};
 
-use super::sound::{UnsoundError, led};
+use super::sound::Needed;
 
 /// Of a root key that is made here.
 const FIRST_VERSION: u32 = 1;
@@ -28,34 +27,28 @@ pub enum RootError {
     /// There is no file, and what is in the log needs it.
     #[error("{} is gone, and the keys in this data open under it alone; put it back from a copy", .0.display())]
     Gone(PathBuf),
-    /// What is in the log cannot be told.
-    #[error(transparent)]
-    Unsound(#[from] UnsoundError),
+    /// Whether there is a file cannot be told.
+    #[error("it cannot be told whether {} is there; give the server's user permission to look", file.display())]
+    Unknown {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 impl Root {
-    /// Reads the key from a file, or makes both if the shard has never needed one.
+    /// Reads the key from a file, or makes both if the groups have never needed one.
     ///
     /// # Errors
     /// See [`RootError`].
-    pub async fn open(
-        file: &Path,
-        shard: &Group,
-        arena: &Arc<Arena>,
-        entropy: &dyn Entropy,
-    ) -> Result<Self, RootError> {
-        if file.exists() {
+    pub fn open(file: &Path, needed: Needed, arena: &Arc<Arena>, entropy: &dyn Entropy) -> Result<Self, RootError> {
+        if file.try_exists().map_err(|source| RootError::Unknown { file: file.to_owned(), source })? {
             Ok(Self(RootKey::load(file, arena)?))
-        } else if is_needed(shard).await? {
+        } else if needed.root_key {
             Err(RootError::Gone(file.to_owned()))
         } else {
             Ok(Self(RootKey::create(file, FIRST_VERSION, arena, entropy)?))
         }
     }
-}
-
-/// Whether a shard holds tenants, whose keys only the root key opens that sealed them; one that has halted may.
-pub(super) async fn is_needed(shard: &Group) -> Result<bool, UnsoundError> {
-    let found = led(shard).await?;
-    Ok(found.halted.is_some() || !found.state.tenants().is_empty())
 }

@@ -84,6 +84,36 @@ pub(super) async fn led(group: &Group) -> Result<Applied, UnsoundError> {
     tokio::time::timeout(ELECTION_DEADLINE, ready).await.map_err(|_| UnsoundError::NoLeader(id))?
 }
 
+/// What two groups that belong together need of the keys beside them. Whoever opens a key has judged the groups first: a
+/// key made beside half of the data would lie there when the other half is put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needed {
+    pub(super) root_key: bool,
+    replica_key: bool,
+}
+
+impl Needed {
+    /// Judges the groups, which are led or about to be.
+    ///
+    /// # Errors
+    /// [`UnsoundError`], if they do not belong together or cannot be read.
+    pub async fn by(system: &Group, shard: &Group) -> Result<Self, UnsoundError> {
+        let (system, shard) = (led(system).await?, led(shard).await?);
+        belong_together(&system, &shard)?;
+        // what cannot be decoded may need any key
+        let is_known = |group: &Applied| group.halted.is_some() || group.state.meta().is_some();
+        Ok(Self {
+            root_key: shard.halted.is_some() || !shard.state.tenants().is_empty(),
+            replica_key: is_known(&system) || is_known(&shard),
+        })
+    }
+
+    /// Whether a group knows the replica by its key, so that no other may be made.
+    pub const fn replica_key(self) -> bool {
+        self.replica_key
+    }
+}
+
 impl Parts {
     /// Whether the groups are of one cluster, none of them lost, and know this replica by its key.
     pub(super) async fn verify(&self) -> Result<(), UnsoundError> {

@@ -220,13 +220,19 @@ async fn pieces_that_do_not_belong_together_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_root_key_is_needed_from_the_first_tenant_on() {
+async fn keys_are_needed_once_the_groups_were_founded() {
     let site = Site::new();
     let running = site.start().await.expect("a new site is founded");
     let shard = running.host.shard(ShardId::FIRST).expect("every host has it");
-    assert!(root::is_needed(shard).await.expect("the shard is led"));
-    assert!(!root::is_needed(running.host.system()).await.expect("the group is led"));
+    let needed = Needed::by(running.host.system(), shard).await.expect("the groups belong together");
+    assert!(needed.root_key && needed.replica_key());
     running.stop().await;
+    let empty = Site::new();
+    let host = empty.groups().await;
+    let shard = host.shard(ShardId::FIRST).expect("every host has it");
+    let needed = Needed::by(host.system(), shard).await.expect("empty groups belong together");
+    assert!(!needed.root_key && !needed.replica_key());
+    host.shutdown().await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 
 mod damage;
 mod judge;
+mod pairs;
 mod site;
 mod start;
 

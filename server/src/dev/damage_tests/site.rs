@@ -32,7 +32,7 @@ use crate::admin::client::{Operator, new_idempotency_id};
 use crate::crypto::{Arena, LockPolicy, SystemEntropy};
 use crate::dev::CALLER;
 use crate::dev::token::demo_caller;
-use crate::keystore::{Answer, Founding, KeyStore, Parts, Root};
+use crate::keystore::{Answer, Founding, KeyStore, Needed, Parts, Root};
 
 /// A memory file system, where the machine has one: a damaged copy is looked at once.
 const MEMORY: &str = "/dev/shm";
@@ -295,13 +295,12 @@ async fn key_store(folder: &Path) -> (Arc<KeyStore>, Vec<Arc<Group>>, Operator) 
     let operator = Operator::load(&folder.join("pki/operator.pem"), &folder.join("pki/operator-key.pem"));
     let operator = operator.expect("the first start made it");
     let key = std::fs::read(folder.join("replica-key.der")).expect("the first start made it");
+    let needed = Needed::by(&groups[0], &groups[1]).await.expect("they belong together");
     let parts = Parts {
         system: Arc::clone(&groups[0]),
         shard: Arc::clone(&groups[1]),
         signer: SigningKey::from_pkcs8("replica-1".parse().expect("a legal name"), &key).expect("it is a key"),
-        root: Root::open(&folder.join("root.key"), &groups[1], &arena, &SystemEntropy)
-            .await
-            .expect("the first start made it"),
+        root: Root::open(&folder.join("root.key"), needed, &arena, &SystemEntropy).expect("the first start made it"),
         arena,
         entropy: Arc::new(SystemEntropy),
         clock: Arc::new(crate::clock::SystemClock),
