@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::admin;
 use crate::edge::listener::Listener;
-use crate::edge::tls::{ServerTls, TlsFiles, read_certificates};
+use crate::edge::tls::{ServerTls, TlsFiles};
 use crate::frontend::Frontend;
 use crate::health::probe::{Mint, Probe, ProbeTarget};
 use crate::health::{self, Readiness};
@@ -91,7 +91,7 @@ pub(super) fn start_probe(
     };
     let (issuer, clock) = (Arc::clone(&prepared.probe), Arc::clone(&prepared.clock));
     let mint: Mint = Arc::new(move || issuer.mint(clock.wall()));
-    let probe = Probe::new(target, &read_certificates(&prepared.pki.ca)?, mint)?;
+    let probe = Probe::new(target, frontend.tls.clone(), mint)?;
     let conditions = crate::frontend::conditions(&frontend.service);
     let (readiness, clock, metrics) =
         (Arc::clone(readiness), Arc::clone(&prepared.clock), Arc::clone(&prepared.metrics));

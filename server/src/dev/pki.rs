@@ -64,8 +64,8 @@ pub enum PkiError {
         .0.display()
     )]
     NotOurs(PathBuf),
-    /// A certificate is not as its authority signed it.
-    #[error("{} is not as ekm dev issued it; put it back from a copy, or remove it to have it issued anew", .0.display())]
+    /// A certificate is not as its authority signed it, or another signed it.
+    #[error("{} is not as the authority beside it signed it; put it back from a copy, or remove it to have it issued anew", .0.display())]
     Altered(PathBuf),
     /// A key is not the one that its certificate was made with.
     #[error("{} is not the key of {}; put it back, or move the data directory away to begin anew", key.display(), certificate.display())]
@@ -121,14 +121,16 @@ impl Pki {
         params.distinguished_name.push(DnType::CommonName, hostname);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let (certificate, key) = (&pki.server, &pki.server_key);
-        leaf(Leaf { certificate, key, kind: &PKCS_ECDSA_P256_SHA256, params }, &servers, now)?;
+        let server = leaf(Leaf { certificate, key, kind: &PKCS_ECDSA_P256_SHA256, params }, &servers, now);
 
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, operator);
         params.subject_alt_names = vec![SanType::URI(format!("ekm-dev://operator/{operator}").try_into()?)];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let (certificate, key) = (&pki.operator, &pki.operator_key);
+        // one that is not as it was issued keeps the other from nothing
         leaf(Leaf { certificate, key, kind: &PKCS_ED25519, params }, &operators, now)?;
+        server?;
         Ok(pki)
     }
 }
@@ -139,8 +141,17 @@ pub(super) async fn keep(folder: PathBuf, clock: Arc<dyn Clock>) {
         tokio::time::sleep(LOOK_EVERY).await;
         let (folder, now) = (folder.clone(), clock.wall());
         let looked = move || Pki::ensure(&folder, super::HOSTNAME, super::OPERATOR, now);
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(looked).await {
-            tracing::warn!(%error, "the certificates cannot be looked after; they are looked at again in a day");
+        match tokio::task::spawn_blocking(looked).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(
+                %error,
+                "a certificate cannot be looked after, and the next start may be refused for it; it is looked at again in a day"
+            ),
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // the runtime ends
+                Err(_) => return,
+            },
         }
     }
 }
@@ -372,6 +383,24 @@ mod tests {
             std::fs::remove_file(file).expect("it is there");
             ensure().expect("it is issued anew from its key");
         }
+    }
+
+    #[test]
+    fn a_server_leaf_of_another_authority_does_not_keep_the_operators_from_being_renewed() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let ensure = |now| Pki::ensure(folder.path(), "localhost", "dev-operator", now);
+        let pki = ensure(NOW).expect("certificates are made");
+        let other = tempfile::tempdir().expect("a temporary folder can be made");
+        let theirs = Pki::ensure(other.path(), "localhost", "dev-operator", NOW).expect("certificates are made");
+        for (from, to) in [(&theirs.server, &pki.server), (&theirs.server_key, &pki.server_key)] {
+            std::fs::copy(from, to).expect("the folder is writable");
+        }
+        let read = |path: &Path| std::fs::read(path).expect("the file is there");
+        let (server, operator) = (read(&pki.server), read(&pki.operator));
+        let refused = ensure(Timestamp(NOW.0 + 365 * 86_400_000));
+        assert!(matches!(&refused, Err(PkiError::Altered(file)) if *file == pki.server), "{refused:?}");
+        assert_eq!(read(&pki.server), server, "what is not ours stays");
+        assert_ne!(read(&pki.operator), operator, "the other leaf is renewed");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-pub use super::tls_files::{Content, FILE_BYTES_MAX, TlsError, TlsFiles, read_certificates};
+pub use super::tls_files::{Content, FILE_BYTES_MAX, TlsError, TlsFiles};
 use super::tls_files::{Parsed, Texts};
 
 /// The protocols offered, the preferred first.
@@ -117,7 +117,7 @@ impl ServerTls {
     }
 
     /// Reads the files as they are now.
-    pub(super) fn read(&self) -> Texts {
+    pub(crate) fn read(&self) -> Texts {
         self.files.read()
     }
 
@@ -125,7 +125,7 @@ impl ServerTls {
     ///
     /// # Errors
     /// As [`ServerTls::load`].
-    pub(super) fn take(&self, texts: Texts, now: Timestamp) -> Result<(), TlsError> {
+    pub(crate) fn take(&self, texts: Texts, now: Timestamp) -> Result<(), TlsError> {
         self.taken.store(Arc::new(Taken::of(texts, &self.files, now)?));
         Ok(())
     }

@@ -111,7 +111,7 @@ pub struct Content([u8; 32]);
 type Bytes = Result<Zeroizing<Vec<u8>>, TlsError>;
 
 /// What the files held when they were read.
-pub(super) struct Texts {
+pub(crate) struct Texts {
     certificate: Bytes,
     key: Bytes,
     client_authority: Option<Bytes>,
@@ -159,14 +159,7 @@ impl Texts {
     }
 }
 
-/// Reads every certificate of a PEM file, at least one.
-///
-/// # Errors
-/// `Missing`, `Unreadable`, `TooLarge`, `NotPem`, `NoCertificate`.
-pub fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    certificates(file, &read(file)?)
-}
-
+/// Every certificate of a PEM file, at least one.
 fn certificates(file: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates = CertificateDer::pem_slice_iter(text)
         .collect::<Result<Vec<_>, _>>()

@@ -2,6 +2,7 @@
 //! It must never ask another machine, and never find out anything while someone waits for `/readyz`.
 
 pub mod latch;
+mod own;
 pub mod probe;
 pub mod routes;
 

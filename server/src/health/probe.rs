@@ -14,8 +14,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use replication::clock::Clock;
-use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -25,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::latch::Readiness;
-use crate::edge::tls::provider;
+use super::own::client_config;
+use crate::edge::tls::ServerTls;
 use crate::metrics::{Metrics, ProbeResult};
 
 /// From the beginning of a round to the beginning of the next.
@@ -66,9 +66,6 @@ pub enum ProbeError {
     /// The host name is none.
     #[error("the probe's host name is not a DNS name")]
     Hostname(#[source] InvalidDnsNameError),
-    /// A certificate that the probe should trust cannot be read.
-    #[error("a certificate that the probe should trust cannot be used")]
-    Trust(#[source] rustls::Error),
 }
 
 /// The two calls of a round.
@@ -96,7 +93,7 @@ pub enum ProbeFailure {
     #[error("the data listener does not accept connections")]
     Connect,
     /// TLS failed: mostly an expired certificate, or one for another name.
-    #[error("the data listener's TLS handshake failed; check its certificate's name, dates and chain")]
+    #[error("the data listener's TLS handshake failed; check its certificate's name and dates")]
     Tls,
     /// The connection broke, or the answer was no HTTP.
     #[error("{0}: the connection broke before an answer")]
@@ -127,29 +124,19 @@ pub enum ProbeFailure {
 pub struct Probe {
     target: ProbeTarget,
     name: ServerName<'static>,
-    connector: TlsConnector,
+    listener: ServerTls,
     mint: Mint,
     round_max: Duration,
 }
 
 impl Probe {
-    /// A probe that trusts `trust`: the authority of the listener's certificate, or the certificate's own chain.
+    /// A probe of the listener that presents `listener`.
     ///
     /// # Errors
-    /// [`ProbeError`] if the host name is none or a certificate cannot be used.
-    pub fn new(target: ProbeTarget, trust: &[CertificateDer<'static>], mint: Mint) -> Result<Self, ProbeError> {
+    /// [`ProbeError`] if the host name is none.
+    pub fn new(target: ProbeTarget, listener: ServerTls, mint: Mint) -> Result<Self, ProbeError> {
         let name = ServerName::try_from(target.hostname.clone()).map_err(ProbeError::Hostname)?;
-        let mut roots = RootCertStore::empty();
-        for certificate in trust {
-            roots.add(certificate.clone()).map_err(ProbeError::Trust)?;
-        }
-        Ok(Self {
-            target,
-            name,
-            connector: TlsConnector::from(Arc::new(client_config(roots))),
-            mint,
-            round_max: ROUND_MAX,
-        })
+        Ok(Self { target, name, listener, mint, round_max: ROUND_MAX })
     }
 
     /// Probes twice a second until `stop`, and publishes each result.
@@ -199,9 +186,10 @@ impl Probe {
 
     /// A fresh connection each round, so that the handshake is probed too. It lives as long as the handle.
     async fn connect(&self) -> Result<(SendRequest<Full<Bytes>>, AbortOnDropHandle<()>), ProbeFailure> {
+        let connector = TlsConnector::from(Arc::new(client_config(&self.listener)));
         let socket = TcpStream::connect(self.target.address).await.map_err(|_| ProbeFailure::Connect)?;
         socket.set_nodelay(true).map_err(|_| ProbeFailure::Connect)?;
-        let stream = self.connector.connect(self.name.clone(), socket).await.map_err(|_| ProbeFailure::Tls)?;
+        let stream = connector.connect(self.name.clone(), socket).await.map_err(|_| ProbeFailure::Tls)?;
         let handshake = http1::handshake(TokioIo::new(stream)).await;
         let (sender, connection) = handshake.map_err(|_| ProbeFailure::Broken(Step::Wrap))?;
         let driver = tokio::spawn(async move {
@@ -244,18 +232,6 @@ impl Probe {
         let body = body.map_err(|_| ProbeFailure::Body(step))?.to_bytes();
         serde_json::from_slice(&body).map_err(|_| ProbeFailure::Body(step))
     }
-}
-
-fn client_config(roots: RootCertStore) -> ClientConfig {
-    let mut config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .expect("the provider has cipher suites for the default versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // a resumed session would not look at the certificate again
-    config.resumption = rustls::client::Resumption::disabled();
-    config
 }
 
 /// Both answers; each call looks for its own field.

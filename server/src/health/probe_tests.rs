@@ -12,7 +12,7 @@ use super::super::latch::Verdict;
 use super::*;
 use crate::clock::SystemClock;
 use crate::edge::limits::ConnectionLimits;
-use crate::edge::testing::{Authority, PATIENCE, Running, data_tls, run, soon};
+use crate::edge::testing::{Authority, Files, PATIENCE, Running, data_tls, now, run, soon};
 
 const TOKEN: &str = "the-probes-own-token";
 
@@ -62,11 +62,12 @@ fn status(status: StatusCode) -> Response {
     response
 }
 
-fn serve(authority: &Authority, fault: Fault) -> Running {
-    run(Some(data_tls(authority)), ConnectionLimits::default(), toy(fault))
+fn serve(fault: Fault) -> (Running, ServerTls) {
+    let tls = data_tls(&Authority::new("servers"));
+    (run(Some(tls.clone()), ConnectionLimits::default(), toy(fault)), tls)
 }
 
-fn probe(running: &Running, hostname: &str, trust: &Authority) -> Probe {
+fn probe(running: &Running, hostname: &str, tls: &ServerTls) -> Probe {
     let target = ProbeTarget {
         address: running.address,
         hostname: hostname.to_owned(),
@@ -74,8 +75,7 @@ fn probe(running: &Running, hostname: &str, trust: &Authority) -> Probe {
         relative_resource_name: "projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1".to_owned(),
     };
     let mint: Mint = Arc::new(|| TOKEN.to_owned());
-    let trust = std::slice::from_ref(&trust.certificate);
-    let probe = Probe::new(target, trust, mint).expect("the target can be probed");
+    let probe = Probe::new(target, tls.clone(), mint).expect("the target can be probed");
     Probe { round_max: PATIENCE, ..probe } // a busy machine is no fault here
 }
 
@@ -91,36 +91,65 @@ async fn each_fault_is_named_and_a_good_machine_passes() {
         (Fault::NoJson(Step::Wrap), Err(ProbeFailure::Body(Step::Wrap))),
         (Fault::NoJson(Step::Unwrap), Err(ProbeFailure::Body(Step::Unwrap))),
     ];
-    let authority = Authority::new("servers");
     for (fault, expected) in table {
-        let running = serve(&authority, fault);
-        assert_eq!(probe(&running, "localhost", &authority).round().await, expected, "{fault:?}");
+        let (running, tls) = serve(fault);
+        assert_eq!(probe(&running, "localhost", &tls).round().await, expected, "{fault:?}");
     }
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_authority_or_name_fails_tls() {
+async fn another_listener_name_or_time_fails_tls() {
     let authority = Authority::new("servers");
-    let running = serve(&authority, Fault::None);
-    let foreign = probe(&running, "localhost", &Authority::new("others"));
-    assert_eq!(foreign.round().await, Err(ProbeFailure::Tls));
-    let misnamed = probe(&running, "ekm.example", &authority);
+    let files = Files::new();
+    let tls = files.tls(&authority.issue("data", &["localhost"]), None);
+    let running = run(Some(tls.clone()), ConnectionLimits::default(), toy(Fault::None));
+    // of the same authority and for the same name, and yet somebody else
+    let other = probe(&running, "localhost", &data_tls(&authority));
+    assert_eq!(other.round().await, Err(ProbeFailure::Tls));
+    let misnamed = probe(&running, "ekm.example", &tls);
     assert_eq!(misnamed.round().await, Err(ProbeFailure::Tls));
+    let ended = authority.issue_until("data", &["localhost"], rcgen::date_time_ymd(2020, 1, 1));
+    files.write("leaf.pem", &ended.chain_pem);
+    files.write("leaf.key", &ended.key_pem);
+    tls.take(tls.read(), Timestamp(1_500_000_000_000)).expect("it was valid then");
+    assert_eq!(probe(&running, "localhost", &tls).round().await, Err(ProbeFailure::Tls));
+}
+
+#[tokio::test]
+async fn the_probe_goes_on_when_the_listener_takes_a_certificate_of_another_authority() {
+    let files = Files::new();
+    let tls = files.tls(&Authority::new("servers").issue("data", &["localhost"]), None);
+    let running = run(Some(tls.clone()), ConnectionLimits::default(), toy(Fault::None));
+    let probe = probe(&running, "localhost", &tls);
+    assert_eq!(probe.round().await, Ok(()));
+    let first = client_config(&tls);
+    let renewed = Authority::new("others").issue("data", &["localhost"]);
+    files.write("leaf.pem", &renewed.chain_pem);
+    files.write("leaf.key", &renewed.key_pem);
+    let old = tls.config();
+    tls.take(tls.read(), now()).expect("a whole pair is taken");
+    assert_eq!(probe.round().await, Ok(()));
+    // a connection that the listener took just before goes by what was presented then
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    let name = ServerName::try_from("localhost").expect("localhost is a name");
+    let (client, server) = tokio::join!(
+        TlsConnector::from(Arc::new(first)).connect(name, ours),
+        tokio_rustls::TlsAcceptor::from(old).accept(theirs)
+    );
+    assert!(client.is_ok() && server.is_ok(), "{client:?}");
 }
 
 #[tokio::test]
 async fn a_machine_that_does_not_answer_fails_the_round() {
-    let authority = Authority::new("servers");
-    let running = serve(&authority, Fault::Silent);
-    let probe = Probe { round_max: Duration::from_millis(50), ..probe(&running, "localhost", &authority) };
+    let (running, tls) = serve(Fault::Silent);
+    let probe = Probe { round_max: Duration::from_millis(50), ..probe(&running, "localhost", &tls) };
     assert_eq!(soon("the end of the round", probe.round()).await, Err(ProbeFailure::TimedOut));
 }
 
 #[tokio::test]
 async fn a_closed_port_fails_to_connect() {
-    let authority = Authority::new("servers");
-    let running = serve(&authority, Fault::None);
-    let probe = probe(&running, "localhost", &authority);
+    let (running, tls) = serve(Fault::None);
+    let probe = probe(&running, "localhost", &tls);
     running.stop.cancel();
     soon("the end of the listener", running.task).await.expect("the listener ends");
     assert_eq!(probe.round().await, Err(ProbeFailure::Connect));
@@ -134,14 +163,14 @@ fn a_host_name_that_is_none_is_refused() {
         key_path: String::new(),
         relative_resource_name: String::new(),
     };
-    let refused = Probe::new(target, &[], Arc::new(String::new)).err();
+    let tls = data_tls(&Authority::new("servers"));
+    let refused = Probe::new(target, tls, Arc::new(String::new)).err();
     assert!(matches!(refused, Some(ProbeError::Hostname(_))));
 }
 
 #[tokio::test]
 async fn the_loop_publishes_rounds_and_conditions_and_counts_them() {
-    let authority = Authority::new("servers");
-    let running = serve(&authority, Fault::None);
+    let (running, tls) = serve(Fault::None);
     let key_set = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&key_set);
     let condition: Condition =
@@ -149,7 +178,7 @@ async fn the_loop_publishes_rounds_and_conditions_and_counts_them() {
     let readiness = Arc::new(Readiness::default());
     let metrics = Arc::new(Metrics::new(Timestamp(0), "0.0.1"));
     let stop = CancellationToken::new();
-    let probe = probe(&running, "localhost", &authority);
+    let probe = probe(&running, "localhost", &tls);
     let watch = probe.watch(vec![condition], readiness.clone(), Arc::new(SystemClock), metrics.clone(), stop.clone());
     let task = tokio::spawn(watch);
 

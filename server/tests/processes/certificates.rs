@@ -36,8 +36,13 @@ fn authority(name: &str) -> CertificateParams {
 
 /// Issues what an operator would put in the place of the server's certificate.
 fn issue(folder: &Path) -> Pair {
+    issue_as("ekm dev server authority", folder)
+}
+
+/// The same by an authority of this name, which has the key that lies there.
+fn issue_as(name: &str, folder: &Path) -> Pair {
     let key = std::fs::read_to_string(folder.join("pki/ca-key.pem")).expect("dev keeps its authority's key");
-    let issuer = Issuer::new(authority("ekm dev server authority"), KeyPair::from_pem(&key).expect("the key is PEM"));
+    let issuer = Issuer::new(authority(name), KeyPair::from_pem(&key).expect("the key is PEM"));
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let mut params = CertificateParams::new(names).expect("they are names");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -113,6 +118,41 @@ async fn renewed_certificates_are_taken_while_calls_go_on_and_none_fails() {
         }
         dev.stop().await;
     }
+}
+
+/// Rounds of the probe that passed.
+async fn passed(dev: &Dev) -> u64 {
+    let metrics = dev.metrics().await;
+    let count = metrics.lines().find_map(|line| line.strip_prefix("ekm_probe_rounds_total{result=\"passed\"} "));
+    count.expect("the metric is shown").parse().expect("it is a number")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_a_new_authority_leaves_the_machine_ready_and_the_next_start_takes_both() {
+    let folder = temporary();
+    let dev = Dev::start(folder.path()).await;
+    let readyz = format!("{}/readyz", dev.file.health_url);
+    let ca = key_pair();
+    put(folder.path(), "ca-key.pem", &ca.serialize_pem());
+    let self_signed = authority("another").self_signed(&ca).expect("an authority signs itself");
+    let pair = issue_as("another", folder.path());
+    for (name, text) in
+        [("ca.pem", &self_signed.pem()), ("server.pem", &pair.certificate), ("server-key.pem", &pair.key)]
+    {
+        put(folder.path(), name, text);
+    }
+    dev.process.signal(Signal::HUP);
+    shows(&dev, &reloads("data", "taken", 1)).await;
+    let before = passed(&dev).await;
+    // the first may have begun before the exchange
+    soon("rounds of the probe", async { while passed(&dev).await < before + 2 {} }).await;
+    let ready = async { while reqwest::get(&readyz).await.expect("the health listener answers").status() != 200 {} };
+    soon("readiness", ready).await;
+    dev.stop().await;
+    // with all four of them exchanged, they belong together
+    let dev = Dev::start(folder.path()).await;
+    assert_eq!(presented(&dev).await, pair.der);
+    dev.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
