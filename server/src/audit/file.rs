@@ -93,13 +93,14 @@ fn sync_until_stopped(log: &AuditLog, file: &File, stop: &Stop) {
         };
         // also without traffic, what the file refused is offered to it again
         log.write_out();
-        if log.take_dirty()
-            && let Err(error) = file.sync_data()
-        {
-            log.sync_failed();
-            tracing::error!(%error, "the audit file cannot be made durable");
+        if log.take_dirty() {
+            match file.sync_data() {
+                Ok(()) => log.synced(),
+                Err(error) => log.sync_failed(&error),
+            }
         }
         if is_asked {
+            log.end();
             return;
         }
     }

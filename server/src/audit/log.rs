@@ -43,6 +43,10 @@ pub struct AuditLog {
     lost: AtomicU64,
     /// That the file refuses was told, and that it takes again was not.
     is_told: AtomicBool,
+    /// That records are lost was told, since the file last took everything.
+    is_loss_told: AtomicBool,
+    /// That the file cannot be synced was told, and that it can again was not.
+    is_sync_told: AtomicBool,
 }
 
 #[derive(Default)]
@@ -82,6 +86,8 @@ impl AuditLog {
             sync_errors: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             is_told: AtomicBool::new(false),
+            is_loss_told: AtomicBool::new(false),
+            is_sync_told: AtomicBool::new(false),
         }
     }
 
@@ -138,10 +144,31 @@ impl AuditLog {
         self.is_dirty.swap(false, Ordering::AcqRel)
     }
 
-    /// A sync failed: what it was to make durable stays to be synced.
-    pub(super) fn sync_failed(&self) {
-        self.sync_errors.fetch_add(1, Ordering::Relaxed);
+    /// A sync failed. Another is tried, but a file system may have dropped what this one was to make durable, and the next
+    /// then succeeds without it.
+    pub(super) fn sync_failed(&self, error: &std::io::Error) {
         self.is_dirty.store(true, Ordering::Release);
+        if is_due(&self.sync_errors, &self.is_sync_told) {
+            tracing::error!(
+                %error,
+                "the audit file cannot be made durable; records of the last moments may be gone after a power cut, even if a later try succeeds"
+            );
+        }
+    }
+
+    /// A sync succeeded.
+    pub(super) fn synced(&self) {
+        if self.is_sync_told.swap(false, Ordering::Relaxed) {
+            tracing::info!("the audit file is made durable again");
+        }
+    }
+
+    /// The last word: what is in memory alone is gone with the process.
+    pub(super) fn end(&self) {
+        let Standing { unwritten_bytes, lost, .. } = self.standing();
+        if unwritten_bytes > 0 {
+            tracing::error!(unwritten_bytes, lost, "audit records are lost: the audit file refused them to the end");
+        }
     }
 
     /// The count of bytes that must be written for this line to be in the file; `None` if there is no room.
@@ -180,11 +207,9 @@ impl AuditLog {
 
     fn lose(&self) {
         self.queue.lock().gap += 1;
-        // as for failed writes
-        let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
-        if lost.is_power_of_two() {
+        if is_due(&self.lost, &self.is_loss_told) {
             tracing::error!(
-                lost,
+                lost = self.lost.load(Ordering::Relaxed),
                 "audit records are lost: the audit file refuses them, and the memory for them is full"
             );
         }
@@ -198,6 +223,7 @@ impl AuditLog {
                 sink.start = 0;
                 std::mem::swap(&mut self.queue.lock().bytes, &mut sink.taken);
                 if sink.taken.is_empty() {
+                    self.is_loss_told.store(false, Ordering::Relaxed);
                     if self.is_told.swap(false, Ordering::Relaxed) {
                         let lost = self.lost.load(Ordering::Relaxed);
                         tracing::info!(lost, "the audit file takes records again, and what waited is in it");
@@ -219,13 +245,17 @@ impl AuditLog {
     }
 
     fn write_failed(&self, error: &std::io::Error) {
-        // the 1st, 2nd, 4th, 8th … are logged, all are counted: one full disk must not fill another
-        let failed = self.write_errors.fetch_add(1, Ordering::Relaxed) + 1;
-        if failed.is_power_of_two() {
-            self.is_told.store(true, Ordering::Relaxed);
+        if is_due(&self.write_errors, &self.is_told) {
             tracing::error!(%error, "the audit file refuses records; they are held in memory, bounded");
         }
     }
+}
+
+/// Counts a failure, and says whether to tell of it: of the first since all was well, and of the 1st, 2nd, 4th, 8th … ever.
+/// One full disk must not fill another.
+fn is_due(count: &AtomicU64, is_told: &AtomicBool) -> bool {
+    let failed = count.fetch_add(1, Ordering::Relaxed) + 1;
+    !is_told.swap(true, Ordering::Relaxed) || failed.is_power_of_two()
 }
 
 #[cfg(test)]

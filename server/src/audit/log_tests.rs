@@ -157,3 +157,47 @@ fn many_threads_lose_and_tear_no_line() {
     }
     assert_eq!(text.lines().count(), 1600);
 }
+
+#[test]
+fn the_first_failure_since_all_was_well_is_told_and_then_fewer_and_fewer() {
+    let (count, is_told) = (AtomicU64::new(0), AtomicBool::new(false));
+    let told = |failures: usize| (0..failures).filter(|_| is_due(&count, &is_told)).count();
+    assert_eq!(told(100), 7, "the 1st, 2nd, 4th … 64th");
+    is_told.store(false, Ordering::Relaxed);
+    assert_eq!((told(1), told(20)), (1, 0), "the 101st begins another outage");
+}
+
+#[test]
+fn a_second_outage_is_told_as_the_first_was() {
+    let (disk, log) = log(&[]);
+    let stand = || [&log.is_told, &log.is_loss_told].map(|told| told.load(Ordering::Relaxed));
+    let filling = vec![b'\n'; usize::try_from(UNWRITTEN_BYTES_MAX).expect("it fits")];
+    for outage in 1..=3 {
+        disk.is_full.store(true, Ordering::SeqCst);
+        log.append(&filling);
+        log.append(b"lost\n");
+        assert_eq!(stand(), [true, true], "outage {outage}");
+        // neither counts nor failures stand at a power of two when the next one begins
+        for _ in 0..4 {
+            log.append(b"lost\n");
+        }
+        disk.is_full.store(false, Ordering::SeqCst);
+        log.write_out();
+        assert_eq!(stand(), [false, false], "the end of outage {outage}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_synced_is_tried_again_and_its_end_is_told_once() {
+    let (_, log) = log(&[]);
+    for outage in 1..=2 {
+        for _ in 0..5 {
+            assert!(!log.take_dirty() || log.is_sync_told.load(Ordering::Relaxed));
+            log.sync_failed(&ErrorKind::StorageFull.into());
+        }
+        assert!(log.take_dirty() && log.is_sync_told.load(Ordering::Relaxed), "outage {outage}");
+        log.synced();
+        assert!(!log.is_sync_told.load(Ordering::Relaxed));
+    }
+    assert_eq!(log.standing().sync_errors, 10);
+}
