@@ -15,6 +15,7 @@ use replication::store::blocking::Blocking;
 use tokio::signal::unix::Signal;
 
 use crate::crypto::{Entropy, SystemEntropy, harden_process};
+use crate::keystore::ELECTION_DEADLINE;
 use crate::tasks::Panics;
 
 use super::error::DevError;
@@ -24,9 +25,6 @@ use super::prepared::{Prepared, prepare};
 use super::runtimes::{Planes, Runtimes};
 use super::serving::Serving;
 use super::signals::{hang_ups, stop_asked};
-
-/// How long a group may take to elect itself.
-const ELECTION_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Runs until SIGTERM or SIGINT; SIGHUP has certificates looked at. `print` gets the text for the person who started it.
 ///

@@ -117,10 +117,13 @@ impl Serving {
         let folder = &prepared.folder;
         if prepared.settings_file == SettingsFile::ToBeMade {
             let settings = DevSettings { ports: self.ports(), ..prepared.settings.clone() };
-            told(files::write(&folder.at(SETTINGS_FILE), settings.to_toml().as_bytes(), Readers::Owner));
+            let written = files::write(&folder.at(SETTINGS_FILE), settings.to_toml().as_bytes(), Readers::Owner);
+            if let Err(error) = written {
+                tracing::warn!(%error, "the settings file cannot be made; the server goes on, and the next start tries again");
+            }
         }
         let dev = self.dev_file();
-        told(files::keep(&folder.at(DEV_FILE), &dev.to_json(), Readers::Owner));
+        tool_file(files::keep(&folder.at(DEV_FILE), &dev.to_json(), Readers::Owner));
         let dev = dev.joined(folder.root());
         let calls = match halted {
             Some((group, since)) => Calls::Halted { group, since },
@@ -131,7 +134,7 @@ impl Serving {
         };
         print(&announce::text(&dev, folder.root(), &calls));
         if let (Some(ready), None) = (&options.ready_file, halted) {
-            told(files::write(ready, b"ready\n", Readers::All));
+            tool_file(files::write(ready, b"ready\n", Readers::All));
         }
         Ok(())
     }
@@ -165,7 +168,7 @@ impl Serving {
 }
 
 /// Files that only tools read: without them the server serves.
-fn told(written: Result<(), FileError>) {
+fn tool_file(written: Result<(), FileError>) {
     if let Err(error) = written {
         tracing::warn!(%error, "a file for tools is not what it should be; the server goes on");
     }

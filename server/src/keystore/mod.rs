@@ -32,7 +32,7 @@ pub use answer::Answer;
 pub use execute::ExecuteError;
 pub use found::{FoundError, Founding};
 pub use root::{Root, RootError};
-pub use sound::{Needed, UnsoundError};
+pub use sound::{ELECTION_DEADLINE, Needed, UnsoundError};
 
 /// How long an operator's request may take to be committed before its outcome counts as unknown.
 pub const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);

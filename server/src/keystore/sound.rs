@@ -15,13 +15,17 @@ use super::{KeyStore, Parts};
 /// How often a group without a leader is asked again while it starts.
 const ELECTION_POLL: Duration = Duration::from_millis(50);
 /// How long a group may take to elect its first leader.
-const ELECTION_DEADLINE: Duration = Duration::from_secs(30);
+pub const ELECTION_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Why what was found in a data directory is not gone on with. Nothing was changed.
+/// Why what was found in a data directory is not gone on with. No key was made and no entry written; in the place of a group
+/// that is gone lies an empty one.
 #[derive(Debug, thiserror::Error)]
 pub enum UnsoundError {
     /// No leader in time.
-    #[error("group {0} has elected no leader within 30 seconds")]
+    #[error(
+        "group {0} has elected no leader within {seconds} seconds; start again when the machine is less busy, and look in the log for what its disk says",
+        seconds = ELECTION_DEADLINE.as_secs()
+    )]
     NoLeader(GroupId),
     /// The group holds an entry of another release, and too little before it to go on with.
     #[error("group {group} halts at entry {since}, which this release cannot decode; start the release that wrote it")]
@@ -32,7 +36,7 @@ pub enum UnsoundError {
         since: LogIndex,
     },
     /// The group has stopped.
-    #[error("group {0} has stopped")]
+    #[error("group {0} has stopped; the log says why: put that right and start again")]
     Stopped(GroupId),
     /// One group is empty, and what the other holds says that it was not.
     #[error("group {lost} is empty, and group {found} shows that it was not; put its folder groups/{lost} back")]
@@ -70,13 +74,15 @@ pub(super) async fn led(group: &Group) -> Result<Applied, UnsoundError> {
     let id = group.id();
     let ready = async {
         loop {
-            if let Ok(index) = group.read_index().await {
-                match group.wait_applied(index).await {
-                    Ok(applied) => return Ok(applied),
-                    Err(ReadError::Halted { .. }) => return Ok(group.watch().borrow().clone()),
-                    Err(ReadError::Stopped) => return Err(UnsoundError::Stopped(id)),
-                    Err(ReadError::NoQuorum | ReadError::NotLeader { .. }) => {}
-                }
+            let applied = match group.read_index().await {
+                Ok(index) => group.wait_applied(index).await,
+                Err(error) => Err(error),
+            };
+            match applied {
+                Ok(applied) => return Ok(applied),
+                Err(ReadError::Halted { .. }) => return Ok(group.watch().borrow().clone()),
+                Err(ReadError::Stopped) => return Err(UnsoundError::Stopped(id)),
+                Err(ReadError::NoQuorum | ReadError::NotLeader { .. }) => {}
             }
             tokio::time::sleep(ELECTION_POLL).await;
         }
