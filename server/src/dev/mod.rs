@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod files;
 mod folder;
+mod issued;
 mod key_store;
 mod listeners;
 mod open_files;
