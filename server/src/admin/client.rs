@@ -32,7 +32,7 @@ pub enum ClientError {
         source: std::io::Error,
     },
     /// A file holds no PEM of the kind that is needed.
-    #[error("{} holds no {what} in PEM", path.display())]
+    #[error("{} holds no {what} in PEM; put back the one that was issued to you", path.display())]
     Pem {
         /// Which.
         path: PathBuf,
