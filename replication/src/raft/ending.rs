@@ -78,7 +78,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             // Closed by an earlier call, or behind since an error that was told when it happened.
             Ok(Ok(()) | Err(MirrorError::Closed(Stopped))) => {}
             Err(_) => {
-                tracing::error!(group = %self.id, "the mirror of the applied state waits for the disk and was left")
+                tracing::error!(group = %self.id, "the mirror of the applied state waits for the disk and was left");
             }
             Ok(Err(error)) => {
                 tracing::error!(group = %self.id, %error, "the mirror of the applied state did not end well");

@@ -112,14 +112,15 @@ impl<RT: AsyncRuntime> Group<RT> {
         }
         let log = LogStore::open_file(&log_file, settings.owner(), settings.blocking)
             .map_err(|source| OpenError::Log { folder: folder.clone(), source })?;
-        Self::open_on(log, settings).await
+        Self::open_with(log, Arc::new(OnDisk), settings).await
     }
 
     /// Opens the group on a log that is open already, for a log that lives on a storage of the caller's.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn open_on(log: LogStore, settings: GroupSettings) -> Result<Self, OpenError> {
+    #[cfg(test)]
+    pub(super) async fn open_on(log: LogStore, settings: GroupSettings) -> Result<Self, OpenError> {
         Self::open_with(log, Arc::new(OnDisk), settings).await
     }
 
@@ -127,7 +128,11 @@ impl<RT: AsyncRuntime> Group<RT> {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn open_with(log: LogStore, files: Arc<dyn Files>, settings: GroupSettings) -> Result<Self, OpenError> {
+    pub(super) async fn open_with(
+        log: LogStore,
+        files: Arc<dyn Files>,
+        settings: GroupSettings,
+    ) -> Result<Self, OpenError> {
         let GroupSettings { group, replica, folder, timers, blocking, limits, room } = settings;
         let snapshots = Snapshots::open_on(files, &folder.join(SNAPSHOTS_FOLDER), log.clone(), blocking).await;
         let snapshots =

@@ -65,7 +65,7 @@ pub(super) struct Position {
 }
 
 /// The parts that a machine is made of.
-pub struct Parts {
+pub(super) struct Parts {
     /// Whose machine it is.
     pub group: GroupId,
     /// What the log has durable: nothing beyond its committed index is shown.
@@ -108,7 +108,7 @@ impl Machine {
     ///
     /// # Errors
     /// [`OpenError::LogBehind`], [`OpenError::Position`], [`OpenError::Mirror`] or [`OpenError::Snapshots`].
-    pub async fn new(mut parts: Parts) -> Result<(Self, watch::Receiver<Applied>), OpenError> {
+    pub(super) async fn new(mut parts: Parts) -> Result<(Self, watch::Receiver<Applied>), OpenError> {
         let refused = |source| OpenError::Snapshots { folder: parts.snapshots.folder().to_owned(), source };
         let known = parts.known().map_err(refused)?;
         let found = parts.found.take().map(|found| (found.state, postcard::from_bytes::<Position>(&found.position)));

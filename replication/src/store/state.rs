@@ -17,7 +17,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -32,10 +32,10 @@ use crate::machine::state::{RowChange, State};
 const CHANGES_PER_CHECKPOINT: u32 = 4096;
 /// Rows per batch when the whole state is written.
 const ROWS_PER_BATCH: usize = 1024;
-/// How long a closing waits for sled's own threads to let go of its files. They take milliseconds, and a mirror that is
-/// locked still at the next opening costs a replay.
-const RELEASE_WAIT_MAX: Duration = Duration::from_secs(2);
-/// Between two looks at them.
+/// Looks that a closing takes at whether sled's own threads have let go of its files. They take milliseconds, and a mirror
+/// that is locked still at the next opening costs a replay.
+const RELEASE_LOOKS_MAX: u32 = 1000;
+/// Between two of them.
 const RELEASE_PAUSE: Duration = Duration::from_millis(2);
 /// The mark's key; row keys begin with their kind, which is never 0.
 pub(super) const MARK: &[u8] = &[0];
@@ -181,16 +181,16 @@ impl Disk {
 }
 
 /// Waits until nobody has the file locked.
-fn unlocked(file: &File) -> io::Result<()> {
-    let until = Instant::now() + RELEASE_WAIT_MAX;
-    loop {
+pub(super) fn unlocked(file: &File) -> io::Result<()> {
+    for _ in 0..RELEASE_LOOKS_MAX {
         match file.try_lock() {
             Ok(()) => return Ok(()),
             Err(TryLockError::Error(error)) => return Err(error),
-            Err(TryLockError::WouldBlock) if Instant::now() >= until => return Err(io::ErrorKind::TimedOut.into()),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(RELEASE_PAUSE),
+            // mirrors are closed on a thread of their own
+            Err(TryLockError::WouldBlock) => std::thread::park_timeout(RELEASE_PAUSE),
         }
     }
+    Err(io::ErrorKind::TimedOut.into())
 }
 
 /// Closes sled's files. sled panics where it cannot sync what it lets go of.

@@ -290,26 +290,19 @@ async fn a_mirror_that_is_doubted_without_room_for_another_stays_and_is_not_call
     Ok(())
 }
 
-#[tokio::test]
-async fn a_mirror_whose_files_stay_locked_is_closed_all_the_same() -> Result<(), Box<dyn std::error::Error>> {
+#[test]
+fn files_that_stay_locked_are_waited_for_within_a_bound() -> std::io::Result<()> {
     let folder = temporary();
-    let opened = reopen(folder.path());
-    opened.mirror.replace(grown(), b"here".to_vec()).await?;
-    opened.mirror.checkpoint().await?;
-    let file = std::fs::File::open(folder.path().join("db"))?;
-    let (locked, has_locked) = std::sync::mpsc::channel();
-    // stands in the queue before the closing does, so it is served first
-    std::thread::spawn(move || file.lock().map(|()| locked.send(file)));
-    std::thread::sleep(std::time::Duration::from_millis(50));
-    let (closed, is_closed) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        opened.mirror.close();
-        closed.send(())
-    });
-    let file = has_locked.recv()?;
-    is_closed.recv_timeout(std::time::Duration::from_mins(1))?;
-    drop(file);
-    Ok(())
+    let path = folder.path().join("db");
+    let holder = std::fs::File::create(&path)?;
+    holder.lock()?;
+    let (told, outcome) = std::sync::mpsc::sync_channel(1);
+    let waiter = std::fs::File::open(&path)?;
+    std::thread::spawn(move || told.send(super::state::unlocked(&waiter)));
+    let outcome = outcome.recv_timeout(std::time::Duration::from_mins(1)).expect("the wait ends");
+    assert!(outcome.is_err_and(|error| error.kind() == std::io::ErrorKind::TimedOut));
+    holder.unlock()?;
+    super::state::unlocked(&std::fs::File::open(&path)?)
 }
 
 #[tokio::test]

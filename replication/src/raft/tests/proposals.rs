@@ -40,9 +40,12 @@ async fn two_hundred_proposals_at_once_land_in_order_in_few_commits() {
     let answers =
         tokio::spawn(async move { join_all(entries.into_iter().map(|entry| proposing.propose(entry, AMPLE))).await });
     // Entries are readable as soon as they are queued: once all of them are, the writer may go on.
-    while log.last().expect("the log reads").expect("the log is not empty").0 + 1 < first + u64::from(PROPOSALS) {
-        tokio::task::yield_now().await;
-    }
+    let queued = async {
+        while log.last().expect("the log reads").expect("the log is not empty").0 + 1 < first + u64::from(PROPOSALS) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(AMPLE, queued).await.expect("all of them are queued");
     storage.set(Syncs::Work);
     let answers = answers.await.expect("proposing does not panic");
 
