@@ -1,4 +1,4 @@
-//! The audit file on disk: opened for appending, readable by its owner alone, and synced every [`SYNC_INTERVAL`] by a
+//! The audit file on disk: opened for appending, readable by its owner alone, and synced ten times a second by a
 //! thread that this owns. A power cut loses at most what came since the last sync; a killed process loses nothing.
 
 use std::fs::{File, OpenOptions};
@@ -14,7 +14,7 @@ use parking_lot::{Condvar, Mutex};
 use super::log::AuditLog;
 
 /// How long a line may wait for its sync.
-pub const SYNC_INTERVAL: Duration = Duration::from_millis(100);
+const SYNC_INTERVAL: Duration = Duration::from_millis(100);
 
 /// An open audit file and the thread that syncs it. Dropping it writes and syncs what is left.
 pub struct AuditFile {

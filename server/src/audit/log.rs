@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 /// Most bytes held in memory while the file refuses them.
-pub const UNWRITTEN_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const UNWRITTEN_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// A buffer that grew past this is given back once it is empty.
 const BUFFER_KEPT_BYTES: usize = 64 * 1024;
 

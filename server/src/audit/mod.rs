@@ -7,8 +7,8 @@ mod file;
 mod log;
 mod record;
 
-pub use file::{AuditFile, SYNC_INTERVAL};
-pub use log::{AuditLog, Standing, UNWRITTEN_BYTES_MAX};
+pub use file::AuditFile;
+pub use log::{AuditLog, Standing};
 
 use std::sync::Arc;
 use std::time::Duration;

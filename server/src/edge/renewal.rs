@@ -9,7 +9,8 @@ use replication::clock::{Clock, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::tls::{Content, Identity, ServerTls, TlsError};
+use super::tls::{Identity, ServerTls, TlsError};
+use super::tls_files::Content;
 use crate::metrics::{ListenerLabel, Metrics, ReloadResult};
 
 /// How often the files are looked at, unless the settings say otherwise. A change is taken when it is met twice in the same
@@ -17,15 +18,15 @@ use crate::metrics::{ListenerLabel, Metrics, ReloadResult};
 pub const LOOK_EVERY_DEFAULT: Duration = Duration::from_secs(5);
 
 /// A certificate this near its end should have been renewed: an ERROR is told. For one of a short life it is a quarter of that.
-pub const SOON_MAX: Duration = Duration::from_hours(14 * 24);
+const SOON_MAX: Duration = Duration::from_hours(14 * 24);
 const SOON_SHARE: u32 = 4;
 /// The last ERROR before it ends. For one of a short life it is a sixteenth of that.
-pub const CLOSE_MAX: Duration = Duration::from_hours(2 * 24);
+const CLOSE_MAX: Duration = Duration::from_hours(2 * 24);
 const CLOSE_SHARE: u32 = 16;
 
 /// Why the files are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+enum Look {
     /// It is time. Whoever changes files may be half-way: what differs is taken when it has stood still.
     Routine,
     /// Somebody says that the change is made: it is taken at once.
@@ -34,7 +35,7 @@ pub enum Look {
 
 /// What a look came to.
 #[derive(Debug)]
-pub enum Looked {
+enum Looked {
     /// The files hold what is in use.
     Unchanged,
     /// The files have just changed.
@@ -74,7 +75,7 @@ impl Renewal {
     }
 
     /// Looks once. Blocking: it reads files.
-    pub fn look(&mut self, why: Look, now: Timestamp) -> Looked {
+    fn look(&mut self, why: Look, now: Timestamp) -> Looked {
         let texts = self.tls.read();
         let content = texts.content();
         if content == self.tls.content() {

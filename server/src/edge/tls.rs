@@ -15,8 +15,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-pub use super::tls_files::{Content, FILE_BYTES_MAX, TlsError, TlsFiles};
-use super::tls_files::{Parsed, Texts};
+use super::tls_files::{Content, Parsed, Texts};
+pub use super::tls_files::{FILE_BYTES_MAX, TlsError, TlsFiles};
 
 /// The protocols offered, the preferred first.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -40,7 +40,8 @@ impl Identity {
     ///
     /// # Errors
     /// Every [`TlsError`] but `BadAuthority`.
-    pub fn load(certificate: &Path, key: &Path, now: Timestamp) -> Result<Self, TlsError> {
+    #[cfg(test)]
+    pub(crate) fn load(certificate: &Path, key: &Path, now: Timestamp) -> Result<Self, TlsError> {
         let files = TlsFiles { certificate: certificate.to_owned(), key: key.to_owned(), client_authority: None };
         let Parsed { chain, key, .. } = files.read().parse(&files)?;
         Self::of(chain, key, &files, now)
@@ -76,7 +77,8 @@ impl Identity {
     }
 
     /// The last moment at which the leaf is valid.
-    pub const fn not_after(&self) -> Timestamp {
+    #[cfg(test)]
+    pub(crate) const fn not_after(&self) -> Timestamp {
         self.not_after
     }
 
@@ -131,7 +133,7 @@ impl ServerTls {
     }
 
     /// What the files held that are in use.
-    pub fn content(&self) -> Content {
+    pub(super) fn content(&self) -> Content {
         self.taken.load().content
     }
 

@@ -106,7 +106,7 @@ pub struct TlsFiles {
 
 /// What all files of a listener held, as a SHA-256: equal only if each of them was the same, trouble included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Content([u8; 32]);
+pub(super) struct Content([u8; 32]);
 
 type Bytes = Result<Zeroizing<Vec<u8>>, TlsError>;
 
