@@ -63,15 +63,30 @@ pub struct Room {
 /// Too little room to take changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the disk is nearly full: {} MiB are free where the data lies, and changes are taken from {} MiB on. Nothing was \
-     changed, and wraps and unwraps go on. Make room there, or give the file system more, and ask again; no restart is \
-     needed", free_bytes / MIB, wanted_bytes.div_ceil(MIB)
+    "{}. Nothing was changed, and wraps and unwraps go on. Make room there, or give the file system more, and ask again; no \
+     restart is needed", self.found()
 )]
 pub struct Shortage {
     /// Free bytes.
     pub free_bytes: u64,
     /// Free bytes from which changes are taken again.
     pub wanted_bytes: u64,
+}
+
+impl Shortage {
+    /// What was measured. A quota refuses writes where there is room enough for others.
+    fn found(&self) -> String {
+        let (free, wanted) = (self.free_bytes / MIB, self.wanted_bytes.div_ceil(MIB));
+        if self.free_bytes < self.wanted_bytes {
+            format!(
+                "the disk is nearly full: {free} MiB are free where the data lies, and changes are taken from {wanted} MiB on"
+            )
+        } else {
+            format!(
+                "the disk refuses writes for lack of room, although {free} MiB are free where the data lies: look for a quota"
+            )
+        }
+    }
 }
 
 impl Room {
@@ -149,6 +164,8 @@ mod tests {
         let text = shortage.to_string();
         assert!(text.contains("5 MiB are free") && text.contains("from 288 MiB on"), "{text}");
         assert!(text.contains("wraps and unwraps go on") && text.contains("no restart is needed"), "{text}");
+        let by_quota = Shortage { free_bytes: 300 * MIB, wanted_bytes: 288 * MIB }.to_string();
+        assert!(by_quota.contains("although 300 MiB are free") && by_quota.contains("look for a quota"), "{by_quota}");
     }
 
     #[test]
