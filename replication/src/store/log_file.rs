@@ -5,10 +5,10 @@
 //! at a moment when nothing of the transaction is in the file. Never leaves a length that redb did not ask for, since redb
 //! refuses such a file for ever.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, Metadata, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::StorageBackend;
@@ -22,6 +22,7 @@ use super::log_error::LogError;
 #[derive(Debug)]
 pub(super) struct LogFile {
     file: File,
+    path: PathBuf,
 }
 
 impl LogFile {
@@ -30,7 +31,7 @@ impl LogFile {
         let refused = |error| LogError::File(Arc::new(error));
         let file = folder::open_file(path).map_err(refused)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { file }),
+            Ok(()) => Ok(Self { file, path: path.to_owned() }),
             Err(TryLockError::WouldBlock) => Err(LogError::InUse),
             Err(TryLockError::Error(error)) => Err(refused(error)),
         }
@@ -60,7 +61,13 @@ impl StorageBackend for LogFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.file.sync_data()?;
-        if self.file.metadata()?.nlink() == 0 { Err(io::Error::other(NameGone)) } else { Ok(()) }
+        let place = |found: &Metadata| (found.dev(), found.ino());
+        let named = self.path.metadata().ok();
+        if named.as_ref().map(place) == Some(place(&self.file.metadata()?)) {
+            Ok(())
+        } else {
+            Err(io::Error::other(NameGone))
+        }
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -70,7 +77,7 @@ impl StorageBackend for LogFile {
 
 /// What is written is lost when the process ends, so nothing more may be called durable.
 #[derive(Debug, thiserror::Error)]
-#[error("the file was removed or replaced while it was in use")]
+#[error("the file was moved, removed or replaced while it was in use")]
 struct NameGone;
 
 /// Gives a file blocks up to a length, and keeps its length. File systems that know no such thing refuse at the write, which
@@ -116,7 +123,10 @@ mod tests {
         std::fs::write(&other, "").expect("the folder is writable");
         std::fs::rename(&other, &path).expect("the folder is writable");
         let refused = file.sync_data().expect_err("its name is another's");
-        assert!(refused.to_string().contains("removed or replaced"), "{refused}");
+        let moved = LogFile::open(&path)?;
+        std::fs::rename(&path, folder.path().join("away")).expect("the folder is writable");
+        assert!(moved.sync_data().is_err(), "nobody finds it there at the next start");
+        assert!(refused.to_string().contains("moved, removed or replaced"), "{refused}");
         Ok(())
     }
 

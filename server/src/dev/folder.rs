@@ -29,7 +29,7 @@ pub enum FolderError {
     #[error(transparent)]
     File(#[from] FileError),
     /// It is not empty, and not ours.
-    #[error("{} is not empty and was not made by ekm dev; name another folder with --data-dir", .0.display())]
+    #[error("{} is not empty and was not made by ekm dev; name another folder with --data-dir, or, if it was, put its file EKM-DEV back", .0.display())]
     NotOurs(PathBuf),
     /// Its path cannot be made absolute, or it cannot be listed.
     #[error("cannot look into {}", path.display())]

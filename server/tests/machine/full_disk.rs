@@ -198,7 +198,10 @@ async fn a_write_of_the_log_that_finds_no_room_is_made_again_and_loses_nothing()
         assert_eq!(ended.code, Some(0), "write {when}: {}", ended.err);
         let waits = ended.err.matches("changes wait for that much room").count();
         let goes_on = ended.err.matches("what waited is written").count();
-        assert!(waits > 0 && goes_on == waits, "write {when} was refused {waits} times, and made again {goes_on} times");
+        assert!(
+            waits > 0 && goes_on == waits,
+            "write {when} was refused {waits} times, and made again {goes_on} times"
+        );
         let scene = Scene::open(&data, Protocol::Http1).await;
         scene.check(&mut ledger).await;
         let blobs = 0..ledger.blobs.len();

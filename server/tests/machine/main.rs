@@ -29,6 +29,7 @@ mod cases;
 mod core_image;
 mod disk;
 mod failing_sync;
+mod full_disk;
 mod kill_at_call;
 mod power_cut;
 mod serve;
