@@ -136,7 +136,8 @@ async fn a_flipped_bit_anywhere_in_the_database_never_changes_what_a_log_says() 
     let used: Vec<_> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
     let mut dice = Dice::new(1);
     let mut refused = 0;
-    let flips = asked("EKM_FLIPS").unwrap_or(FLIPS);
+    // never fewer: of a handful, chance may have none meet what is written
+    let flips = asked("EKM_FLIPS").unwrap_or(FLIPS).max(FLIPS);
     for _ in 0..flips {
         let anywhere = dice.one_in(5);
         let room = if anywhere { bytes.len() } else { used.len() };
@@ -148,7 +149,7 @@ async fn a_flipped_bit_anywhere_in_the_database_never_changes_what_a_log_says() 
             None => refused += 1,
         }
     }
-    assert!(refused > 0, "{refused} of {flips} refused: the flips do not meet what is written");
+    assert!(refused > flips / 10, "{refused} of {flips} refused: the flips do not meet what is written");
     Ok(())
 }
 

@@ -156,11 +156,14 @@ async fn a_snapshot_that_cannot_be_synced_ends_the_group() {
     set_up(&group, &author).await;
     group.snapshots.settled().await;
     snapshots.fails_next_sync();
-    let mut number = 1;
-    // taken as long as the group has not failed
-    while group.propose(key(&author, number), AMPLE).await.is_ok() {
-        number += 1;
-    }
+    let refusal = async {
+        let mut number = 1;
+        // taken as long as the group has not failed
+        while group.propose(key(&author, number), AMPLE).await.is_ok() {
+            number += 1;
+        }
+    };
+    tokio::time::timeout(AMPLE, refusal).await.expect("a group whose snapshots failed takes no more proposals");
     let failed = tokio::time::timeout(AMPLE, group.failed()).await.expect("the group says that it failed");
     assert!(matches!(failed, Failure::Storage(_)), "{failed:?}");
     group.shutdown().await;
