@@ -8,8 +8,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::judge::Fault;
 use crate::client::{Answer, Verb};
-use crate::verify::Fault;
 
 /// So many failures are kept word for word; all are counted.
 const FAILURES_KEPT: usize = 20;

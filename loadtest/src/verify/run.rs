@@ -9,10 +9,10 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
+use super::judge::{self, Case, Fault, Probe, Refusal};
+use super::report::Report;
 use crate::client::{Answer, Bearer, Client, ClientError, Verb};
 use crate::dev::DevServer;
-use crate::report::Report;
-use crate::verify::{self, Case, Fault, Probe, Refusal};
 use crate::wire::{UnwrapRequest, WrapRequest};
 
 /// How often one call is repeated that was answered with "try again".
@@ -61,7 +61,7 @@ impl Worker {
 
     /// Round trip, then probe. The outer error is a missing answer, the inner one a wrong answer.
     async fn examine(&mut self, case: &Case) -> Result<Result<(), Fault>, ClientError> {
-        let blob = match verify::wrapped_blob(&self.wrap(&case.wrap()).await?) {
+        let blob = match judge::wrapped_blob(&self.wrap(&case.wrap()).await?) {
             Ok(blob) => blob,
             Err(fault) => return Ok(Err(fault)),
         };
@@ -75,14 +75,14 @@ impl Worker {
     async fn probe(&mut self, case: &Case, blob: &[u8]) -> Result<Result<(), Fault>, ClientError> {
         let (bearer, request, refusal) = match case.probe {
             Probe::WrapAgain => {
-                let second = verify::wrapped_blob(&self.wrap(&case.wrap()).await?);
-                return Ok(second.and_then(|second| verify::differs(&second, blob)));
+                let second = judge::wrapped_blob(&self.wrap(&case.wrap()).await?);
+                return Ok(second.and_then(|second| judge::differs(&second, blob)));
             }
             Probe::OtherAssociatedData => (Bearer::Granted, case.unwrap_elsewhere(blob), Refusal::DoesNotOpen),
             Probe::FlippedBit => (Bearer::Granted, case.unwrap_damaged(blob), Refusal::DoesNotOpen),
             Probe::NoToken => (Bearer::Absent, case.unwrap_of(blob), Refusal::NoToken),
         };
-        let judged = verify::refused(&self.unwrap(bearer, &request).await?, refusal);
+        let judged = judge::refused(&self.unwrap(bearer, &request).await?, refusal);
         if judged.is_ok() {
             self.report.refused_as_expected();
         }
@@ -102,7 +102,7 @@ impl Worker {
         let mut pause = RETRY_PAUSE;
         for _ in 0..RETRIES_MAX {
             let answer = self.client.call(verb, bearer, request).await?;
-            if !verify::is_retriable(&answer) {
+            if !judge::is_retriable(&answer) {
                 self.report.answered(verb, &answer);
                 return Ok(answer);
             }

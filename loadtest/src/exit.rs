@@ -1,0 +1,21 @@
+//! How `loadtest` ends: exit statuses, and errors told with their causes.
+
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::iter;
+use std::process::ExitCode;
+
+/// A wrong answer was seen, or a promise not kept.
+pub const WRONG_ANSWER: u8 = 1;
+/// The command line, or a file it names, is unusable.
+pub const USAGE: u8 = 64;
+/// The server cannot be reached.
+pub const UNREACHABLE: u8 = 69;
+
+/// Says what went wrong, down to its cause.
+pub fn complain(error: &(dyn Error + 'static), code: u8) -> ExitCode {
+    let words: Vec<String> = iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect();
+    // a closed terminal leaves nobody to tell
+    let _ = writeln!(io::stderr(), "error: {}", words.join(": "));
+    ExitCode::from(code)
+}

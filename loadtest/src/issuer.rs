@@ -1,0 +1,103 @@
+//! Plays the issuer of Google's tokens: signs whatever header and claims it is given, right or wrong, with an RSA key.
+//! Never reads a clock, and knows nothing of what a verifier should say to its tokens.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject as _;
+use serde_json::{Value, json};
+use thiserror::Error;
+
+/// Why there is no key to sign with.
+#[derive(Debug, Error)]
+pub enum IssuerError {
+    /// The file cannot be read.
+    #[error("cannot read the issuer's key {}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+    /// The file holds no private key.
+    #[error("{} holds no private key in PEM form", path.display())]
+    NotPem {
+        path: PathBuf,
+        #[source]
+        cause: rustls_pki_types::pem::Error,
+    },
+    /// The key is of another kind, or of a length that is not supported.
+    #[error("the private key in {} is no RSA key of 2048 to 8192 bits", path.display())]
+    NotRsa { path: PathBuf },
+}
+
+/// An RSA key and the id that its public half is published under.
+pub struct Issuer {
+    pair: RsaKeyPair,
+    key_id: String,
+}
+
+impl Issuer {
+    /// Reads a PEM file with an RSA key, PKCS#8 or PKCS#1. `key_id` is the `kid` of its public half in the key set that the
+    /// server under test trusts; if absent, half the SHA-256 of the public key, as `ekm dev` names it.
+    ///
+    /// # Errors
+    /// If there is no such key in the file.
+    pub fn load(path: &Path, key_id: Option<String>) -> Result<Self, IssuerError> {
+        let pem = fs::read(path).map_err(|cause| IssuerError::Unreadable { path: path.to_owned(), cause })?;
+        let der = PrivateKeyDer::from_pem_slice(&pem)
+            .map_err(|cause| IssuerError::NotPem { path: path.to_owned(), cause })?;
+        let pair = match der {
+            PrivateKeyDer::Pkcs8(der) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).ok(),
+            PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()).ok(),
+            _ => None,
+        };
+        let pair = pair.ok_or_else(|| IssuerError::NotRsa { path: path.to_owned() })?;
+        let key_id = key_id.unwrap_or_else(|| thumbprint(&pair));
+        Ok(Self { pair, key_id })
+    }
+
+    /// The `kid` that a right header names.
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// The header of a right token.
+    pub fn header(&self) -> Value {
+        json!({"alg": "RS256", "kid": self.key_id, "typ": "JWT"})
+    }
+
+    /// A token of this header and these claims, signed by RS256 whatever the header says.
+    pub fn sign(&self, header: &Value, claims: &Value) -> String {
+        self.sign_text(&header.to_string(), &claims.to_string())
+    }
+
+    /// The same of texts that need not be JSON.
+    pub fn sign_text(&self, header: &str, claims: &str) -> String {
+        let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
+        let mut token = format!("{}.{}", encode(header), encode(claims));
+        let mut signature = vec![0; self.pair.public_modulus_len()];
+        self.pair
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), token.as_bytes(), &mut signature)
+            .expect("a loaded RSA key signs any message");
+        token.push('.');
+        token.push_str(&BASE64_URL_SAFE_NO_PAD.encode(signature));
+        token
+    }
+
+    /// The public half, as modulus and exponent.
+    pub fn public_key(&self) -> RsaPublicKeyComponents<Vec<u8>> {
+        self.pair.public_key().into()
+    }
+}
+
+/// Half of the SHA-256 of the public key, as `ekm dev` names it.
+fn thumbprint(pair: &RsaKeyPair) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, pair.public_key().as_ref());
+    BASE64_URL_SAFE_NO_PAD.encode(&digest.as_ref()[..16])
+}
