@@ -39,6 +39,25 @@ impl Timestamp {
     }
 }
 
+/// Time as a group's log counts it, in milliseconds since the group began: moved on by committed entries alone, so that no
+/// clock that jumps can move it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClusterTime(pub u64);
+
+impl ClusterTime {
+    /// This time, moved on.
+    #[must_use]
+    pub fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// How long until `later`; zero if it has come.
+    pub const fn until(self, later: Self) -> Duration {
+        Duration::from_millis(later.0.saturating_sub(self.0))
+    }
+}
+
 /// The two clocks a shell may read.
 pub trait Clock: Send + Sync + 'static {
     /// Monotonic time, through suspend.

@@ -154,6 +154,13 @@ actions! {
     8 => StepVersion,
     9 => AdoptPlan,
     10 => AdvanceStage,
+    11 => AddVersion,
+    12 => CreateAlias,
+    13 => CreateImportKey,
+    14 => EnrolSigner,
+    15 => RevokeSigner,
+    16 => Tick,
+    17 => DestroyVersion,
 }
 
 #[cfg(test)]

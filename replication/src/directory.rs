@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use crate::clock::Moment;
 use crate::freshness::Age;
-use crate::ids::{GroupId, KeyVersionId, LineageId, LogIndex, ShardId, TenantId};
-use crate::machine::rows::{CryptoSpace, Key, KeyVersion, Tenant, Trust};
+use crate::ids::{AliasId, GroupId, KeyVersionId, LineageId, LogIndex, ShardId, TenantId};
+use crate::machine::rows::{Alias, CryptoSpace, Key, KeyVersion, Tenant, Trust};
 use crate::machine::state::State;
 
 /// A group's state as this machine sees it.
@@ -62,8 +62,10 @@ pub enum Resolution {
 /// A key version with everything a decision about it needs, and how old the view of it is.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// The version's id; its path follows from it.
+    /// The version's id. Rules, quotas and seals are its own, whichever path led to it.
     pub id: KeyVersionId,
+    /// The id in the path that was asked for: the version's own, or an alias. Messages name it, since that is what callers know.
+    pub path: KeyVersionId,
     /// The version.
     pub version: Arc<KeyVersion>,
     /// Its key.
@@ -177,8 +179,8 @@ impl Directory {
     }
 }
 
-fn target(state: &State, id: KeyVersionId, age: Age) -> Option<Target> {
-    let version = state.row::<KeyVersion>(&id)?;
+fn target(state: &State, path: KeyVersionId, age: Age) -> Option<Target> {
+    let (id, version) = version_at(state, path)?;
     let name = (version.tenant.clone(), version.key.clone());
     let key = state.row::<Key>(&name)?;
     let crypto_space = match &key.crypto_space {
@@ -187,6 +189,7 @@ fn target(state: &State, id: KeyVersionId, age: Age) -> Option<Target> {
     };
     Some(Target {
         id,
+        path,
         version: Arc::clone(version),
         key: Arc::clone(key),
         crypto_space: crypto_space.cloned(),
@@ -194,6 +197,15 @@ fn target(state: &State, id: KeyVersionId, age: Age) -> Option<Target> {
         lineage: state.meta()?.lineage,
         age,
     })
+}
+
+/// The version that a path leads to, as its own or as an alias.
+fn version_at(state: &State, path: KeyVersionId) -> Option<(KeyVersionId, &Arc<KeyVersion>)> {
+    if let Some(version) = state.row::<KeyVersion>(&path) {
+        return Some((path, version));
+    }
+    let alias = state.row::<Alias>(&AliasId::from_bytes(*path.as_bytes()))?;
+    Some((alias.version, state.row::<KeyVersion>(&alias.version)?))
 }
 
 impl Slot {

@@ -16,11 +16,13 @@ pub enum IdError {
         /// Which kind of name was meant.
         what: &'static str,
     },
-    /// Not exactly 32 lower-case hexadecimal digits.
-    #[error("a {what} is 32 lower-case hexadecimal digits")]
+    /// Not exactly so many lower-case hexadecimal digits.
+    #[error("a {what} is {digits} lower-case hexadecimal digits")]
     Hex {
         /// Which kind of id was meant.
         what: &'static str,
+        /// How many digits it has.
+        digits: usize,
     },
     /// Not an e-mail address of at most 254 characters.
     #[error("a caller is the e-mail address of a service account, at most 254 characters")]
@@ -115,19 +117,19 @@ name! {
 }
 
 macro_rules! hex_id {
-    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $bytes:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name([u8; 16]);
+        pub struct $name([u8; $bytes]);
 
         impl $name {
-            /// From its 16 bytes, as stored.
-            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+            /// From its bytes, as stored.
+            pub const fn from_bytes(bytes: [u8; $bytes]) -> Self {
                 Self(bytes)
             }
 
-            /// Its 16 bytes, as stored.
-            pub const fn as_bytes(&self) -> &[u8; 16] {
+            /// Its bytes, as stored.
+            pub const fn as_bytes(&self) -> &[u8; $bytes] {
                 &self.0
             }
         }
@@ -135,7 +137,7 @@ macro_rules! hex_id {
         impl FromStr for $name {
             type Err = IdError;
             fn from_str(text: &str) -> Result<Self, IdError> {
-                parse_hex(text).map(Self).ok_or(IdError::Hex { what: $what })
+                parse_hex(text).map(Self).ok_or(IdError::Hex { what: $what, digits: 2 * $bytes })
             }
         }
 
@@ -162,7 +164,7 @@ macro_rules! hex_id {
                 if deserializer.is_human_readable() {
                     String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
                 } else {
-                    <[u8; 16]>::deserialize(deserializer).map(Self)
+                    <[u8; $bytes]>::deserialize(deserializer).map(Self)
                 }
             }
         }
@@ -171,19 +173,36 @@ macro_rules! hex_id {
 
 hex_id! {
     /// The identity of a body of key material, kept by restore and recovery. Bound into every seal.
-    LineageId, "lineage id"
+    LineageId, "lineage id", 16
 }
 hex_id! {
     /// One key version: one immutable key material, one path for ever.
-    KeyVersionId, "key version id"
+    KeyVersionId, "key version id", 16
+}
+hex_id! {
+    /// A further path of a key version, of the same shape as its own: `v0/keys/<id>`.
+    AliasId, "alias id", 16
+}
+hex_id! {
+    /// A key that the cluster made so that key material can be brought in under it.
+    ImportKeyId, "import key id", 16
+}
+hex_id! {
+    /// An Ed25519 public key (RFC 8032).
+    PublicKey, "public key", 32
+}
+hex_id! {
+    /// What tells two AES keys apart without telling either: the first 3 bytes of a zero block encrypted under the key, as
+    /// PKCS #11 defines `CKA_CHECK_VALUE`.
+    CheckValue, "check value", 3
 }
 hex_id! {
     /// One crypto space; its path is `v0/cryptospaces/<id>`.
-    CryptoSpaceId, "crypto space id"
+    CryptoSpaceId, "crypto space id", 16
 }
 hex_id! {
     /// Names one request of an operator, or one automatic step, so that repeating it changes nothing more.
-    IdempotencyId, "idempotency id"
+    IdempotencyId, "idempotency id", 16
 }
 
 /// Which incarnation of a cluster: grows by one at every recovery from quorum loss, never otherwise.
@@ -345,6 +364,11 @@ const fn nibble(digit: u8) -> Option<u8> {
 /// The path Google is given for a key version: `v0/keys/<32 hex digits>`, without a leading slash.
 pub fn key_path(version: KeyVersionId) -> String {
     format!("v0/keys/{version}")
+}
+
+/// The path Google is given for an alias: of the same shape as a version's own.
+pub fn alias_path(alias: AliasId) -> String {
+    format!("v0/keys/{alias}")
 }
 
 /// The path Google is given for a crypto space: `v0/cryptospaces/<32 hex digits>`, without a leading slash.

@@ -4,13 +4,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
-use crate::ids::{CryptoSpaceId, CryptoSpaceName, IdempotencyId, KeyName, KeyVersionId, ShardId, SignerId, TenantId};
+use crate::clock::{ClusterTime, Timestamp};
+use crate::ids::{
+    AliasId, CryptoSpaceId, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, ShardId, SignerId,
+    TenantId,
+};
 
 use super::lifecycle::Event;
 use super::policy::{Policy, Rule};
 use super::request::{Level, SignedRequest};
-use super::rows::{Algorithm, Envelope, Meta, Origin, Plan, Purpose, Sealed, Signer, Staleness, Trust};
+use super::rows::{Algorithm, Envelope, Meta, Origin, Plan, Purpose, Role, Sealed, Signer, Staleness, Trust};
+use crate::ids::PublicKey;
 
 /// A command, completed by a data replica: ids, times and sealed material are in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +52,20 @@ pub enum Action {
     AdoptPlan(AdoptPlan),
     /// A plan goes one stage on.
     AdvanceStage(AdvanceStage),
+    /// One more version of a key.
+    AddVersion(AddVersion),
+    /// One more path of a version.
+    CreateAlias(CreateAlias),
+    /// A key for material to be brought in under.
+    CreateImportKey(CreateImportKey),
+    /// A person's signatures count from here on.
+    EnrolSigner(EnrolSigner),
+    /// A person's signatures count no more.
+    RevokeSigner(RevokeSigner),
+    /// The group's time goes on.
+    Tick(Tick),
+    /// A version whose window has run out is destroyed.
+    DestroyVersion(DestroyVersion),
 }
 
 /// The first entry of a group: names it and its first signers, one of which signs it.
@@ -182,6 +200,75 @@ pub struct AdvanceStage {
 pub enum Evidence {
     /// The cluster activates plans in one stage: one machine, no cohorts.
     SingleStage,
+}
+
+/// One more version of a key: the newest, and from then on the one shown first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddVersion {
+    /// The owner.
+    pub tenant: TenantId,
+    /// Which key.
+    pub key: KeyName,
+    /// The version.
+    pub version: NewVersion,
+}
+
+/// One more path of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateAlias {
+    /// The owner.
+    pub tenant: TenantId,
+    /// The random part of the path.
+    pub id: AliasId,
+    /// Where it leads.
+    pub version: KeyVersionId,
+}
+
+/// A key for material to be brought in under.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateImportKey {
+    /// The owner.
+    pub tenant: TenantId,
+    /// Its id.
+    pub id: ImportKeyId,
+    /// The public half: `SubjectPublicKeyInfo`, DER.
+    pub public_key: Vec<u8>,
+    /// The private half, sealed under the tenant key.
+    pub sealed: Sealed,
+}
+
+/// A person's signatures count from here on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolSigner {
+    /// Who.
+    pub signer: SignerId,
+    /// What their signatures are verified by.
+    pub public_key: PublicKey,
+    /// What they may sign; always a person.
+    pub role: Role,
+}
+
+/// A person's signatures count no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeSigner {
+    /// Who.
+    pub signer: SignerId,
+}
+
+/// The group's time goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tick {
+    /// What it must be before: a tick that comes twice counts once.
+    pub from: ClusterTime,
+    /// By how much it goes on, in milliseconds; at most [`super::apply::TICK_MAX`].
+    pub millis: u64,
+}
+
+/// A version whose window has run out is destroyed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestroyVersion {
+    /// Which.
+    pub version: KeyVersionId,
 }
 
 /// A completed command with the data replica's signature: the content of a log entry.

@@ -1,11 +1,12 @@
 //! What must hold after every entry. Tests check it after each step; a violation is a bug of `apply`.
 
-use crate::ids::KeyVersionId;
+use crate::ids::{AliasId, KeyVersionId};
 
 use super::apply::REMEMBERED_MAX;
 use super::digest::Digest;
+use super::lifecycle::VersionState;
 use super::policy::{POLICY_BYTES_MAX, POLICY_RULES_MAX, Policy};
-use super::rows::{CryptoSpace, Key, Tenant};
+use super::rows::{Alias, CryptoSpace, Destruction, Key, KeyVersion, Tenant};
 use super::state::State;
 
 /// An invariant that a state breaks.
@@ -23,6 +24,12 @@ pub enum Violation {
     /// A key's primary is none of its versions.
     #[error("the primary of key {0} is none of its versions")]
     NoPrimary(crate::ids::KeyName),
+    /// An alias and its version do not name each other, or the alias is a version's own path.
+    #[error("alias {0} and its version do not name each other")]
+    LooseAlias(AliasId),
+    /// A version has material though it is destroyed, or none though it is not, or a time to be destroyed without reason.
+    #[error("key version {0} holds what its state does not allow")]
+    OddVersion(KeyVersionId),
     /// A policy is over its limits or names a rule twice.
     #[error("a policy is over its limits or names a rule twice")]
     BadPolicy,
@@ -46,6 +53,7 @@ pub enum Violation {
 pub fn check(state: &State) -> Result<(), Violation> {
     keys(state)?;
     versions(state)?;
+    aliases(state)?;
     policies(state)?;
     remembered(state)?;
     let computed = State::from_rows(state.rows()).map(|again| again.digest()).unwrap_or_default();
@@ -80,6 +88,44 @@ fn versions(state: &State) -> Result<(), Violation> {
         if key.and_then(|key| key.versions.get(&version.number)) != Some(id) {
             return Err(Violation::VersionWithoutKey(*id));
         }
+        let is_gone = version.state == VersionState::Destroyed;
+        let is_scheduled = version.state == VersionState::DestroyScheduled;
+        if is_gone != version.sealed.0.is_empty()
+            || is_gone != version.canary.is_empty()
+            || is_scheduled != version.destroy_at.is_some()
+        {
+            return Err(Violation::OddVersion(*id));
+        }
+        if let Some(due) = version.destroy_at
+            && state.row::<Destruction>(&(due, *id)).is_none()
+        {
+            return Err(Violation::OddVersion(*id));
+        }
+        for alias in &version.aliases {
+            let row = state.row::<Alias>(alias).filter(|row| row.version == *id && row.tenant == version.tenant);
+            row.ok_or(Violation::LooseAlias(*alias))?;
+        }
+    }
+    Ok(())
+}
+
+fn aliases(state: &State) -> Result<(), Violation> {
+    for (alias, row) in state.aliases() {
+        let named = state.row::<KeyVersion>(&row.version).is_some_and(|version| version.aliases.contains(alias));
+        let is_version = state.row::<KeyVersion>(&KeyVersionId::from_bytes(*alias.as_bytes())).is_some();
+        if !named || is_version {
+            return Err(Violation::LooseAlias(*alias));
+        }
+    }
+    for (due, version) in state.destructions().keys() {
+        let due = Some(*due);
+        let scheduled = state.row::<KeyVersion>(version).is_some_and(|row| row.destroy_at == due);
+        if !scheduled {
+            return Err(Violation::OddVersion(*version));
+        }
+    }
+    for (tenant, _) in state.import_keys().keys() {
+        state.row::<Tenant>(tenant).ok_or_else(|| Violation::Orphan(tenant.clone()))?;
     }
     Ok(())
 }

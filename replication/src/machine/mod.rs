@@ -10,8 +10,10 @@ pub mod lifecycle;
 pub mod outcome;
 pub mod policy;
 pub mod request;
+pub mod roles;
 pub mod row_keys;
 pub mod rows;
+pub mod signed;
 pub mod signing;
 pub mod state;
 #[cfg(test)]

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CryptoSpaceId, KeyName, KeyVersionId, Revision, ShardId, SignerId, TenantId};
+use crate::clock::ClusterTime;
+use crate::ids::{
+    AliasId, CheckValue, CryptoSpaceId, ImportKeyId, KeyName, KeyVersionId, Revision, RuleName, ShardId, SignerId,
+    TenantId,
+};
 
 use super::lifecycle::{self, Event, VersionState};
 
@@ -76,6 +80,48 @@ pub enum Effect {
         /// The tenant's revision.
         revision: Revision,
     },
+    /// The plan could not be carried out any more, and is gone.
+    PlanDropped {
+        /// The tenant's revision.
+        revision: Revision,
+        /// What stood in its way.
+        why: Box<Refusal>,
+    },
+    /// The key has one more version, which is enabled and shown first.
+    VersionAdded {
+        /// Which; its path follows from it.
+        version: KeyVersionId,
+        /// The tenant's revision.
+        revision: Revision,
+    },
+    /// The version has one more path.
+    AliasMade {
+        /// The alias; its path follows from it.
+        alias: AliasId,
+        /// The tenant's revision.
+        revision: Revision,
+    },
+    /// Material can be brought in under one more key.
+    ImportKeyMade {
+        /// Which.
+        id: ImportKeyId,
+        /// The tenant's revision.
+        revision: Revision,
+    },
+    /// The person's signatures count.
+    SignerEnrolled,
+    /// The person's signatures count no more.
+    SignerRevoked,
+    /// The group's time has gone on.
+    Ticked {
+        /// What it is now.
+        now: ClusterTime,
+    },
+    /// The version's material is gone.
+    VersionDestroyed {
+        /// The tenant's revision.
+        revision: Revision,
+    },
 }
 
 /// Why a command changed nothing. The text is for the operator.
@@ -105,13 +151,70 @@ pub enum Refusal {
         /// Who.
         signer: SignerId,
     },
-    /// The signer's role does not allow it.
-    #[error("signer {signer} may not do this to tenant {tenant}")]
+    /// A replica signed what only people ask for.
+    #[error("{signer} is a replica, and only people ask for changes")]
+    NotAPerson {
+        /// Who.
+        signer: SignerId,
+    },
+    /// The tenant is out of the signer's reach, or the signer's roles change no tenant.
+    #[error(
+        "{signer} may not change tenant {tenant}: that takes the role operator with this tenant in reach; a security officer can enrol one"
+    )]
     NotAllowed {
         /// Who.
         signer: SignerId,
         /// To whom.
         tenant: TenantId,
+    },
+    /// The signer's roles do not allow to enrol, revoke or approve.
+    #[error("{signer} may not enrol, revoke or approve people: that takes the role security_officer")]
+    NotOfficer {
+        /// Who.
+        signer: SignerId,
+    },
+    /// What concerns a security officer takes two of them.
+    #[error(
+        "{signer} is or becomes a security officer, which takes two officers: have another one approve this request"
+    )]
+    NeedsSecondOfficer {
+        /// Whom it concerns.
+        signer: SignerId,
+    },
+    /// The officer approves a request of their own.
+    #[error("{signer} asked for this and cannot approve it too; another security officer must")]
+    SameOfficer {
+        /// Who.
+        signer: SignerId,
+    },
+    /// What is approved is nothing that an approval can be for.
+    #[error(
+        "only the enrolment or the revocation of a security officer takes an approval; send this request by itself"
+    )]
+    NothingToApprove,
+    /// A name that was used is not used again, nor is a key.
+    #[error("{what} is enrolled already, or was once; names and keys of people are never used again")]
+    PersonKnown {
+        /// The name, or whose key it is.
+        what: String,
+    },
+    /// Nobody of that name is enrolled, or not any more.
+    #[error("nobody of the name {signer} is enrolled; list them with: ekmctl operator list")]
+    UnknownPerson {
+        /// Who.
+        signer: SignerId,
+    },
+    /// The enrolment says nothing that a person could do.
+    #[error("{signer} would have no role; name at least one of viewer, operator, approver, security_officer, auditor")]
+    NoRole {
+        /// Who.
+        signer: SignerId,
+    },
+    /// Officers must stay able to act.
+    #[error("{left} security officers would be left, and what concerns one takes two of them; enrol another one first")]
+    TooFewOfficers {
+        /// How many would be left.
+        left: usize,
     },
     /// The request is made for another cluster.
     #[error("the request names another cluster's lineage; take the lineage from this cluster's status and sign again")]
@@ -170,6 +273,74 @@ pub enum Refusal {
         /// Which.
         version: KeyVersionId,
     },
+    /// There is no such alias in the tenant.
+    #[error("tenant {tenant} has no alias v0/keys/{alias}; list them with: ekmctl key list --tenant {tenant}")]
+    UnknownAlias {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        alias: AliasId,
+    },
+    /// There is no such import key in the tenant, or not any more.
+    #[error("tenant {tenant} has no import key {id} in use; make one with: ekmctl import-key create --tenant {tenant}")]
+    UnknownImportKey {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        id: ImportKeyId,
+    },
+    /// There is no rule of that name at that level.
+    #[error("{level} has no rule {rule} in a policy of its own; see: ekmctl policy show")]
+    UnknownRule {
+        /// Where.
+        level: String,
+        /// Which.
+        rule: RuleName,
+    },
+    /// The material is not what its check value says.
+    #[error(
+        "the check value of the material is {found}, not {stated}; wrap the right key, or leave the check value out"
+    )]
+    OtherCheckValue {
+        /// What the request says.
+        stated: CheckValue,
+        /// What the material came to.
+        found: CheckValue,
+    },
+    /// There is no room for another one.
+    #[error("{owner} has {count} {what}, and no more fit; {remedy}")]
+    TooMany {
+        /// Whose.
+        owner: String,
+        /// Of what.
+        what: String,
+        /// How many there are.
+        count: usize,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// The time in which a destruction can be called off is too short or too long.
+    #[error("a destruction window of {window_seconds} s is not between {least_seconds} s and {most_seconds} s")]
+    BadWindow {
+        /// What was asked.
+        window_seconds: u64,
+        /// The shortest.
+        least_seconds: u64,
+        /// The longest.
+        most_seconds: u64,
+    },
+    /// A quota is beyond what can be counted.
+    #[error("a quota is 1 to 1000000 requests a second, with a burst of 1 to 1000000")]
+    BadQuota,
+    /// It is not yet time to destroy it.
+    #[error("key version v0/keys/{version} is to be destroyed later")]
+    TooEarly {
+        /// Which.
+        version: KeyVersionId,
+    },
+    /// A tick does not begin where the group's time stands, or is too long.
+    #[error("the tick does not go on from the group's time")]
+    BadTick,
     /// Something of that name exists.
     #[error("{what} {name} exists already; take another name")]
     Exists {
@@ -204,11 +375,11 @@ pub enum Refusal {
         /// Where the plan was made.
         planned: Revision,
     },
-    /// Another plan for the version is under way.
-    #[error("another plan for key version v0/keys/{version} is under way; wait until it settles")]
+    /// Another plan for the same thing is under way.
+    #[error("another plan for {what} is under way; ask again once it has settled")]
     PlanUnsettled {
-        /// Which.
-        version: KeyVersionId,
+        /// What both are about.
+        what: String,
     },
     /// There is no such plan, or its digest is not that of its content.
     #[error("there is no such plan")]

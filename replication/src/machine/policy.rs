@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Email, IdError, RuleName};
+use crate::ids::{CryptoSpaceName, Email, IdError, KeyName, RuleName};
 
 /// Most rules in one policy, denies and grants together.
 pub const POLICY_RULES_MAX: usize = 128;
@@ -123,6 +123,28 @@ pub struct Rule {
     /// Which reasons it covers; `None` covers every reason and none.
     #[serde(default)]
     pub justifications: Option<Justifications>,
+}
+
+/// Where a policy or a quota stands.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Level {
+    /// The tenant itself.
+    Tenant,
+    /// One crypto space of it.
+    CryptoSpace(CryptoSpaceName),
+    /// One key of it.
+    Key(KeyName),
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tenant => f.write_str("the tenant"),
+            Self::CryptoSpace(name) => write!(f, "crypto space {name}"),
+            Self::Key(name) => write!(f, "key {name}"),
+        }
+    }
 }
 
 /// Denies and grants, at a tenant, a crypto space or a key.

@@ -2,12 +2,23 @@
 //!
 //! The bytes are never re-encoded: the signature is over what was sent.
 
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CryptoSpaceName, IdempotencyId, KeyName, KeyVersionId, LineageId, Revision, SignerId, TenantId};
+use crate::ids::{
+    AliasId, CheckValue, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, LineageId, PublicKey,
+    Revision, RuleName, SignerId, TenantId,
+};
 
-use super::policy::Rule;
-use super::rows::{Purpose, Staleness};
+use super::policy::{Policy, Rule};
+use super::roles::PersonRole;
+use super::rows::{Purpose, Quota, Staleness};
+
+pub use super::policy::Level;
+pub use super::signed::SignedRequest;
 
 /// The request format that this release writes and reads.
 pub const REQUEST_FORMAT: u16 = 1;
@@ -28,7 +39,8 @@ pub struct Request {
     pub operation: AdminOperation,
 }
 
-/// What an operator can ask for. Additive operations act at once; [`AdminOperation::DisableVersion`] becomes a plan.
+/// What a person can ask for. What only adds acts at once; what takes away or alters names the revision it was decided on, and
+/// becomes a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum AdminOperation {
@@ -59,6 +71,48 @@ pub enum AdminOperation {
         /// What it is for.
         purpose: Purpose,
     },
+    /// Add a version to a key, enabled, and make it the one shown first: rotation. The versions before stay as they are.
+    AddVersion {
+        /// The owner.
+        tenant: TenantId,
+        /// Which key.
+        key: KeyName,
+    },
+    /// Make a key with a first version of material brought in from elsewhere.
+    ImportKey {
+        /// The owner.
+        tenant: TenantId,
+        /// Its name, unique within the tenant.
+        name: KeyName,
+        /// The crypto space whose policy it inherits.
+        #[serde(default)]
+        crypto_space: Option<CryptoSpaceName>,
+        /// What it is for.
+        purpose: Purpose,
+        /// The material.
+        material: WrappedMaterial,
+    },
+    /// The same as adding a version, of material brought in from elsewhere.
+    ImportVersion {
+        /// The owner.
+        tenant: TenantId,
+        /// Which key.
+        key: KeyName,
+        /// The material.
+        material: WrappedMaterial,
+    },
+    /// Make a key under which material can be brought in, for a day.
+    CreateImportKey {
+        /// The owner.
+        tenant: TenantId,
+    },
+    /// Give a version one more path.
+    CreateAlias {
+        /// The owner.
+        tenant: TenantId,
+        /// Which version it leads to.
+        version: KeyVersionId,
+    },
     /// Add one grant to the policy of a tenant, crypto space or key.
     Grant {
         /// The owner.
@@ -75,6 +129,13 @@ pub enum AdminOperation {
         /// Which.
         version: KeyVersionId,
     },
+    /// Call the destruction of a version off; it is disabled then.
+    RestoreVersion {
+        /// The owner.
+        tenant: TenantId,
+        /// Which.
+        version: KeyVersionId,
+    },
     /// Take a version out of use: planned on a revision, refused if the tenant has moved on.
     DisableVersion {
         /// The owner.
@@ -84,41 +145,160 @@ pub enum AdminOperation {
         /// The tenant's revision that the operator looked at.
         parent: Revision,
     },
+    /// Have a disabled version destroyed once the window has run out. A plan.
+    ScheduleDestroy {
+        /// The owner.
+        tenant: TenantId,
+        /// Which.
+        version: KeyVersionId,
+        /// How long it can still be restored, in seconds: 7 to 365 days, in a cluster of `ekm dev` from one second.
+        window_seconds: u64,
+        /// The tenant's revision that the operator looked at.
+        parent: Revision,
+    },
+    /// Take a further path away from its version. A plan.
+    RemoveAlias {
+        /// The owner.
+        tenant: TenantId,
+        /// Which.
+        alias: AliasId,
+        /// The tenant's revision that the operator looked at.
+        parent: Revision,
+    },
+    /// Put a whole policy in the place of what stands at a level. A plan.
+    SetPolicy {
+        /// The owner.
+        tenant: TenantId,
+        /// Whose policy.
+        level: Level,
+        /// The policy; `None` inherits.
+        policy: Option<Policy>,
+        /// The tenant's revision that the operator looked at.
+        parent: Revision,
+    },
+    /// Take one rule, a grant or a deny, out of a policy. A plan.
+    RemoveRule {
+        /// The owner.
+        tenant: TenantId,
+        /// Whose policy.
+        level: Level,
+        /// Its name.
+        rule: RuleName,
+        /// The tenant's revision that the operator looked at.
+        parent: Revision,
+    },
+    /// Bound how often the keys at a level may be used. A plan.
+    SetQuota {
+        /// The owner.
+        tenant: TenantId,
+        /// Whose quota.
+        level: Level,
+        /// The quota; `None` sets no bound at this level.
+        quota: Option<Quota>,
+        /// The tenant's revision that the operator looked at.
+        parent: Revision,
+    },
+    /// Enrol a person. A security officer takes a second officer's consent: see [`AdminOperation::Approve`].
+    Enrol {
+        /// Their name: unique in the cluster, and never used again.
+        signer: SignerId,
+        /// The Ed25519 key that they sign with and that their certificate holds.
+        public_key: PublicKey,
+        /// What they are there for; at least one role.
+        roles: BTreeSet<PersonRole>,
+        /// The tenants in reach; `None` is all of them.
+        #[serde(default)]
+        tenants: Option<BTreeSet<TenantId>>,
+    },
+    /// Let a person's signature count no more. A security officer's takes a second officer's consent.
+    Revoke {
+        /// Who.
+        signer: SignerId,
+    },
+    /// Consent to what another officer asked for: an [`AdminOperation::Enrol`] or [`AdminOperation::Revoke`] that concerns a
+    /// security officer.
+    Approve(Consent),
+}
+
+/// Another officer's request as it was signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Consent {
+    /// The bytes of the first officer's request, standard base64.
+    pub request: Base64Bytes,
+    /// The first officer.
+    pub signer: SignerId,
+    /// The first officer's signature over those bytes, standard base64.
+    pub signature: Base64Bytes,
+}
+
+impl Consent {
+    /// The first officer's request, as its signature is verified.
+    pub fn request(&self) -> SignedRequest {
+        let Self { request, signer, signature } = self.clone();
+        SignedRequest { bytes: request.0, signer, signature: signature.0 }
+    }
+}
+
+/// Key material on its way in: it opens under the cluster's import key alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrappedMaterial {
+    /// Under which import key of the tenant.
+    pub import_key: ImportKeyId,
+    /// 32 bytes of material under RSA-OAEP (RFC 8017) with SHA-256, MGF1 with SHA-256 and an empty label; standard base64.
+    pub wrapped: Base64Bytes,
+    /// What the material must come to; refused if it comes to something else.
+    #[serde(default)]
+    pub check_value: Option<CheckValue>,
+}
+
+/// Bytes that JSON spells as standard, padded base64 (RFC 4648).
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Base64Bytes(pub Vec<u8>);
+
+impl std::fmt::Debug for Base64Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Base64Bytes({} bytes)", self.0.len())
+    }
+}
+
+impl Serialize for Base64Bytes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Base64Bytes {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = STANDARD.decode(text);
+        bytes.map(Self).map_err(|_| serde::de::Error::custom("bytes are written in standard base64 with its padding"))
+    }
 }
 
 impl AdminOperation {
-    /// The tenant it changes.
-    pub const fn tenant(&self) -> &TenantId {
+    /// The tenant it changes; `None` if it is about people.
+    pub const fn tenant(&self) -> Option<&TenantId> {
         match self {
             Self::CreateTenant { tenant, .. }
             | Self::CreateCryptoSpace { tenant, .. }
             | Self::CreateKey { tenant, .. }
+            | Self::AddVersion { tenant, .. }
+            | Self::ImportKey { tenant, .. }
+            | Self::ImportVersion { tenant, .. }
+            | Self::CreateImportKey { tenant }
+            | Self::CreateAlias { tenant, .. }
             | Self::Grant { tenant, .. }
             | Self::EnableVersion { tenant, .. }
-            | Self::DisableVersion { tenant, .. } => tenant,
+            | Self::RestoreVersion { tenant, .. }
+            | Self::DisableVersion { tenant, .. }
+            | Self::ScheduleDestroy { tenant, .. }
+            | Self::RemoveAlias { tenant, .. }
+            | Self::SetPolicy { tenant, .. }
+            | Self::RemoveRule { tenant, .. }
+            | Self::SetQuota { tenant, .. } => Some(tenant),
+            Self::Enrol { .. } | Self::Revoke { .. } | Self::Approve(_) => None,
         }
     }
-}
-
-/// Where a policy stands.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Level {
-    /// The tenant itself.
-    Tenant,
-    /// One crypto space of it.
-    CryptoSpace(CryptoSpaceName),
-    /// One key of it.
-    Key(KeyName),
-}
-
-/// A request as it was received, with the operator's signature over its bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignedRequest {
-    /// The request, JSON, as received.
-    pub bytes: Vec<u8>,
-    /// Who signed.
-    pub signer: SignerId,
-    /// Ed25519 over [`super::signing::request_message`] of the bytes.
-    pub signature: Vec<u8>,
 }

@@ -1,6 +1,7 @@
 //! Row keys to bytes and back: the bytes after the kind byte, ordered as the keys are.
 
-use crate::ids::{CryptoSpaceName, IdempotencyId, KeyName, KeyVersionId, SignerId, TenantId};
+use crate::clock::ClusterTime;
+use crate::ids::{AliasId, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, SignerId, TenantId};
 
 /// A key of rows. `read(write(key)) == key`, and no other bytes read to it.
 pub trait RowKey: Ord + Clone {
@@ -39,7 +40,19 @@ macro_rules! id_key {
     )+};
 }
 
-id_key!(KeyVersionId, IdempotencyId);
+id_key!(KeyVersionId, AliasId, ImportKeyId, IdempotencyId);
+
+/// Eight bytes of time, the highest first, so that rows lie in the order in which they are due.
+impl RowKey for (ClusterTime, KeyVersionId) {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.0.0.to_be_bytes());
+        self.1.write(bytes);
+    }
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (due, version) = bytes.split_first_chunk::<8>()?;
+        Some((ClusterTime(u64::from_be_bytes(*due)), KeyVersionId::read(version)?))
+    }
+}
 
 macro_rules! name_key {
     ($($name:ident),+) => {$(

@@ -2,19 +2,22 @@
 //!
 //! The numbers are on customers' disks: never reuse one, never change one. Values stay under 16 KiB.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
+use crate::clock::{ClusterTime, Timestamp};
 use crate::ids::{
-    CryptoSpaceId, CryptoSpaceName, Generation, GroupId, KeyName, KeyVersionId, LineageId, LogIndex, Revision, ShardId,
-    TenantId,
+    AliasId, CheckValue, CryptoSpaceId, CryptoSpaceName, Generation, GroupId, ImportKeyId, KeyName, KeyVersionId,
+    LineageId, LogIndex, PublicKey, Revision, RuleName, ShardId, TenantId,
 };
 
 use super::lifecycle::VersionState;
 use super::outcome::Effect;
-use super::policy::Policy;
+use super::policy::{Level, Policy};
+use super::roles::PersonRole;
+use super::signed::SignedRequest;
 
 /// Every row kind, by the first byte of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,7 +25,7 @@ use super::policy::Policy;
 pub enum RowKind {
     /// `01` → [`Meta`]: what group this is. Written by Genesis.
     Meta = 1,
-    /// `02 | signer` → [`Signer`]: whose signatures count here. Written by Genesis.
+    /// `02 | signer` → [`Signer`]: whose signatures count here. Written by Genesis, `EnrolSigner`, `RevokeSigner`.
     Signer = 2,
     /// `03` → [`Trust`]: issuers and audiences of callers' tokens. Group 0. Written by Genesis.
     Trust = 3,
@@ -32,16 +35,26 @@ pub enum RowKind {
     Reservation = 5,
     /// `06 | tenant` → [`Tenant`]. Shard. Written by `CreateTenant`, and its revision by every change to the tenant.
     Tenant = 6,
-    /// `07 | tenant | 00 | name` → [`CryptoSpace`]. Shard. Written by `CreateCryptoSpace`, `AddGrant`.
+    /// `07 | tenant | 00 | name` → [`CryptoSpace`]. Shard. Written by `CreateCryptoSpace`, `AddGrant`, `AdvanceStage`.
     CryptoSpace = 7,
-    /// `08 | tenant | 00 | name` → [`Key`]. Shard. Written by `CreateKey`, `AddGrant`.
+    /// `08 | tenant | 00 | name` → [`Key`]. Shard. Written by `CreateKey`, `AddVersion`, `AddGrant`, `AdvanceStage`.
     Key = 8,
-    /// `09 | version id` → [`KeyVersion`]. Shard. Written by `CreateKey`, `StepVersion`, `AdvanceStage`.
+    /// `09 | version id` → [`KeyVersion`]. Shard. Written by `CreateKey`, `AddVersion`, `CreateAlias`, `StepVersion`,
+    /// `AdvanceStage`, `DestroyVersion`.
     KeyVersion = 9,
     /// `0a | digest` → [`AdoptedPlan`]. Shard. Written by `AdoptPlan`, removed by `AdvanceStage` when the plan settles.
     AdoptedPlan = 10,
     /// `0b | idempotency id` → [`Remembered`]: answers that a repeated request gets again. Bounded, oldest index out first.
     Remembered = 11,
+    /// `0c | alias id` → [`Alias`]: a further path of a version. Shard. Written by `CreateAlias`, removed by `AdvanceStage`.
+    Alias = 12,
+    /// `0d | tenant | 00 | id` → [`ImportKey`]. Shard. Written by `CreateImportKey`, which also removes the tenant's expired ones.
+    ImportKey = 13,
+    /// `0e` → [`ClusterClock`]: the group's own time. Shard. Written by `Tick`.
+    ClusterClock = 14,
+    /// `0f | due | version id` → [`Destruction`]: one that is scheduled. Shard. Written by `AdvanceStage`, removed by
+    /// `StepVersion` and `DestroyVersion`.
+    Destruction = 15,
 }
 
 /// What group this is; there is one such row, from the first entry on.
@@ -63,22 +76,28 @@ pub struct Meta {
 pub enum Role {
     /// A key-store replica: completes commands, and makes automatic ones.
     Replica,
-    /// A person who changes tenants, crypto spaces, keys and policies.
-    Operator {
+    /// A person.
+    Person {
+        /// What they are there for.
+        roles: BTreeSet<PersonRole>,
         /// The tenants in reach; `None` is all of them.
-        tenants: Option<Vec<TenantId>>,
+        tenants: Option<BTreeSet<TenantId>>,
     },
 }
 
 /// Whose signatures count in this group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signer {
-    /// Ed25519 public key, 32 bytes (RFC 8032).
-    pub public_key: [u8; 32],
+    /// What their signatures are verified by.
+    pub public_key: PublicKey,
     /// What it may sign.
     pub role: Role,
     /// From this entry on its signatures count no more.
     pub revoked_at: Option<LogIndex>,
+    /// The signed request that enrolled them; `None` for those whom genesis names.
+    pub enrolled_by: Option<SignedRequest>,
+    /// The signed request that revoked them.
+    pub revoked_by: Option<SignedRequest>,
 }
 
 /// Which tokens prove a caller.
@@ -119,6 +138,19 @@ pub enum Staleness {
     Available,
 }
 
+/// How often the keys at a level may be used. Each frontend counts for itself, and every level's quota holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    /// Requests a second that go on for ever, 1 to [`QUOTA_MAX`].
+    pub per_second: NonZeroU32,
+    /// Requests that may come at once after a pause, 1 to [`QUOTA_MAX`].
+    pub burst: NonZeroU32,
+}
+
+/// The largest number in a quota: far beyond what a machine can answer.
+pub const QUOTA_MAX: u32 = 1_000_000;
+
 /// A key sealed by something above it: opaque here.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sealed(pub Vec<u8>);
@@ -149,6 +181,8 @@ pub struct Tenant {
     pub staleness: Staleness,
     /// Decides for keys that have no nearer policy.
     pub policy: Option<Policy>,
+    /// Bounds all its keys together.
+    pub quota: Option<Quota>,
     /// The tenant key, once per root that can open it.
     pub envelopes: Vec<Envelope>,
     /// When it was made, by the proposing replica's clock.
@@ -162,6 +196,8 @@ pub struct CryptoSpace {
     pub id: CryptoSpaceId,
     /// Decides for keys in it that have no policy of their own.
     pub policy: Option<Policy>,
+    /// Bounds its keys together.
+    pub quota: Option<Quota>,
     /// When it was made, by the proposing replica's clock.
     pub created_at: Timestamp,
 }
@@ -189,6 +225,13 @@ pub enum Algorithm {
 pub enum Origin {
     /// Made by a key-store replica.
     Generated,
+    /// Brought in from elsewhere.
+    Imported {
+        /// Under which import key.
+        import_key: ImportKeyId,
+        /// What the material came to.
+        check_value: CheckValue,
+    },
 }
 
 /// A key: its purpose, its policy and its versions.
@@ -200,9 +243,11 @@ pub struct Key {
     pub purpose: Purpose,
     /// Overrides what the crypto space and tenant say; `None` inherits.
     pub policy: Option<Policy>,
+    /// Bounds the use of its versions together.
+    pub quota: Option<Quota>,
     /// Every version by its number, from 1.
     pub versions: BTreeMap<u32, KeyVersionId>,
-    /// The version that `ekmctl` shows first.
+    /// The newest version, which is shown first. No caller reaches a version by this.
     pub primary: u32,
     /// When it was made, by the proposing replica's clock.
     pub created_at: Timestamp,
@@ -223,12 +268,63 @@ pub struct KeyVersion {
     pub algorithm: Algorithm,
     /// Where its material came from.
     pub origin: Origin,
-    /// The material, sealed under the tenant key.
+    /// When it is destroyed, in the group's time; only while that is scheduled.
+    pub destroy_at: Option<ClusterTime>,
+    /// Further paths that lead to it.
+    pub aliases: BTreeSet<AliasId>,
+    /// The material, sealed under the tenant key. Empty once it is destroyed.
     pub sealed: Sealed,
-    /// A blob wrapped with the material when it was made; it must open before traffic uses the version.
+    /// A blob wrapped with the material when it was made; it must open before traffic uses the version. Empty once it is
+    /// destroyed.
     pub canary: Vec<u8>,
     /// When it was made, by the proposing replica's clock.
     pub created_at: Timestamp,
+}
+
+/// A further path of a key version. The path is [`crate::ids::alias_path`] of its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alias {
+    /// The owner.
+    pub tenant: TenantId,
+    /// Which version it leads to.
+    pub version: KeyVersionId,
+    /// When it was made, by the proposing replica's clock.
+    pub created_at: Timestamp,
+}
+
+/// A key under which material can be brought in: RSA with 3072 bits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportKey {
+    /// The public half: `SubjectPublicKeyInfo`, DER (RFC 5280).
+    pub public_key: Vec<u8>,
+    /// The private half, sealed under the tenant key.
+    pub sealed: Sealed,
+    /// When it was made, by the proposing replica's clock; it is of use for [`IMPORT_KEY_LIFE`] from then on.
+    pub created_at: Timestamp,
+}
+
+/// How long an import key is of use.
+pub const IMPORT_KEY_LIFE: std::time::Duration = std::time::Duration::from_hours(24);
+
+impl ImportKey {
+    /// Whether it is of use at that time.
+    pub fn is_live(&self, at: Timestamp) -> bool {
+        u128::from(at.0) < u128::from(self.created_at.0) + IMPORT_KEY_LIFE.as_millis()
+    }
+}
+
+/// The time of a group: how much of it committed entries have counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterClock {
+    /// Now.
+    pub now: ClusterTime,
+}
+
+/// A destruction that is scheduled, found by when it is due.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destruction {
+    /// The owner.
+    pub tenant: TenantId,
 }
 
 /// A change that takes something away, complete: what a preview shows is what apply writes.
@@ -250,6 +346,75 @@ pub enum Change {
         /// Which.
         version: KeyVersionId,
     },
+    /// Has a version destroyed once a window has run out.
+    ScheduleDestroy {
+        /// Which.
+        version: KeyVersionId,
+        /// How long the window is, in seconds of the group's time, from when the plan settles.
+        window_seconds: u64,
+    },
+    /// Takes a further path away.
+    RemoveAlias {
+        /// Which.
+        alias: AliasId,
+    },
+    /// Puts a policy in the place of what stands at a level.
+    SetPolicy {
+        /// Where.
+        level: Level,
+        /// Which; `None` inherits.
+        policy: Option<Policy>,
+    },
+    /// Takes one rule out of a policy.
+    RemoveRule {
+        /// Where.
+        level: Level,
+        /// Which.
+        rule: RuleName,
+    },
+    /// Sets or lifts a quota.
+    SetQuota {
+        /// Where.
+        level: Level,
+        /// Which; `None` sets no bound at this level.
+        quota: Option<Quota>,
+    },
+}
+
+impl Change {
+    /// Whether both change the same thing, so that the second must wait for the first to settle.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.subject() == other.subject()
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        match self {
+            Self::DisableVersion { version } | Self::ScheduleDestroy { version, .. } => Subject::Version(*version),
+            Self::RemoveAlias { alias } => Subject::Alias(*alias),
+            Self::SetPolicy { level, .. } | Self::RemoveRule { level, .. } => Subject::Policy(level),
+            Self::SetQuota { level, .. } => Subject::Quota(level),
+        }
+    }
+}
+
+/// What a change is about.
+#[derive(PartialEq, Eq)]
+enum Subject<'a> {
+    Version(KeyVersionId),
+    Alias(AliasId),
+    Policy(&'a Level),
+    Quota(&'a Level),
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.subject() {
+            Subject::Version(version) => write!(f, "key version v0/keys/{version}"),
+            Subject::Alias(alias) => write!(f, "the alias v0/keys/{alias}"),
+            Subject::Policy(level) => write!(f, "the policy of {level}"),
+            Subject::Quota(level) => write!(f, "the quota of {level}"),
+        }
+    }
 }
 
 /// How far a plan has come. A settled plan has no row.

@@ -6,11 +6,11 @@
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use sha2::{Digest as _, Sha256};
 
-use crate::ids::{GroupId, LineageId, SignerId};
+use crate::ids::{GroupId, LineageId, PublicKey, SignerId};
 
 use super::command::SignedCommand;
-use super::request::SignedRequest;
 use super::rows::Plan;
+use super::signed::SignedRequest;
 
 /// The bytes an operator signs: the request as sent.
 pub fn request_message(request: &[u8]) -> Vec<u8> {
@@ -29,8 +29,8 @@ pub fn plan_digest(plan: &Plan) -> [u8; 32] {
 }
 
 /// Whether `signature` is the owner of `public_key`'s over `message`.
-pub fn verifies(public_key: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
-    UnparsedPublicKey::new(&ED25519, public_key).verify(message, signature).is_ok()
+pub fn verifies(public_key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ED25519, public_key.as_bytes()).verify(message, signature).is_ok()
 }
 
 /// A private Ed25519 key that cannot be read.
@@ -62,9 +62,10 @@ impl SigningKey {
         &self.signer
     }
 
-    /// The public half, 32 bytes.
-    pub fn public_key(&self) -> [u8; 32] {
-        self.pair.public_key().as_ref().try_into().expect("an Ed25519 public key has 32 bytes")
+    /// The public half.
+    pub fn public_key(&self) -> PublicKey {
+        let bytes = self.pair.public_key().as_ref().try_into();
+        PublicKey::from_bytes(bytes.expect("an Ed25519 public key has 32 bytes"))
     }
 
     /// Signs a request.

@@ -9,14 +9,18 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::clock::ClusterTime;
 use crate::codec::{self, Undecodable};
-use crate::ids::{CryptoSpaceName, IdempotencyId, KeyName, KeyVersionId, LogIndex, SignerId, TenantId};
+use crate::ids::{
+    AliasId, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, LogIndex, SignerId, TenantId,
+};
 
 use super::digest::Digest;
 use super::outcome::Outcome;
 use super::row_keys::RowKey;
 use super::rows::{
-    AdoptedPlan, CryptoSpace, Key, KeyVersion, Meta, Placement, Remembered, Reservation, RowKind, Signer, Tenant, Trust,
+    AdoptedPlan, Alias, ClusterClock, CryptoSpace, Destruction, ImportKey, Key, KeyVersion, Meta, Placement,
+    Remembered, Reservation, RowKind, Signer, Tenant, Trust,
 };
 
 /// Largest encoded row value, in bytes: sled keeps smaller ones inline.
@@ -96,6 +100,14 @@ tables! {
     plans: AdoptedPlan by [u8; 32],
     /// Answers that repeated requests get again.
     remembered: Remembered by IdempotencyId,
+    /// Further paths of versions.
+    aliases: Alias by AliasId,
+    /// Keys for material to be brought in under.
+    import_keys: ImportKey by (TenantId, ImportKeyId),
+    /// The group's own time: at most one row.
+    cluster_clock_rows: ClusterClock by (),
+    /// Destructions that are scheduled, the first due first.
+    destructions: Destruction by (ClusterTime, KeyVersionId),
 }
 
 fn encoded<R: Row>(key: &R::Key, row: &R) -> (Vec<u8>, Vec<u8>) {
@@ -127,6 +139,11 @@ impl State {
     /// Which tokens prove a caller, in group 0.
     pub fn trust(&self) -> Option<&Arc<Trust>> {
         self.trust_rows.get(&())
+    }
+
+    /// The group's own time.
+    pub fn cluster_time(&self) -> ClusterTime {
+        self.cluster_clock_rows.get(&()).map_or(ClusterTime::default(), |clock| clock.now)
     }
 
     /// One row by its key.
@@ -162,6 +179,15 @@ impl State {
             .range((tenant.clone(), CryptoSpaceName::first())..)
             .take_while(move |((owner, _), _)| *owner == tenant)
             .map(|((_, name), space)| (name, space))
+    }
+
+    /// The import keys of one tenant, by id.
+    pub fn import_keys_of(&self, tenant: &TenantId) -> impl Iterator<Item = (ImportKeyId, &Arc<ImportKey>)> {
+        let tenant = tenant.clone();
+        self.import_keys
+            .range((tenant.clone(), ImportKeyId::from_bytes([0; 16]))..)
+            .take_while(move |((owner, _), _)| *owner == tenant)
+            .map(|((_, id), key)| (*id, key))
     }
 
     /// The keys of one tenant, by name.

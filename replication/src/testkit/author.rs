@@ -15,6 +15,7 @@ use crate::machine::command::{
 use crate::machine::lifecycle::Event;
 use crate::machine::policy::Rule;
 use crate::machine::request::{AdminOperation, Level, REQUEST_FORMAT, Request, SignedRequest};
+use crate::machine::roles::PersonRole;
 use crate::machine::rows::{
     Algorithm, Change, Envelope, Meta, Origin, Plan, Purpose, Role, Sealed, Signer, Stage, Staleness, Trust,
 };
@@ -74,7 +75,8 @@ impl Author {
     /// The first entry of a group.
     pub fn genesis(&self, group: GroupId) -> Vec<u8> {
         let enrolled = |key: &SigningKey, role| {
-            (key.signer().clone(), Signer { public_key: key.public_key(), role, revoked_at: None })
+            let public_key = key.public_key();
+            (key.signer().clone(), Signer { public_key, role, revoked_at: None, enrolled_by: None, revoked_by: None })
         };
         let trust = (group == GroupId::SYSTEM).then(|| Trust {
             issuers: vec!["https://accounts.google.com".into()],
@@ -84,7 +86,7 @@ impl Author {
             meta: Meta { lineage: self.lineage, generation: Generation::FIRST, group, dev: true },
             signers: vec![
                 enrolled(&self.replica, Role::Replica),
-                enrolled(&self.operator, Role::Operator { tenants: None }),
+                enrolled(&self.operator, Role::Person { roles: [PersonRole::Operator].into(), tenants: None }),
             ],
             trust,
         };

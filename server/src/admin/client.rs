@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use replication::ids::{IdempotencyId, LineageId, SignerId};
+use replication::ids::{IdempotencyId, LineageId, PublicKey, SignerId};
 use replication::machine::request::{AdminOperation, REQUEST_FORMAT, Request, SignedRequest};
 use replication::machine::signing::{SigningKey, SigningKeyError};
 use rustls::pki_types::pem::PemObject as _;
@@ -106,7 +106,7 @@ impl Operator {
     }
 
     /// The operator's public key and name, as a group enrols them.
-    pub fn enrolment(&self) -> (SignerId, [u8; 32]) {
+    pub fn enrolment(&self) -> (SignerId, PublicKey) {
         (self.key.signer().clone(), self.key.public_key())
     }
 

@@ -125,6 +125,7 @@ fn shown(state: &State, tenant: &TenantId, operator: &Operator) -> Option<()> {
 mod tests {
     use replication::ids::{LogIndex, ShardId};
     use replication::machine::outcome::Outcome;
+    use replication::machine::roles::PersonRole;
     use replication::testkit::Author;
 
     use super::*;
@@ -156,7 +157,7 @@ mod tests {
         let id: replication::ids::SignerId = "operator-1".parse().expect("a name");
         let name = |text: &str| -> TenantId { text.parse().expect("a tenant") };
         let seen_by = |tenants| {
-            let operator = Operator { id: id.clone(), tenants };
+            let operator = Operator { id: id.clone(), roles: [PersonRole::Viewer].into(), tenants };
             let listed: Vec<_> = tenants_of(&state, &operator);
             let each = ["one", "two", "none"].map(|tenant| {
                 let tenant = name(tenant);
@@ -169,9 +170,10 @@ mod tests {
         };
         let (all, none) = ((Some(1), Some(1)), (None, None));
         assert_eq!(seen_by(None), (vec!["one".to_owned(), "two".to_owned()], [all, all, none], [true, true], 2));
-        assert_eq!(seen_by(Some(vec![name("one")])), (vec!["one".to_owned()], [all, none, none], [true, false], 1));
-        assert_eq!(seen_by(Some(Vec::new())), (Vec::new(), [none; 3], [false, false], 0));
-        let reserved = Operator { id: id.clone(), tenants: Some(vec![name("system")]) };
+        assert_eq!(seen_by(Some([name("one")].into())), (vec!["one".to_owned()], [all, none, none], [true, false], 1));
+        assert_eq!(seen_by(Some([].into())), (Vec::new(), [none; 3], [false, false], 0));
+        let reserved =
+            Operator { id: id.clone(), roles: [PersonRole::Viewer].into(), tenants: Some([name("system")].into()) };
         assert!(!reserved.reaches(&name("system")));
     }
 

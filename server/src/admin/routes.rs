@@ -173,13 +173,24 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         | Refusal::RevokedSigner { .. }
         | Refusal::BadSignature { .. }
         | Refusal::NotAllowed { .. }
+        | Refusal::NotAPerson { .. }
+        | Refusal::NotOfficer { .. }
+        | Refusal::NeedsSecondOfficer { .. }
+        | Refusal::SameOfficer { .. }
         | Refusal::ReservedTenant { .. } => FailureCode::Denied,
         Refusal::UnknownTenant { .. }
         | Refusal::UnknownCryptoSpace { .. }
         | Refusal::UnknownKey { .. }
-        | Refusal::UnknownVersion { .. } => FailureCode::NotFound,
+        | Refusal::UnknownVersion { .. }
+        | Refusal::UnknownAlias { .. }
+        | Refusal::UnknownImportKey { .. }
+        | Refusal::UnknownRule { .. }
+        | Refusal::UnknownPerson { .. } => FailureCode::NotFound,
         Refusal::Exists { .. }
         | Refusal::PathTaken
+        | Refusal::PersonKnown { .. }
+        | Refusal::TooFewOfficers { .. }
+        | Refusal::TooMany { .. }
         | Refusal::IllegalStep { .. }
         | Refusal::Conflict { .. }
         | Refusal::PlanUnsettled { .. }
@@ -189,13 +200,21 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         Refusal::WrongLineage
         | Refusal::MalformedRequest { .. }
         | Refusal::NeedsPlan
+        | Refusal::NothingToApprove
+        | Refusal::NoRole { .. }
+        | Refusal::OtherCheckValue { .. }
+        | Refusal::BadWindow { .. }
+        | Refusal::BadQuota
         | Refusal::BadRule { .. }
         | Refusal::HidesInherited { .. }
         | Refusal::PolicyTooLarge { .. }
         | Refusal::TooLarge { .. } => FailureCode::Invalid,
-        Refusal::GenesisRepeated | Refusal::NotWhatWasAsked | Refusal::RequestMissing | Refusal::WrongGroup => {
-            FailureCode::Internal
-        }
+        Refusal::GenesisRepeated
+        | Refusal::NotWhatWasAsked
+        | Refusal::RequestMissing
+        | Refusal::WrongGroup
+        | Refusal::TooEarly { .. }
+        | Refusal::BadTick => FailureCode::Internal,
     }
 }
 

@@ -107,7 +107,13 @@ impl World {
             frontend: "m1".to_owned(),
         };
         let trust = Trust { issuers: Vec::new(), audiences: Vec::new() };
-        let founding = Founding { dev: true, operators: vec![client.enrolment()], trust };
+        let (signer, public_key) = client.enrolment();
+        let person = crate::keystore::Person {
+            signer,
+            public_key,
+            roles: [replication::machine::roles::PersonRole::Operator].into(),
+        };
+        let founding = Founding { dev: true, people: vec![person], trust };
         let store = Arc::new(KeyStore::start(parts, &founding).await.expect("a key store is founded"));
         for (id, group) in store.groups() {
             let (store, group) = (Arc::clone(&store), Arc::clone(group));

@@ -58,7 +58,9 @@ fn key(key: &KeyBody) -> String {
 fn answer(answer: &Answer) -> String {
     let mut text = if answer.repeated { "ok (done before)".to_owned() } else { "ok".to_owned() };
     let mut add = |name: &str, value: &str| write!(text, " {name}={value}").expect("a string grows");
-    add("revision", &answer.revision.to_string());
+    if let Some(revision) = &answer.revision {
+        add("revision", &revision.to_string());
+    }
     if let Some(path) = &answer.path {
         add("path", path);
     }

@@ -47,7 +47,7 @@ pub(super) async fn start_key_store(
     };
     let founding = Founding {
         dev: true,
-        operators: vec![prepared.operator.enrolment()],
+        people: prepared.people(),
         trust: Trust { issuers: vec![DEV_ISSUER.to_owned()], audiences: vec![super::AUDIENCE.to_owned()] },
     };
     let store = KeyStore::start(parts, &founding).await.map_err(|error| told(error, folder))?;

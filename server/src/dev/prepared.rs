@@ -5,12 +5,14 @@
 use std::sync::Arc;
 
 use replication::clock::Clock;
+use replication::machine::roles::PersonRole;
 use tokio::sync::Notify;
 
 use crate::admin::client::Operator;
 use crate::authn::ProbeIssuer;
 use crate::clock::SystemClock;
 use crate::crypto::{Arena, Entropy, LockPolicy, Protection};
+use crate::keystore::Person;
 use crate::metrics::Metrics;
 
 use super::error::DevError;
@@ -37,6 +39,14 @@ pub(super) struct Prepared {
     pub(super) probe: Arc<ProbeIssuer>,
     /// Told when somebody wants the files of certificates looked at now.
     pub(super) look_at_certificates: Arc<Notify>,
+}
+
+impl Prepared {
+    /// The people whom a first start enrols.
+    pub(super) fn people(&self) -> Vec<Person> {
+        let (signer, public_key) = self.operator.enrolment();
+        vec![Person { signer, public_key, roles: [PersonRole::Operator].into() }]
+    }
 }
 
 /// Makes all of it, or what is missing of it.

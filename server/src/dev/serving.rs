@@ -69,6 +69,8 @@ impl Serving {
             let (store, group) = (Arc::clone(&store), Arc::clone(group));
             planes.feeds.spawn_endless("feed", async move { store.feed(id, &group).await });
         }
+        let time = Arc::clone(&store);
+        planes.control.spawn_endless("cluster time", async move { time.keep_time().await });
         let demo = demo::ensure(&store, &prepared.operator).await?;
         let token = TokenFile { issuer, path: folder.at("token"), clock: Arc::clone(&prepared.clock) };
         // the printed calls read it; if it cannot be written, the task that tries again says so

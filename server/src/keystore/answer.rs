@@ -2,24 +2,31 @@
 
 use serde::{Deserialize, Serialize};
 
-use replication::ids::{LogIndex, Revision};
+use replication::ids::{ImportKeyId, LogIndex, Revision};
 use replication::machine::lifecycle::VersionState;
 
 /// A request was carried out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// Whether the same request had been carried out before; nothing was done again then.
     pub repeated: bool,
     /// The entry that answered; for a repetition, the later one that found the change done.
     pub index: LogIndex,
-    /// The tenant's revision after it.
-    pub revision: Revision,
+    /// The tenant's revision after it; absent where people are concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
     /// The path of what was made, without a leading slash; absent if nothing was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The state of the version that was made, enabled or disabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<VersionState>,
+    /// The import key that was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import_key: Option<ImportKeyId>,
+    /// In how many seconds of the cluster's time the version is destroyed, if that was scheduled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destroy_after_seconds: Option<u64>,
     /// For a grant: the keys below its level that it does not reach, since nearer rules decide for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_for: Vec<String>,

@@ -48,7 +48,7 @@ impl Parts {
         Ok(CreateTenant { tenant: tenant.clone(), staleness, envelopes: vec![envelope], policy })
     }
 
-    /// A new key with a first version: its material made, sealed under the tenant key, its canary made and opened.
+    /// A new key with a first version.
     pub(super) fn complete_key(
         &self,
         lineage: LineageId,
@@ -56,6 +56,24 @@ impl Parts {
         version: KeyVersionId,
     ) -> Result<CreateKey, CompleteError> {
         let NewKey { tenant, name, crypto_space, purpose } = asked;
+        let version = self.complete_version(lineage, tenant, name, version)?;
+        Ok(CreateKey {
+            tenant: tenant.clone(),
+            name: name.clone(),
+            crypto_space: crypto_space.cloned(),
+            purpose,
+            version,
+        })
+    }
+
+    /// A new version of a key: its material made, sealed under the tenant key, its canary made and opened.
+    pub(super) fn complete_version(
+        &self,
+        lineage: LineageId,
+        tenant: &TenantId,
+        name: &KeyName,
+        version: KeyVersionId,
+    ) -> Result<NewVersion, CompleteError> {
         let tenant_key = self.tenant_keys.find(tenant).ok_or_else(|| CompleteError::TenantKeyClosed(tenant.clone()))?;
         let algorithm = Algorithm::Aes256GcmSiv;
         let binding = Binding { lineage, tenant, key: name, version, algorithm };
@@ -64,14 +82,7 @@ impl Parts {
         let usable = UsableMaterial::new(material, version);
         let canary = make_canary(&usable, self.entropy.as_ref())?;
         check_canary(&usable, &canary)?;
-        let version = NewVersion { id: version, algorithm, origin: Origin::Generated, sealed, canary };
-        Ok(CreateKey {
-            tenant: tenant.clone(),
-            name: name.clone(),
-            crypto_space: crypto_space.cloned(),
-            purpose,
-            version,
-        })
+        Ok(NewVersion { id: version, algorithm, origin: Origin::Generated, sealed, canary })
     }
 }
 

@@ -6,16 +6,18 @@
 use std::sync::Arc;
 
 use replication::ids::{
-    CryptoSpaceId, GroupId, IdempotencyId, KeyVersionId, LogIndex, ShardId, TenantId, crypto_space_path, key_path,
+    AliasId, CryptoSpaceId, GroupId, IdempotencyId, KeyVersionId, LogIndex, ShardId, TenantId, alias_path,
+    crypto_space_path, key_path,
 };
 use replication::machine::apply::authority;
 use replication::machine::command::{
-    Action, AddGrant, AdoptPlan, AdvanceStage, CreateCryptoSpace, Evidence, PlaceTenant, ReservePath, StepVersion,
+    Action, AddGrant, AddVersion, AdoptPlan, AdvanceStage, CreateAlias, CreateCryptoSpace, Evidence, PlaceTenant,
+    ReservePath, StepVersion,
 };
 use replication::machine::lifecycle::{Event, VersionState};
 use replication::machine::outcome::{Effect, Outcome, Refusal};
-use replication::machine::request::{AdminOperation, SignedRequest};
-use replication::machine::rows::{Change, Plan, Stage, Tenant};
+use replication::machine::request::{AdminOperation, Request, SignedRequest};
+use replication::machine::rows::{AdoptedPlan, Plan, Stage, Tenant};
 use replication::machine::signing;
 use replication::raft::group::ProposeError;
 
@@ -59,11 +61,11 @@ impl From<EntropyError> for ExecuteError {
     }
 }
 
-const SHARD: GroupId = ShardId::FIRST.group();
+pub(super) const SHARD: GroupId = ShardId::FIRST.group();
 
 /// What a step comes to for its operator, once an earlier one of the same request is in a log: that no room was found for
 /// this one does not mean that nothing was changed.
-fn begun(error: ExecuteError) -> ExecuteError {
+pub(super) fn begun(error: ExecuteError) -> ExecuteError {
     match error {
         ExecuteError::Propose(ProposeError::NoRoom(_)) => ProposeError::Unknown.into(),
         other => other,
@@ -96,47 +98,79 @@ impl KeyStore {
         let state = self.shard_state();
         let meta = state.meta().ok_or(Refusal::NoGenesis)?;
         let request = authority::verify_request(&state, meta, &asked)?;
+        let done = self.perform(&asked, &request).await?;
+        self.answer(done, &request.operation).await
+    }
+
+    async fn perform(&self, asked: &SignedRequest, request: &Request) -> Result<Done, ExecuteError> {
         let id = request.idempotency_id;
-        let done = match &request.operation {
+        if let Some((change, parent)) = authority::planned(&request.operation) {
+            let tenant = request.operation.tenant().ok_or(ExecuteError::Unexpected)?.clone();
+            return self.plan(id, asked, Plan { tenant, parent, change }).await;
+        }
+        match &request.operation {
             AdminOperation::CreateTenant { tenant, staleness } => {
                 let create = self.parts.complete_tenant(self.lineage, tenant, *staleness, None)?;
-                self.place(id, &asked, tenant).await?;
-                self.order_rest(self.completed(SHARD, id, &asked, Action::CreateTenant(create))).await?
-            }
-            AdminOperation::CreateCryptoSpace { tenant, name } => {
-                let space = |id| {
-                    let id = CryptoSpaceId::from_bytes(id);
-                    Ok(Action::CreateCryptoSpace(CreateCryptoSpace { tenant: tenant.clone(), name: name.clone(), id }))
-                };
-                self.order_with_path(id, &asked, tenant, space).await?
-            }
-            AdminOperation::CreateKey { tenant, name, crypto_space, purpose } => {
-                let key = |id| {
-                    let new = NewKey { tenant, name, crypto_space: crypto_space.as_ref(), purpose: *purpose };
-                    let create = self.parts.complete_key(self.lineage, new, KeyVersionId::from_bytes(id))?;
-                    Ok(Action::CreateKey(create))
-                };
-                self.order_with_path(id, &asked, tenant, key).await?
+                self.place(id, asked, tenant).await?;
+                self.order_rest(self.completed(SHARD, id, asked, Action::CreateTenant(create))).await
             }
             AdminOperation::Grant { tenant, level, rule } => {
                 let add = AddGrant { tenant: tenant.clone(), level: level.clone(), rule: rule.clone() };
-                self.order(id, &asked, Action::AddGrant(add)).await?
+                self.order(id, asked, Action::AddGrant(add)).await
             }
             AdminOperation::EnableVersion { tenant, version } => {
-                let step = StepVersion { tenant: tenant.clone(), version: *version, event: Event::Enable };
-                self.order(id, &asked, Action::StepVersion(step)).await?
+                self.step(id, asked, (tenant, *version), Event::Enable).await
             }
-            AdminOperation::DisableVersion { tenant, version, parent } => {
-                let change = Change::DisableVersion { version: *version };
-                let plan = Plan { tenant: tenant.clone(), parent: *parent, change };
-                self.plan(id, &asked, plan).await?
+            AdminOperation::RestoreVersion { tenant, version } => {
+                self.step(id, asked, (tenant, *version), Event::Restore).await
             }
-        };
-        let mut answer = self.answer(done).await?;
-        if let AdminOperation::Grant { tenant, level, .. } = &request.operation {
-            answer.not_for = reach::beyond(&self.shard_state(), tenant, level);
+            AdminOperation::Enrol { .. } | AdminOperation::Revoke { .. } | AdminOperation::Approve(_) => {
+                self.change_people(asked, request).await
+            }
+            _ => self.make(id, asked, &request.operation).await,
         }
-        Ok(answer)
+    }
+
+    /// What gets a path of its own.
+    async fn make(
+        &self,
+        id: IdempotencyId,
+        asked: &SignedRequest,
+        operation: &AdminOperation,
+    ) -> Result<Done, ExecuteError> {
+        let tenant = operation.tenant().ok_or(ExecuteError::Unexpected)?;
+        let complete = |drawn: [u8; 16]| match operation {
+            AdminOperation::CreateCryptoSpace { tenant, name } => {
+                let id = CryptoSpaceId::from_bytes(drawn);
+                Ok(Action::CreateCryptoSpace(CreateCryptoSpace { tenant: tenant.clone(), name: name.clone(), id }))
+            }
+            AdminOperation::CreateKey { tenant, name, crypto_space, purpose } => {
+                let new = NewKey { tenant, name, crypto_space: crypto_space.as_ref(), purpose: *purpose };
+                let create = self.parts.complete_key(self.lineage, new, KeyVersionId::from_bytes(drawn))?;
+                Ok(Action::CreateKey(create))
+            }
+            AdminOperation::AddVersion { tenant, key } => {
+                let version =
+                    self.parts.complete_version(self.lineage, tenant, key, KeyVersionId::from_bytes(drawn))?;
+                Ok(Action::AddVersion(AddVersion { tenant: tenant.clone(), key: key.clone(), version }))
+            }
+            AdminOperation::CreateAlias { tenant, version } => {
+                let id = AliasId::from_bytes(drawn);
+                Ok(Action::CreateAlias(CreateAlias { tenant: tenant.clone(), id, version: *version }))
+            }
+            _ => Err(ExecuteError::Unexpected),
+        };
+        self.order_with_path(id, asked, tenant, complete).await
+    }
+
+    async fn step(
+        &self,
+        id: IdempotencyId,
+        asked: &SignedRequest,
+        (tenant, version): (&TenantId, KeyVersionId),
+        event: Event,
+    ) -> Result<Done, ExecuteError> {
+        self.order(id, asked, Action::StepVersion(StepVersion { tenant: tenant.clone(), version, event })).await
     }
 
     /// Goes on with every plan that was adopted and has not settled: what a crash between the two entries left. One that
@@ -172,7 +206,7 @@ impl KeyStore {
 
     /// Has the step ordered that finishes what an earlier one began. Even short of room it is, from what the disk keeps in
     /// reserve for that.
-    async fn order_rest(&self, entry: Vec<u8>) -> Result<Done, ExecuteError> {
+    pub(super) async fn order_rest(&self, entry: Vec<u8>) -> Result<Done, ExecuteError> {
         self.parts.finish(&self.parts.shard, entry).await.map_err(|error| begun(error.into()))
     }
 
@@ -202,7 +236,7 @@ impl KeyStore {
         id: IdempotencyId,
         asked: &SignedRequest,
         tenant: &TenantId,
-        complete: impl Fn([u8; 16]) -> Result<Action, CompleteError>,
+        complete: impl Fn([u8; 16]) -> Result<Action, ExecuteError>,
     ) -> Result<Done, ExecuteError> {
         if !self.has(tenant) {
             return Err(Refusal::UnknownTenant { tenant: tenant.clone() }.into());
@@ -226,18 +260,20 @@ impl KeyStore {
     /// Adopts a plan and advances it through its one stage. Where an earlier plan for the same change got no further than
     /// its adoption, that one is advanced; the same one also where there is no room to ask for it again.
     async fn plan(&self, id: IdempotencyId, asked: &SignedRequest, plan: Plan) -> Result<Done, ExecuteError> {
-        let (digest, change) = (signing::plan_digest(&plan), plan.change.clone());
+        let (digest, tenant, change) = (signing::plan_digest(&plan), plan.tenant.clone(), plan.change.clone());
         match self.adopt(id, asked, plan).await {
             Ok(adopted) => Ok(Done { repeated: adopted.repeated, ..self.advance(digest).await.map_err(begun)? }),
             Err(ExecuteError::Propose(ProposeError::NoRoom(_))) if self.shard_state().plans().contains_key(&digest) => {
                 Ok(Done { repeated: true, ..self.advance(digest).await.map_err(begun)? })
             }
-            Err(ExecuteError::Refused(Refusal::PlanUnsettled { version })) => {
+            Err(ExecuteError::Refused(unsettled @ Refusal::PlanUnsettled { .. })) => {
                 let state = self.shard_state();
-                let earlier =
-                    state.plans().iter().find(|(_, row)| row.plan.change == change).map(|(digest, _)| *digest);
-                let earlier = earlier.ok_or(Refusal::PlanUnsettled { version })?;
-                Ok(Done { repeated: true, ..self.advance(earlier).await.map_err(begun)? })
+                let meets = |row: &AdoptedPlan| row.plan.tenant == tenant && row.plan.change.meets(&change);
+                let earlier = state.plans().iter().find(|(_, row)| meets(row));
+                let (earlier, row) = earlier.ok_or_else(|| unsettled.clone())?;
+                let settled = self.advance(*earlier).await.map_err(begun)?;
+                // what was adopted is carried out; where that is not what is asked now, the operator must look again
+                if row.plan.change == change { Ok(Done { repeated: true, ..settled }) } else { Err(unsettled.into()) }
             }
             Err(error) => Err(error),
         }
@@ -269,21 +305,16 @@ impl KeyStore {
         let advance = AdvanceStage { digest, expected: Stage::Adopted, evidence: Evidence::SingleStage };
         let command = self.parts.command(id, None, Action::AdvanceStage(advance));
         let entry = self.parts.entry(self.lineage, SHARD, &command);
-        Ok(self.parts.finish(&self.parts.shard, entry).await?)
+        let done = self.parts.finish(&self.parts.shard, entry).await?;
+        match done.effect {
+            // something additive came in between, and the plan is gone
+            Effect::PlanDropped { why, .. } => Err((*why).into()),
+            _ => Ok(done),
+        }
     }
 
-    async fn answer(&self, done: Done) -> Result<Answer, ExecuteError> {
-        let (revision, path, state) = match done.effect {
-            Effect::TenantMade { revision } | Effect::Granted { revision } => (revision, None, None),
-            Effect::CryptoSpaceMade { id, revision } => (revision, Some(crypto_space_path(id)), None),
-            Effect::KeyMade { version, revision } => (revision, Some(key_path(version)), Some(VersionState::Enabled)),
-            Effect::VersionStepped { state, revision } => (revision, None, Some(state)),
-            Effect::PlanSettled { revision } => (revision, None, Some(VersionState::Disabled)),
-            Effect::GroupMade
-            | Effect::TenantPlaced { .. }
-            | Effect::PathReserved { .. }
-            | Effect::PlanAdopted { .. } => return Err(ExecuteError::Unexpected),
-        };
+    async fn answer(&self, done: Done, operation: &AdminOperation) -> Result<Answer, ExecuteError> {
+        let made = made_by(&done.effect, operation).ok_or(ExecuteError::Unexpected)?;
         let frontend = self.parts.frontend.clone();
         // tenant keys are handed over before the view that needs them
         let in_use = self.parts.directory.holds(SHARD, done.index);
@@ -291,17 +322,54 @@ impl KeyStore {
             Ok(()) => (vec![frontend], vec![]),
             Err(_) => (vec![], vec![frontend]),
         };
-        Ok(Answer {
-            repeated: done.repeated,
-            index: done.index,
-            revision,
-            path,
-            state,
-            not_for: vec![],
-            usable_on,
-            not_yet_on,
-        })
+        let not_for = match operation {
+            AdminOperation::Grant { tenant, level, .. } => reach::beyond(&self.shard_state(), tenant, level),
+            _ => vec![],
+        };
+        Ok(Answer { repeated: done.repeated, index: done.index, not_for, usable_on, not_yet_on, ..made })
     }
+}
+
+/// What an effect tells of itself; `None` if it is none that an operation ends in.
+fn made_by(effect: &Effect, operation: &AdminOperation) -> Option<Answer> {
+    let mut answer = Answer::default();
+    match effect {
+        Effect::TenantMade { revision } | Effect::Granted { revision } => answer.revision = Some(*revision),
+        Effect::CryptoSpaceMade { id, revision } => {
+            (answer.revision, answer.path) = (Some(*revision), Some(crypto_space_path(*id)));
+        }
+        Effect::KeyMade { version, revision } | Effect::VersionAdded { version, revision } => {
+            (answer.revision, answer.path) = (Some(*revision), Some(key_path(*version)));
+            answer.state = Some(VersionState::Enabled);
+        }
+        Effect::AliasMade { alias, revision } => {
+            (answer.revision, answer.path) = (Some(*revision), Some(alias_path(*alias)));
+        }
+        Effect::ImportKeyMade { id, revision } => (answer.revision, answer.import_key) = (Some(*revision), Some(*id)),
+        Effect::VersionStepped { state, revision } => {
+            (answer.revision, answer.state) = (Some(*revision), Some(*state));
+        }
+        Effect::PlanSettled { revision } => {
+            answer.revision = Some(*revision);
+            match operation {
+                AdminOperation::DisableVersion { .. } => answer.state = Some(VersionState::Disabled),
+                AdminOperation::ScheduleDestroy { window_seconds, .. } => {
+                    answer.state = Some(VersionState::DestroyScheduled);
+                    answer.destroy_after_seconds = Some(*window_seconds);
+                }
+                _ => {}
+            }
+        }
+        Effect::SignerEnrolled | Effect::SignerRevoked => {}
+        Effect::GroupMade
+        | Effect::TenantPlaced { .. }
+        | Effect::PathReserved { .. }
+        | Effect::PlanAdopted { .. }
+        | Effect::PlanDropped { .. }
+        | Effect::Ticked { .. }
+        | Effect::VersionDestroyed { .. } => return None,
+    }
+    Some(answer)
 }
 
 #[cfg(test)]

@@ -2,13 +2,16 @@
 //!
 //! Every step looks first whether it is done, so that each start runs all of them.
 
+use std::collections::BTreeSet;
+
 use replication::ids::{
-    Generation, GroupId, IdempotencyId, KeyName, KeyVersionId, LineageId, ShardId, SignerId, TenantId,
+    Generation, GroupId, IdempotencyId, KeyName, KeyVersionId, LineageId, PublicKey, ShardId, SignerId, TenantId,
 };
 use replication::machine::apply::RESERVED_TENANT;
 use replication::machine::command::{Action, Genesis, ReservePath};
 use replication::machine::outcome::{Effect, Refusal};
 use replication::machine::policy::{Operation, Policy, Principal, Rule};
+use replication::machine::roles::PersonRole;
 use replication::machine::rows::{Key, Meta, Purpose, Role, Signer, Staleness, Tenant, Trust};
 use replication::raft::group::Group;
 
@@ -25,10 +28,21 @@ use super::{KeyStore, Parts};
 pub struct Founding {
     /// Stamps everything as made by `ekm dev`.
     pub dev: bool,
-    /// The operators, by name and Ed25519 public key.
-    pub operators: Vec<(SignerId, [u8; 32])>,
+    /// The people whose signatures count from the first entry on.
+    pub people: Vec<Person>,
     /// Which tokens prove a caller.
     pub trust: Trust,
+}
+
+/// A person whom genesis names, with all tenants in reach.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// Their name.
+    pub signer: SignerId,
+    /// What their signatures are verified by.
+    pub public_key: PublicKey,
+    /// What they are there for.
+    pub roles: BTreeSet<PersonRole>,
 }
 
 /// Why a key store does not come up.
@@ -79,6 +93,7 @@ impl KeyStore {
         parts.open_tenant_keys(&state_of(&parts.shard));
         let store = Self { parts, lineage, canary };
         store.settle_plans().await?;
+        store.catch_up_people().await?;
         Ok(store)
     }
 }
@@ -100,15 +115,17 @@ impl Parts {
             Some(_) => return Ok(()),
             None => {}
         }
-        let replica = Signer { public_key: self.signer.public_key(), role: Role::Replica, revoked_at: None };
-        let operator = |(id, public_key): &(SignerId, [u8; 32])| {
-            let role = Role::Operator { tenants: None };
-            (id.clone(), Signer { public_key: *public_key, role, revoked_at: None })
+        let signer =
+            |public_key, role| Signer { public_key, role, revoked_at: None, enrolled_by: None, revoked_by: None };
+        let replica = signer(self.signer.public_key(), Role::Replica);
+        let person = |one: &Person| {
+            let role = Role::Person { roles: one.roles.clone(), tenants: None };
+            (one.signer.clone(), signer(one.public_key, role))
         };
         let genesis = Genesis {
             meta: Meta { lineage, generation: Generation::FIRST, group: id, dev: founding.dev },
             signers: std::iter::once((self.signer.signer().clone(), replica))
-                .chain(founding.operators.iter().map(operator))
+                .chain(founding.people.iter().map(person))
                 .collect(),
             trust: (id == GroupId::SYSTEM).then(|| founding.trust.clone()),
         };

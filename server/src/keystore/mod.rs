@@ -5,9 +5,11 @@
 
 mod answer;
 mod complete;
+mod destruction;
 mod execute;
 mod feed;
 mod found;
+mod people;
 mod propose;
 mod reach;
 mod root;
@@ -30,7 +32,7 @@ use crate::lookup::TenantKeys;
 
 pub use answer::Answer;
 pub use execute::ExecuteError;
-pub use found::{FoundError, Founding};
+pub use found::{FoundError, Founding, Person};
 pub use root::{Root, RootError};
 pub use sound::{ELECTION_DEADLINE, Needed, UnsoundError};
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use replication::ids::{GroupId, LogIndex, ShardId, SignerId};
+use replication::ids::{GroupId, LogIndex, PublicKey, ShardId, SignerId};
 use replication::machine::rows::{Role, Signer};
 use replication::raft::group::{Group, ReadError};
 use replication::raft::machine::Applied;
@@ -158,7 +158,7 @@ fn belong_together(system: &Applied, shard: &Applied) -> Result<(), UnsoundError
 
 impl KeyStore {
     /// Whether an operator's key is one that the shard believes.
-    pub fn enrols(&self, (signer, public_key): &(SignerId, [u8; 32])) -> bool {
+    pub fn enrols(&self, (signer, public_key): &(SignerId, PublicKey)) -> bool {
         let state = self.shard_state();
         state.row::<Signer>(signer).is_some_and(|row| row.public_key == *public_key && row.revoked_at.is_none())
     }

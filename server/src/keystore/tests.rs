@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use replication::directory::Directory;
-use replication::ids::{IdempotencyId, KeyVersionId, ReplicaId, Revision, SignerId, TenantId, parse_key_path};
+use replication::ids::{IdempotencyId, KeyVersionId, ReplicaId, Revision, TenantId, parse_key_path};
 use replication::machine::command::{Action, ReservePath};
 use replication::machine::lifecycle::VersionState;
 use replication::machine::policy::{Operation, Principal, Rule};
 use replication::machine::request::{AdminOperation, Level, REQUEST_FORMAT, Request, SignedRequest};
+use replication::machine::roles::PersonRole;
 use replication::machine::rows::{Change, KeyVersion, Plan, Purpose, Staleness, Tenant, Trust};
 use replication::machine::signing::{self, SigningKey, generate_pkcs8};
 use replication::raft::group::{SnapshotLimits, Timers};
@@ -119,8 +120,9 @@ impl Site {
             tenant_keys: Arc::default(),
             frontend: "test-1".to_owned(),
         };
-        let operators: Vec<(SignerId, [u8; 32])> = vec![(operator.signer().clone(), operator.public_key())];
-        let founding = Founding { dev: true, operators, trust: Trust { issuers: vec![], audiences: vec![] } };
+        let (signer, public_key) = (operator.signer().clone(), operator.public_key());
+        let people = vec![Person { signer, public_key, roles: [PersonRole::Operator].into() }];
+        let founding = Founding { dev: true, people, trust: Trust { issuers: vec![], audiences: vec![] } };
         KeyStore::start(parts, &founding).await
     }
 }
@@ -184,7 +186,7 @@ fn create_key(tenant: &str, name: &str) -> AdminOperation {
 }
 
 fn disable(plan: &Plan) -> AdminOperation {
-    let Change::DisableVersion { version } = plan.change;
+    let Change::DisableVersion { version } = plan.change else { panic!("the test disables versions alone") };
     AdminOperation::DisableVersion { tenant: plan.tenant.clone(), version, parent: plan.parent }
 }
 

@@ -104,6 +104,7 @@ pub enum Refused {
 ///
 /// # Errors
 /// [`Refused`], with the target given back for what the caller still has to say about it.
+#[allow(clippy::result_large_err, reason = "the target moves back to its owner, without an allocation for a refusal")]
 pub fn decide(target: Target, asked: &Asked<'_>, unknown: UnknownReasons) -> Result<Grant, (Refused, Target)> {
     match judge(Levels::of(&target), asked, unknown).cloned() {
         Ok(rule) => Ok(Grant { target, rule }),

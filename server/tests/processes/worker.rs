@@ -94,7 +94,7 @@ impl Worker {
             crypto_space: None,
             purpose: Purpose::EncryptDecrypt,
         };
-        let tenant = create.tenant().clone();
+        let tenant = create.tenant().expect("a key has an owner").clone();
         let path = self.change(create).await?.expect("a key that was made has a path");
         let rule = Rule {
             name: "caller".parse().expect("a legal rule name"),

@@ -1,15 +1,20 @@
 //! Who signed, whether they may, and whether the completed command does what was asked and nothing else.
 
-use crate::ids::{SignerId, TenantId};
-use crate::machine::command::{Action, Command, SignedCommand};
+use std::collections::BTreeSet;
+
+use crate::ids::{CryptoSpaceName, KeyName, Revision, SignerId, TenantId};
+use crate::machine::command::{Action, Command, CreateKey, SignedCommand};
 use crate::machine::lifecycle::Event;
 use crate::machine::outcome::Refusal;
-use crate::machine::request::{AdminOperation, REQUEST_BYTES_MAX, REQUEST_FORMAT, Request, SignedRequest};
-use crate::machine::rows::{Change, Meta, Role, Signer};
+use crate::machine::request::{
+    AdminOperation, Consent, REQUEST_BYTES_MAX, REQUEST_FORMAT, Request, SignedRequest, WrappedMaterial,
+};
+use crate::machine::roles::{Permission, PersonRole, may};
+use crate::machine::rows::{Change, Meta, Origin, Purpose, Role, Signer};
 use crate::machine::signing;
 use crate::machine::state::State;
 
-use super::RESERVED_TENANT;
+use super::{RESERVED_TENANT, people};
 
 pub(super) fn check(state: &State, meta: &Meta, signed: &SignedCommand, command: &Command) -> Result<(), Refusal> {
     let replica = signer(state, &signed.signer)?;
@@ -41,35 +46,100 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request, Refusal> {
     }
 }
 
-/// Checks that an enrolled operator signed these bytes for this cluster and may change that tenant.
+/// Checks that an enrolled person signed these bytes for this cluster, and that their roles allow it.
 ///
 /// # Errors
 /// The refusal that `apply` would come to, so that a replica can refuse before it makes key material.
 pub fn verify_request(state: &State, meta: &Meta, signed: &SignedRequest) -> Result<Request, Refusal> {
-    let operator = signer(state, &signed.signer)?;
-    if !signing::verifies(&operator.public_key, &signing::request_message(&signed.bytes), &signed.signature) {
+    let (request, roles, tenants) = signed_by_person(state, meta, signed)?;
+    let by = &signed.signer;
+    match request.operation.tenant() {
+        Some(tenant) => {
+            if tenant.as_str() == RESERVED_TENANT {
+                return Err(Refusal::ReservedTenant { tenant: tenant.clone() });
+            }
+            let reaches = tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant));
+            if !reaches || !may(roles, Permission::ChangeTenants) {
+                return Err(Refusal::NotAllowed { signer: by.clone(), tenant: tenant.clone() });
+            }
+        }
+        None if !may(roles, Permission::ManagePeople) => return Err(Refusal::NotOfficer { signer: by.clone() }),
+        None => {}
+    }
+    match &request.operation {
+        AdminOperation::Approve(consent) => approved(state, meta, by, consent).map(|_| ())?,
+        operation => {
+            if let Some(signer) = concerns_officer(state, operation) {
+                return Err(Refusal::NeedsSecondOfficer { signer: signer.clone() });
+            }
+        }
+    }
+    Ok(request)
+}
+
+type Tenants = Option<BTreeSet<TenantId>>;
+
+/// A request whose signature is that of an enrolled person, with their roles and reach.
+fn signed_by_person<'a>(
+    state: &'a State,
+    meta: &Meta,
+    signed: &SignedRequest,
+) -> Result<(Request, &'a BTreeSet<PersonRole>, &'a Tenants), Refusal> {
+    let person = signer(state, &signed.signer)?;
+    if !signing::verifies(&person.public_key, &signing::request_message(&signed.bytes), &signed.signature) {
         return Err(Refusal::BadSignature { signer: signed.signer.clone() });
     }
     let request = parse_request(&signed.bytes)?;
     if request.lineage != meta.lineage {
         return Err(Refusal::WrongLineage);
     }
-    let tenant = request.operation.tenant();
-    if tenant.as_str() == RESERVED_TENANT {
-        return Err(Refusal::ReservedTenant { tenant: tenant.clone() });
+    match &person.role {
+        Role::Person { roles, tenants } => Ok((request, roles, tenants)),
+        Role::Replica => Err(Refusal::NotAPerson { signer: signed.signer.clone() }),
     }
-    match &operator.role {
-        Role::Operator { tenants: None } => Ok(request),
-        Role::Operator { tenants: Some(tenants) } if tenants.contains(tenant) => Ok(request),
-        Role::Operator { .. } | Role::Replica => {
-            Err(Refusal::NotAllowed { signer: signed.signer.clone(), tenant: tenant.clone() })
+}
+
+/// The first officer's request, if a second one may approve it.
+fn approved(state: &State, meta: &Meta, by: &SignerId, consent: &Consent) -> Result<Request, Refusal> {
+    if consent.signer == *by {
+        return Err(Refusal::SameOfficer { signer: by.clone() });
+    }
+    let (request, roles, _) = signed_by_person(state, meta, &consent.request())?;
+    if !may(roles, Permission::ManagePeople) {
+        return Err(Refusal::NotOfficer { signer: consent.signer.clone() });
+    }
+    if concerns_officer(state, &request.operation).is_none() {
+        return Err(Refusal::NothingToApprove);
+    }
+    Ok(request)
+}
+
+/// The security officer whom an operation makes or unmakes, if it does. One who is revoked already counts as well: repeating
+/// what was done must come to what it came to.
+fn concerns_officer<'a>(state: &State, operation: &'a AdminOperation) -> Option<&'a SignerId> {
+    match operation {
+        AdminOperation::Enrol { signer, roles, .. } => people::holds_office(roles).then_some(signer),
+        AdminOperation::Revoke { signer } => {
+            state.row::<Signer>(signer).is_some_and(|row| people::is_officer(&row.role)).then_some(signer)
         }
+        _ => None,
+    }
+}
+
+/// What a request comes to be about: its own operation, or the one that it approves.
+///
+/// # Errors
+/// When what it approves cannot be read.
+pub fn effective(request: &Request) -> Result<AdminOperation, Refusal> {
+    match &request.operation {
+        AdminOperation::Approve(consent) => parse_request(&consent.request.0).map(|first| first.operation),
+        operation => Ok(operation.clone()),
     }
 }
 
 fn operator_asked(state: &State, meta: &Meta, signed: &SignedRequest, command: &Command) -> Result<(), Refusal> {
     let request = verify_request(state, meta, signed)?;
-    if request.idempotency_id == command.idempotency_id && completes(&request.operation, &command.action) {
+    if request.idempotency_id == command.idempotency_id && completes(&effective(&request)?, &command.action) {
         Ok(())
     } else {
         Err(Refusal::NotWhatWasAsked)
@@ -86,23 +156,68 @@ fn signer<'a>(state: &'a State, id: &SignerId) -> Result<&'a Signer, Refusal> {
 
 /// Whether the action is what the operation asks for, with nothing but ids, times and sealed material added.
 fn completes(asked: &AdminOperation, action: &Action) -> bool {
+    match action {
+        Action::ReservePath(reserve) => takes_path(asked) && asked.tenant() == Some(&reserve.tenant),
+        Action::AdoptPlan(adopt) => {
+            planned(asked).is_some_and(|(change, parent)| change == adopt.plan.change && parent == adopt.plan.parent)
+                && asked.tenant() == Some(&adopt.plan.tenant)
+        }
+        action => adds(asked, action),
+    }
+}
+
+/// The operations that need a path of their own.
+const fn takes_path(asked: &AdminOperation) -> bool {
+    matches!(
+        asked,
+        AdminOperation::CreateCryptoSpace { .. }
+            | AdminOperation::CreateKey { .. }
+            | AdminOperation::AddVersion { .. }
+            | AdminOperation::ImportKey { .. }
+            | AdminOperation::ImportVersion { .. }
+            | AdminOperation::CreateAlias { .. }
+    )
+}
+
+/// The change that an operation plans, and the revision it was decided on.
+pub fn planned(asked: &AdminOperation) -> Option<(Change, Revision)> {
+    match asked.clone() {
+        AdminOperation::DisableVersion { version, parent, .. } => Some((Change::DisableVersion { version }, parent)),
+        AdminOperation::ScheduleDestroy { version, window_seconds, parent, .. } => {
+            Some((Change::ScheduleDestroy { version, window_seconds }, parent))
+        }
+        AdminOperation::RemoveAlias { alias, parent, .. } => Some((Change::RemoveAlias { alias }, parent)),
+        AdminOperation::SetPolicy { level, policy, parent, .. } => Some((Change::SetPolicy { level, policy }, parent)),
+        AdminOperation::RemoveRule { level, rule, parent, .. } => Some((Change::RemoveRule { level, rule }, parent)),
+        AdminOperation::SetQuota { level, quota, parent, .. } => Some((Change::SetQuota { level, quota }, parent)),
+        _ => None,
+    }
+}
+
+fn adds(asked: &AdminOperation, action: &Action) -> bool {
     match (asked, action) {
         (AdminOperation::CreateTenant { tenant, .. }, Action::PlaceTenant(place)) => place.tenant == *tenant,
         (AdminOperation::CreateTenant { tenant, staleness }, Action::CreateTenant(create)) => {
             create.tenant == *tenant && create.staleness == *staleness && create.policy.is_none()
         }
-        (
-            AdminOperation::CreateCryptoSpace { tenant, .. } | AdminOperation::CreateKey { tenant, .. },
-            Action::ReservePath(reserve),
-        ) => reserve.tenant == *tenant,
         (AdminOperation::CreateCryptoSpace { tenant, name }, Action::CreateCryptoSpace(create)) => {
             create.tenant == *tenant && create.name == *name
         }
         (AdminOperation::CreateKey { tenant, name, crypto_space, purpose }, Action::CreateKey(create)) => {
-            create.tenant == *tenant
-                && create.name == *name
-                && create.crypto_space == *crypto_space
-                && create.purpose == *purpose
+            create.version.origin == Origin::Generated && is_key(create, (tenant, name, crypto_space, *purpose))
+        }
+        (AdminOperation::ImportKey { tenant, name, crypto_space, purpose, material }, Action::CreateKey(create)) => {
+            is_imported(create.version.origin, material) && is_key(create, (tenant, name, crypto_space, *purpose))
+        }
+        (AdminOperation::AddVersion { tenant, key }, Action::AddVersion(add)) => {
+            add.version.origin == Origin::Generated && add.tenant == *tenant && add.key == *key
+        }
+        (AdminOperation::ImportVersion { tenant, key, material }, Action::AddVersion(add)) => {
+            is_imported(add.version.origin, material) && add.tenant == *tenant && add.key == *key
+        }
+        (AdminOperation::CreateImportKey { tenant }, Action::CreateImportKey(create)) => create.tenant == *tenant,
+        (AdminOperation::CreateAlias { tenant, version }, Action::CreateAlias(create)) => {
+            create.tenant == *tenant && create.version == *version
         }
         (AdminOperation::Grant { tenant, level, rule }, Action::AddGrant(add)) => {
             add.tenant == *tenant && add.level == *level && add.rule == *rule
@@ -110,22 +225,45 @@ fn completes(asked: &AdminOperation, action: &Action) -> bool {
         (AdminOperation::EnableVersion { tenant, version }, Action::StepVersion(step)) => {
             step.tenant == *tenant && step.version == *version && step.event == Event::Enable
         }
-        (AdminOperation::DisableVersion { tenant, version, parent }, Action::AdoptPlan(adopt)) => {
-            adopt.plan.tenant == *tenant
-                && adopt.plan.parent == *parent
-                && adopt.plan.change == Change::DisableVersion { version: *version }
+        (AdminOperation::RestoreVersion { tenant, version }, Action::StepVersion(step)) => {
+            step.tenant == *tenant && step.version == *version && step.event == Event::Restore
         }
+        (AdminOperation::Enrol { signer, public_key, roles, tenants }, Action::EnrolSigner(enrol)) => {
+            let role = Role::Person { roles: roles.clone(), tenants: tenants.clone() };
+            enrol.signer == *signer && enrol.public_key == *public_key && enrol.role == role
+        }
+        (AdminOperation::Revoke { signer }, Action::RevokeSigner(revoke)) => revoke.signer == *signer,
         _ => false,
     }
 }
 
-/// What a replica may do without an operator: go on with an adopted plan, and look after the reserved tenant.
+type AskedKey<'a> = (&'a TenantId, &'a KeyName, &'a Option<CryptoSpaceName>, Purpose);
+
+fn is_key(create: &CreateKey, (tenant, name, crypto_space, purpose): AskedKey<'_>) -> bool {
+    create.tenant == *tenant
+        && create.name == *name
+        && create.crypto_space == *crypto_space
+        && create.purpose == purpose
+}
+
+/// Whether material says that it came in as was asked.
+fn is_imported(origin: Origin, material: &WrappedMaterial) -> bool {
+    match origin {
+        Origin::Imported { import_key, check_value } => {
+            import_key == material.import_key && material.check_value.is_none_or(|stated| stated == check_value)
+        }
+        Origin::Generated => false,
+    }
+}
+
+/// What a replica may do without an operator: go on with an adopted plan, look after the reserved tenant, count the time, and
+/// destroy what was scheduled to be.
 fn automatic(action: &Action) -> Result<(), Refusal> {
     let for_reserved = |tenant: &TenantId| {
         if tenant.as_str() == RESERVED_TENANT { Ok(()) } else { Err(Refusal::RequestMissing) }
     };
     match action {
-        Action::AdvanceStage(_) => Ok(()),
+        Action::AdvanceStage(_) | Action::Tick(_) | Action::DestroyVersion(_) => Ok(()),
         Action::CreateTenant(create) => for_reserved(&create.tenant),
         Action::CreateKey(create) => for_reserved(&create.tenant),
         Action::ReservePath(reserve) => for_reserved(&reserve.tenant),
@@ -134,6 +272,11 @@ fn automatic(action: &Action) -> Result<(), Refusal> {
         | Action::CreateCryptoSpace(_)
         | Action::AddGrant(_)
         | Action::StepVersion(_)
-        | Action::AdoptPlan(_) => Err(Refusal::RequestMissing),
+        | Action::AdoptPlan(_)
+        | Action::AddVersion(_)
+        | Action::CreateAlias(_)
+        | Action::CreateImportKey(_)
+        | Action::EnrolSigner(_)
+        | Action::RevokeSigner(_) => Err(Refusal::RequestMissing),
     }
 }

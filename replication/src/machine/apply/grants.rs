@@ -1,14 +1,16 @@
-//! One more grant in a policy. Never takes anything away: where a new policy would hide an inherited one, it is refused.
+//! One more grant in a policy, and what makes a policy one that may stand. A grant never takes anything away: where a new
+//! policy would hide an inherited one, it is refused.
 
 use std::collections::BTreeSet;
 
+use crate::ids::TenantId;
 use crate::machine::command::AddGrant;
 use crate::machine::outcome::{Effect, Refusal};
 use crate::machine::policy::{POLICY_BYTES_MAX, POLICY_RULES_MAX, Policy, Principal, ResourcePattern, Rule};
-use crate::machine::request::Level;
 use crate::machine::rows::{CryptoSpace, Key, Tenant};
 use crate::machine::state::Draft;
 
+use super::levels::{Owner, owner};
 use super::{bump, tenant_of};
 
 /// The largest code of Google's key access justifications that this release knows.
@@ -20,48 +22,35 @@ const PATTERN_PART_BYTES_MAX: usize = 128;
 
 pub(super) fn add(draft: &mut Draft, add: &AddGrant) -> Result<Effect, Refusal> {
     legible(&add.rule)?;
-    let tenant = tenant_of(draft, &add.tenant)?;
-    match &add.level {
-        Level::Tenant => {
-            let policy = extended(tenant.policy.as_ref(), &add.rule)?;
-            draft.put(add.tenant.clone(), Tenant { policy: Some(policy), ..tenant });
-        }
-        Level::CryptoSpace(name) => {
-            let key = (add.tenant.clone(), name.clone());
-            let space = draft.state().row::<CryptoSpace>(&key).map(|row| row.as_ref().clone());
-            let space = space
-                .ok_or_else(|| Refusal::UnknownCryptoSpace { tenant: add.tenant.clone(), name: name.to_string() })?;
-            if space.policy.is_none() && tenant.policy.is_some() {
-                return Err(Refusal::HidesInherited { level: format!("tenant {}", add.tenant) });
-            }
-            let policy = extended(space.policy.as_ref(), &add.rule)?;
-            draft.put(key, CryptoSpace { policy: Some(policy), ..space });
-        }
-        Level::Key(name) => {
-            let key = (add.tenant.clone(), name.clone());
-            let row = draft.state().row::<Key>(&key).map(|row| row.as_ref().clone());
-            let row = row.ok_or_else(|| Refusal::UnknownKey { tenant: add.tenant.clone(), name: name.clone() })?;
-            if row.policy.is_none() {
-                inherits_nothing(draft, add, &tenant, &row)?;
-            }
-            let policy = extended(row.policy.as_ref(), &add.rule)?;
-            draft.put(key, Key { policy: Some(policy), ..row });
-        }
+    let owner = owner(draft, &add.tenant, &add.level)?;
+    if owner.policy().is_none() {
+        hides_nothing(draft, &add.tenant, &owner)?;
+    }
+    let policy = Some(extended(owner.policy(), &add.rule)?);
+    match owner {
+        Owner::Tenant(id, row) => draft.put(id, Tenant { policy, ..row }),
+        Owner::CryptoSpace(id, row) => draft.put(id, CryptoSpace { policy, ..row }),
+        Owner::Key(id, row) => draft.put(id, Key { policy, ..row }),
     }
     Ok(Effect::Granted { revision: bump(draft, &add.tenant)? })
 }
 
-fn inherits_nothing(draft: &Draft, add: &AddGrant, tenant: &Tenant, key: &Key) -> Result<(), Refusal> {
-    if let Some(name) = &key.crypto_space
-        && let Some(space) = draft.state().row::<CryptoSpace>(&(add.tenant.clone(), name.clone()))
-        && space.policy.is_some()
-    {
-        return Err(Refusal::HidesInherited { level: format!("crypto space {name}") });
+/// The first policy at a level hides those further away, which is nothing that a grant may do.
+fn hides_nothing(draft: &Draft, tenant: &TenantId, owner: &Owner) -> Result<(), Refusal> {
+    let of_tenant = tenant_of(draft, tenant)?.policy.is_some();
+    let of_space = match owner {
+        Owner::Key(_, Key { crypto_space: Some(name), .. }) => {
+            let space = draft.state().row::<CryptoSpace>(&(tenant.clone(), name.clone()));
+            space.is_some_and(|space| space.policy.is_some()).then_some(name)
+        }
+        Owner::Key(..) | Owner::Tenant(..) | Owner::CryptoSpace(..) => None,
+    };
+    match (owner, of_space) {
+        (Owner::Tenant(..), _) => Ok(()),
+        (_, Some(name)) => Err(Refusal::HidesInherited { level: format!("crypto space {name}") }),
+        (_, None) if of_tenant => Err(Refusal::HidesInherited { level: format!("tenant {tenant}") }),
+        (_, None) => Ok(()),
     }
-    if tenant.policy.is_some() {
-        return Err(Refusal::HidesInherited { level: format!("tenant {}", add.tenant) });
-    }
-    Ok(())
 }
 
 fn extended(policy: Option<&Policy>, rule: &Rule) -> Result<Policy, Refusal> {
@@ -70,12 +59,29 @@ fn extended(policy: Option<&Policy>, rule: &Rule) -> Result<Policy, Refusal> {
         return Err(Refusal::Exists { what: "rule".into(), name: rule.name.to_string() });
     }
     policy.grants.push(rule.clone());
+    within_limits(&policy)?;
+    Ok(policy)
+}
+
+/// Whether a whole policy may stand: its rules legible, each name once, within the limits.
+pub(super) fn check(policy: &Policy) -> Result<(), Refusal> {
+    let mut names = BTreeSet::new();
+    for rule in policy.rules() {
+        legible(rule)?;
+        if !names.insert(&rule.name) {
+            return Err(Refusal::Exists { what: "rule".into(), name: rule.name.to_string() });
+        }
+    }
+    within_limits(policy)
+}
+
+fn within_limits(policy: &Policy) -> Result<(), Refusal> {
     let rules = policy.rules().count();
-    let bytes = crate::codec::encode_row(&policy).len();
+    let bytes = crate::codec::encode_row(policy).len();
     if rules > POLICY_RULES_MAX || bytes > POLICY_BYTES_MAX {
         return Err(Refusal::PolicyTooLarge { rules, bytes });
     }
-    Ok(policy)
+    Ok(())
 }
 
 /// A rule that covers nothing, or names what no operator may name, is a mistake rather than a rule.

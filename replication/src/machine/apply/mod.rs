@@ -5,9 +5,17 @@
 
 mod additive;
 pub mod authority;
+mod destruction;
 mod genesis;
 mod grants;
+mod levels;
+mod people;
 mod plans;
+mod versions;
+
+pub use destruction::{DEV_WINDOW_MIN, TICK_MAX, WINDOW_MAX, WINDOW_MIN};
+pub use people::OFFICERS_MIN;
+pub use versions::{ALIASES_MAX, IMPORT_KEYS_MAX, VERSIONS_MAX};
 
 use sha2::{Digest as _, Sha256};
 
@@ -52,6 +60,10 @@ fn perform(draft: &mut Draft, index: LogIndex, signed: &SignedCommand, command: 
     }
     let meta = draft.state().meta().cloned().ok_or(Refusal::NoGenesis)?;
     authority::check(draft.state(), &meta, signed, command)?;
+    if let Action::Tick(tick) = &command.action {
+        // its own starting point keeps it from counting twice: no answer needs remembering
+        return shard_only(&meta).and_then(|()| destruction::tick(draft, tick)).map(Outcome::Done);
+    }
     let request = request_digest(command);
     if let Some(before) = draft.state().row::<Remembered>(&command.idempotency_id) {
         return if before.request == request {
@@ -60,7 +72,7 @@ fn perform(draft: &mut Draft, index: LogIndex, signed: &SignedCommand, command: 
             Err(Refusal::IdempotencyReused)
         };
     }
-    let effect = change(draft, &meta, command)?;
+    let effect = change(draft, &meta, command, index)?;
     draft.remember(command.idempotency_id, Remembered { request, effect: effect.clone(), index }, REMEMBERED_MAX);
     match draft.largest_row() {
         bytes if bytes > ROW_BYTES_MAX => {
@@ -80,7 +92,7 @@ fn request_digest(command: &Command) -> [u8; 32] {
     }
 }
 
-fn change(draft: &mut Draft, meta: &Meta, command: &Command) -> Result<Effect, Refusal> {
+fn change(draft: &mut Draft, meta: &Meta, command: &Command, index: LogIndex) -> Result<Effect, Refusal> {
     match &command.action {
         Action::Genesis(_) => Err(Refusal::GenesisRepeated),
         Action::PlaceTenant(place) => system_only(meta).and_then(|()| additive::place_tenant(draft, place)),
@@ -91,11 +103,23 @@ fn change(draft: &mut Draft, meta: &Meta, command: &Command) -> Result<Effect, R
         Action::CreateCryptoSpace(create) => {
             shard_only(meta).and_then(|()| additive::create_crypto_space(draft, create, command.at))
         }
-        Action::CreateKey(create) => shard_only(meta).and_then(|()| additive::create_key(draft, create, command.at)),
+        Action::CreateKey(create) => shard_only(meta).and_then(|()| versions::create_key(draft, create, command.at)),
         Action::AddGrant(add) => shard_only(meta).and_then(|()| grants::add(draft, add)),
         Action::StepVersion(step) => shard_only(meta).and_then(|()| additive::step_version(draft, step)),
-        Action::AdoptPlan(adopt) => shard_only(meta).and_then(|()| plans::adopt(draft, adopt)),
-        Action::AdvanceStage(advance) => shard_only(meta).and_then(|()| plans::advance(draft, advance)),
+        Action::AdoptPlan(adopt) => shard_only(meta).and_then(|()| plans::adopt(draft, meta, adopt)),
+        Action::AdvanceStage(advance) => shard_only(meta).and_then(|()| plans::advance(draft, meta, advance)),
+        Action::AddVersion(add) => shard_only(meta).and_then(|()| versions::add_version(draft, add, command.at)),
+        Action::CreateAlias(create) => {
+            shard_only(meta).and_then(|()| versions::create_alias(draft, create, command.at))
+        }
+        Action::CreateImportKey(create) => {
+            shard_only(meta).and_then(|()| versions::create_import_key(draft, create, command.at))
+        }
+        // people sign in every group
+        Action::EnrolSigner(enrol) => people::enrol(draft, enrol, command),
+        Action::RevokeSigner(revoke) => people::revoke(draft, revoke, command, index),
+        Action::Tick(tick) => shard_only(meta).and_then(|()| destruction::tick(draft, tick)),
+        Action::DestroyVersion(destroy) => shard_only(meta).and_then(|()| destruction::destroy(draft, destroy)),
     }
 }
 

@@ -49,7 +49,7 @@ fn a_replica_cannot_sign_for_an_operator_nor_an_operator_for_a_replica() {
     let (id, request, action) = enable(&machine, version);
     let by_replica = machine.author.replica().sign_request(request.bytes.clone());
     let entry = machine.author.entry(SHARD, &command(id, Some(by_replica), action.clone()));
-    assert!(matches!(machine.refusal(&entry), Refusal::NotAllowed { .. }));
+    assert!(matches!(machine.refusal(&entry), Refusal::NotAPerson { .. }));
 
     let bytes = codec::encode_command(&command(id, Some(request), action));
     let by_operator = machine.author.operator().sign_command(machine.author.lineage(), SHARD, bytes);

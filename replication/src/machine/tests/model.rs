@@ -58,8 +58,13 @@ fn seen(state: &State) -> Vec<String> {
         .plans()
         .values()
         .map(|adopted| {
-            let crate::machine::rows::Change::DisableVersion { version } = adopted.plan.change;
-            format!("plan for {} of {} made on {}", version.as_bytes()[0], adopted.plan.tenant, adopted.plan.parent)
+            let crate::machine::rows::Plan { tenant, parent, change } = &adopted.plan;
+            match change {
+                crate::machine::rows::Change::DisableVersion { version } => {
+                    format!("plan for {} of {tenant} made on {parent}", version.as_bytes()[0])
+                }
+                other => format!("plan for {other} of {tenant} made on {parent}"),
+            }
         })
         .collect();
     plans.sort();
@@ -73,15 +78,23 @@ fn told(outcome: &Outcome) -> String {
         Outcome::Refused(refusal) => word(format!("{refusal:?}")),
         Outcome::Repeated(effect) => format!("again {}", told(&Outcome::Done(effect.clone()))),
         Outcome::Done(effect) => match effect {
-            Effect::GroupMade | Effect::TenantPlaced { .. } | Effect::PathReserved { .. } => {
-                word(format!("{effect:?}"))
-            }
+            Effect::GroupMade
+            | Effect::TenantPlaced { .. }
+            | Effect::PathReserved { .. }
+            | Effect::SignerEnrolled
+            | Effect::SignerRevoked
+            | Effect::Ticked { .. } => word(format!("{effect:?}")),
             Effect::TenantMade { revision }
             | Effect::CryptoSpaceMade { revision, .. }
             | Effect::KeyMade { revision, .. }
             | Effect::Granted { revision }
             | Effect::VersionStepped { revision, .. }
             | Effect::PlanAdopted { revision, .. }
+            | Effect::VersionAdded { revision, .. }
+            | Effect::AliasMade { revision, .. }
+            | Effect::ImportKeyMade { revision, .. }
+            | Effect::VersionDestroyed { revision }
+            | Effect::PlanDropped { revision, .. }
             | Effect::PlanSettled { revision } => format!("{} {revision}", word(format!("{effect:?}"))),
         },
     }

@@ -44,7 +44,7 @@ fn a_plan_made_on_an_older_revision_is_a_conflict() {
     let [adopt, _] = machine.author.disable(&acme, version, Revision(2));
     machine.done(&adopt);
     let [again, _] = machine.author.disable(&acme, version, Revision(3));
-    assert_eq!(machine.refusal(&again), Refusal::PlanUnsettled { version });
+    assert_eq!(machine.refusal(&again), Refusal::PlanUnsettled { what: format!("key version v0/keys/{version}") });
 }
 
 #[test]

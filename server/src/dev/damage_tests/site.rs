@@ -308,7 +308,7 @@ async fn key_store(folder: &Path) -> (Arc<KeyStore>, Vec<Arc<Group>>, Operator) 
         tenant_keys: Arc::default(),
         frontend: "test-1".to_owned(),
     };
-    let founding = Founding { dev: true, operators: vec![], trust: Trust { issuers: vec![], audiences: vec![] } };
+    let founding = Founding { dev: true, people: vec![], trust: Trust { issuers: vec![], audiences: vec![] } };
     (Arc::new(KeyStore::start(parts, &founding).await.expect("it is founded")), groups, operator)
 }
 

@@ -1,7 +1,7 @@
 //! A whole data plane in one process: real tokens, key set, directory, seals and audit; only the clock, the file under the
 //! audit and the sockets are the tests' own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -317,6 +317,7 @@ impl Rows {
             revision: Revision(1),
             staleness: Staleness::Balanced,
             policy: None,
+            quota: None,
             envelopes: Vec::new(),
             created_at: NOW,
         };
@@ -351,6 +352,8 @@ impl Rows {
             state,
             algorithm,
             origin: Origin::Generated,
+            destroy_at: None,
+            aliases: BTreeSet::new(),
             sealed,
             canary,
             created_at: NOW,
@@ -359,6 +362,7 @@ impl Rows {
             crypto_space: None,
             purpose: Purpose::EncryptDecrypt,
             policy,
+            quota: None,
             versions: BTreeMap::from([(1, id)]),
             primary: 1,
             created_at: NOW,

@@ -1,0 +1,89 @@
+//! The group's own time, and the end of what it has run out for: ticks while a destruction is scheduled, and the destruction
+//! once it is due.
+//!
+//! Counts the monotonic time of this process alone, so time that nobody ran is not counted: a destruction comes late rather
+//! than early.
+
+use std::time::Duration;
+
+use replication::clock::Moment;
+use replication::ids::{IdempotencyId, KeyVersionId};
+use replication::machine::apply::TICK_MAX;
+use replication::machine::command::{Action, DestroyVersion, Tick};
+
+use super::KeyStore;
+use super::execute::{ExecuteError, SHARD};
+
+/// The longest pause between two ticks, well under the longest tick.
+const PAUSE_MAX: Duration = Duration::from_mins(1);
+/// The shortest pause.
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+/// A pause is this part of what is left until the next destruction.
+const PAUSE_PART: u32 = 10;
+
+impl KeyStore {
+    /// Counts the time and destroys what is due, until the future is dropped. A trouble is told once, and again when it
+    /// comes back; nothing is destroyed meanwhile.
+    pub async fn keep_time(&self) {
+        let mut watch = self.parts.shard.watch();
+        let mut counted_to = self.now();
+        let mut is_told = false;
+        loop {
+            let Some(left) = self.until_next_destruction() else {
+                // the group lives as long as `self`
+                let _ = watch.wait_for(|applied| !applied.state.destructions().is_empty()).await;
+                counted_to = self.now();
+                continue;
+            };
+            let step = if left.is_zero() { self.destroy_due().await } else { self.tick(&mut counted_to).await };
+            if let (Err(error), false) = (&step, is_told) {
+                tracing::warn!(%error, "the time until a destruction cannot be counted, or a destruction not be carried out; tried again");
+            }
+            is_told = step.is_err();
+            if !left.is_zero() || is_told {
+                tokio::time::sleep((left / PAUSE_PART).clamp(PAUSE_MIN, PAUSE_MAX)).await;
+            }
+        }
+    }
+
+    /// How long until the first destruction that is scheduled; `None` if none is.
+    fn until_next_destruction(&self) -> Option<Duration> {
+        let state = self.shard_state();
+        let ((due, _), _) = state.destructions().get_min()?;
+        Some(state.cluster_time().until(*due))
+    }
+
+    /// Counts what has passed since the last tick.
+    async fn tick(&self, counted_to: &mut Moment) -> Result<(), ExecuteError> {
+        let now = self.now();
+        let passed = now.since(*counted_to).min(TICK_MAX);
+        let millis = u64::try_from(passed.as_millis()).expect("a tick is bounded");
+        if millis == 0 {
+            return Ok(());
+        }
+        // counted once, whatever comes of it: an unknown outcome must not be counted again
+        *counted_to = now;
+        let from = self.shard_state().cluster_time();
+        self.by_itself(Action::Tick(Tick { from, millis })).await
+    }
+
+    async fn destroy_due(&self) -> Result<(), ExecuteError> {
+        let state = self.shard_state();
+        let now = state.cluster_time();
+        let due: Vec<KeyVersionId> =
+            state.destructions().keys().take_while(|(due, _)| *due <= now).map(|(_, version)| *version).collect();
+        for version in due {
+            self.by_itself(Action::DestroyVersion(DestroyVersion { version })).await?;
+            tracing::info!(%version, "a key version is destroyed, as was scheduled");
+        }
+        Ok(())
+    }
+
+    /// Has an automatic command ordered under an id of its own.
+    async fn by_itself(&self, action: Action) -> Result<(), ExecuteError> {
+        let id = IdempotencyId::from_bytes(self.parts.draw_id()?);
+        let entry = self.parts.entry(self.lineage, SHARD, &self.parts.command(id, None, action));
+        self.parts.propose(&self.parts.shard, entry).await?;
+        Ok(())
+    }
+}
