@@ -34,6 +34,11 @@ impl Grant {
         &self.rule
     }
 
+    /// The version and everything over it.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// The version and everything over it. Consumes the leave.
     pub fn into_target(self) -> Target {
         self.target
