@@ -14,11 +14,12 @@ use replication::ids::{KeyVersionId, RuleName};
 use replication::machine::lifecycle::VersionState;
 
 pub use code::Code;
-pub use message::Public;
+pub use message::{Public, PublicDetail};
 
 use crate::authn::AuthnError;
 use crate::edge::path::{BoundedPath, PathFault};
 use crate::policy::Denial;
+use crate::quota::{ROOM_WITHIN, UsedUp};
 use crate::wire::{AccessReason, WireError};
 
 /// When a caller that got a 503 should come back.
@@ -161,6 +162,8 @@ pub enum ServiceError {
     BlobRefused(KeyVersionId),
     /// The method is not served.
     NotOffered(NotOffered),
+    /// One of the key's quotas has no room. Says nothing for good, so a stale view may say it.
+    QuotaUsedUp(UsedUp),
     /// More is asked than the machine can do.
     Overloaded,
     /// A final statement would be due, and our view does not bear it.
@@ -236,6 +239,7 @@ impl ServiceError {
     pub fn retry(&self) -> Retry {
         match self.code() {
             Code::Unavailable => Retry::After(RETRY_AFTER),
+            Code::ResourceExhausted => Retry::After(ROOM_WITHIN),
             Code::DeadlineExceeded | Code::BodyTooSlow => Retry::Yes,
             _ => Retry::No,
         }
@@ -266,6 +270,7 @@ impl ServiceError {
             Self::BodyTooLarge(_) => (Code::BodyTooLarge, Caller),
             Self::BodyTooSlow(_) => (Code::BodyTooSlow, Caller),
             Self::NotOffered(_) => (Code::Unimplemented, Caller),
+            Self::QuotaUsedUp(_) => (Code::ResourceExhausted, Caller),
             Self::Doubtful(_) | Self::NotLoaded | Self::AuthnUnavailable(_) => (Code::Unavailable, Dependency),
             Self::Overloaded | Self::Ambiguous(_) | Self::ReasonUnjudged { .. } | Self::KeyTrouble(..) => {
                 (Code::Unavailable, Us)

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use replication::clock::Clock;
 use replication::directory::Directory;
@@ -22,8 +23,12 @@ use crate::health::probe::Condition;
 use crate::lookup::{Lookup, TenantKeys};
 use crate::metrics::{ListenerLabel, Metrics};
 use crate::operations::Journey;
+use crate::quota::Quotas;
 use crate::settings::FrontendSettings;
 use crate::tasks::Tasks;
+
+/// How often drained buckets of quotas are let go of.
+const QUOTA_SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// What a frontend is given beside its settings.
 pub struct Given {
@@ -91,6 +96,8 @@ impl Frontend {
         let audit = AuditFile::open(&settings.audit_file)
             .map_err(|source| FrontendError::Audit { path: settings.audit_file.clone(), source })?;
         let (reader, publisher) = key_set_channel();
+        let quotas = Arc::new(Quotas::default());
+        sweep_quotas(Arc::clone(&quotas), Arc::clone(&given.clock), background);
         follow_key_set(&settings, &given, publisher, background);
         let metrics = Arc::clone(&given.metrics);
         let unsealed_max = u64::from(settings.unsealed_max.get());
@@ -103,6 +110,7 @@ impl Frontend {
                 clock_health: ClockHealth::Agrees,
                 directory: given.directory,
                 unknown_reasons: settings.unknown_reasons,
+                quotas,
                 lookup: Arc::new(Lookup::new(given.tenant_keys, given.arena, unsealed_max)),
                 entropy: given.entropy,
                 clock: given.clock,
@@ -139,6 +147,16 @@ fn follow_key_set(
     background.spawn("key set", async move {
         if let Err(error) = key_set_task(source, publisher, clock, stop).await {
             tracing::error!(%error, "the key set cannot be fetched: no client can be made; callers get 503");
+        }
+    });
+}
+
+/// Counting itself lets go of nothing, so that no request waits for it.
+fn sweep_quotas(quotas: Arc<Quotas>, clock: Arc<dyn Clock>, background: &Tasks) {
+    let stop = background.stop_signal().clone();
+    background.spawn("quota sweep", async move {
+        while stop.run_until_cancelled(tokio::time::sleep(QUOTA_SWEEP_EVERY)).await.is_some() {
+            quotas.sweep(clock.now());
         }
     });
 }

@@ -47,6 +47,8 @@ fn request_path(metrics: &Metrics, frontend: &Frontend, clock: &Arc<dyn Clock>) 
     };
     metrics.sample_admission_shed(of(|service| service.admission.shed_total()));
     metrics.sample_admission_in_progress(of(|service| service.admission.in_progress() as u64));
+    metrics.sample_quota_buckets(of(|service| service.journey.quotas.buckets() as u64));
+    metrics.sample_quota_uncounted(of(|service| service.journey.quotas.uncounted_total()));
     metrics.sample_token_cache(CacheResult::Hit, of(|service| service.journey.verifier.verified_tokens().hits()));
     metrics.sample_token_cache(CacheResult::Miss, of(|service| service.journey.verifier.verified_tokens().misses()));
     metrics.sample_key_set_epoch(of(|service| {

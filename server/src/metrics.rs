@@ -19,12 +19,12 @@ use families::{
     AUDIT_ERRORS, AUDIT_LOST, AUDIT_RECORDS, AUDIT_UNWRITTEN_BYTES, BUILD, CERTIFICATE_RELOADS, CERTIFICATE_SECONDS,
     CONNECTIONS_ACCEPTED, CONNECTIONS_CUT, CONNECTIONS_OPEN, CONNECTIONS_REJECTED, DIRECTORY_AGE, DISK_FREE_BYTES,
     DISK_SHORT, Family, HANDSHAKE_FAILURES, IN_PROGRESS, KEY_SET_AGE, KEY_SET_EPOCH, KEY_SET_FAILURES, KEY_VERSIONS,
-    LATENCY_SECONDS, MALFORMED, PROBE_PASSING, PROBE_ROUNDS, PROBE_SECONDS, RAFT_APPLIED, RAFT_HALTED, REQUEST_SECONDS,
-    REQUESTS_FINISHED, REQUESTS_STARTED, SHED, START_TIME, TOKEN_CACHE,
+    LATENCY_SECONDS, MALFORMED, OVER_QUOTA, PROBE_PASSING, PROBE_ROUNDS, PROBE_SECONDS, QUOTA_BUCKETS, QUOTA_UNCOUNTED,
+    RAFT_APPLIED, RAFT_HALTED, REQUEST_SECONDS, REQUESTS_FINISHED, REQUESTS_STARTED, SHED, START_TIME, TOKEN_CACHE,
 };
 pub use labels::{
     AuditStep, CacheResult, CodeLabel, HandshakeFailure, ListenerLabel, MalformedReason, OperationLabel, ProbeResult,
-    RejectReason, ReloadResult, VersionState,
+    QuotaLevel, RejectReason, ReloadResult, VersionState,
 };
 use sampled::Sampled;
 pub use sampled::Source;
@@ -34,6 +34,7 @@ pub struct Metrics {
     registry: Registry,
     requests: Vec<RequestHandles>,
     malformed: Vec<IntCounter>,
+    over_quota: Vec<IntCounter>,
     listeners: Vec<ConnectionCounters>,
     reloads: Vec<Vec<IntCounter>>,
     probe: ProbeHandles,
@@ -54,6 +55,8 @@ struct ProbeHandles {
 
 struct SampledFamilies {
     shed: Sampled,
+    quota_buckets: Sampled,
+    quota_uncounted: Sampled,
     in_progress: Sampled,
     token_cache: Sampled,
     key_set_age: Sampled,
@@ -123,6 +126,16 @@ impl Metrics {
     /// Requests shed by admission since start.
     pub fn sample_admission_shed(&self, source: Source) {
         self.sampled.shed.set(&[], source);
+    }
+
+    /// Levels whose requests are being counted against a quota.
+    pub fn sample_quota_buckets(&self, source: Source) {
+        self.sampled.quota_buckets.set(&[], source);
+    }
+
+    /// Times that a level's quota was not looked at since start, for lack of room.
+    pub fn sample_quota_uncounted(&self, source: Source) {
+        self.sampled.quota_uncounted.set(&[], source);
     }
 
     /// Requests admitted and not yet answered.
@@ -211,6 +224,7 @@ impl Metrics {
     pub fn new(started: Timestamp, version: &str) -> Self {
         let registry = Registry::new();
         let malformed = resolve(&counters(&registry, &MALFORMED), &texts(MalformedReason::ALL, MalformedReason::text));
+        let over_quota = resolve(&counters(&registry, &OVER_QUOTA), &texts(QuotaLevel::ALL, QuotaLevel::text));
         constants(&registry, started, version);
         Self {
             requests: requests(&registry),
@@ -219,6 +233,7 @@ impl Metrics {
             probe: probe(&registry),
             sampled: sampled_families(&registry),
             malformed,
+            over_quota,
             registry,
         }
     }
@@ -238,6 +253,11 @@ impl Metrics {
     /// Counts a malformed request.
     pub fn malformed(&self, reason: MalformedReason) {
         self.malformed[reason.index()].inc();
+    }
+
+    /// Counts a request that a quota refused.
+    pub fn over_quota(&self, level: QuotaLevel) {
+        self.over_quota[level.index()].inc();
     }
 
     /// The counters of one listener.
@@ -332,6 +352,8 @@ fn sampled_families(registry: &Registry) -> SampledFamilies {
     let gauge = |family: &Family| sampled(family, MetricType::GAUGE);
     SampledFamilies {
         shed: counter(&SHED),
+        quota_buckets: gauge(&QUOTA_BUCKETS),
+        quota_uncounted: counter(&QUOTA_UNCOUNTED),
         in_progress: gauge(&IN_PROGRESS),
         token_cache: counter(&TOKEN_CACHE),
         key_set_age: gauge(&KEY_SET_AGE),

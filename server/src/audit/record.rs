@@ -33,6 +33,8 @@ struct Record<'a> {
     probe: bool,
     decision: &'static str,
     rule: Option<&'a str>,
+    /// The level whose quota refused.
+    quota: Option<&'static str>,
     code: &'static str,
     status: u16,
     message: Option<&'a str>,
@@ -65,6 +67,7 @@ pub(super) fn line(
         probe: trail.caller == Some(Principal::Probe),
         decision: decision(error),
         rule: trail.rule.as_ref().map(RuleName::as_str),
+        quota: error.and_then(over_quota),
         code: code.as_str(),
         status: code.http(),
         message: message.as_deref().map(bounded),
@@ -82,6 +85,10 @@ fn decision(error: Option<&ServiceError>) -> &'static str {
         Some(Fault::Caller) => "refused",
         Some(Fault::Us | Fault::Dependency) => "unavailable",
     }
+}
+
+fn over_quota(error: &ServiceError) -> Option<&'static str> {
+    if let ServiceError::QuotaUsedUp(used) = error { Some(used.level.as_str()) } else { None }
 }
 
 fn bounded(text: &str) -> &str {
@@ -150,8 +157,8 @@ mod tests {
                 r#"{"time":"2026-12-31T23:59:59.042Z","machine":"m1","request":"77777777777777777777777777777777","#,
                 r#""operation":"wrap","path":"v0/keys/k","tenant":"acme","key":"k1","version":3,"#,
                 r#""caller":"service-1@x.example","resource":"projects/p","justification":"CUSTOMER_INITIATED_ACCESS","#,
-                r#""health_check":true,"probe":false,"decision":"allowed","rule":"r1","code":"OK","status":200,"#,
-                r#""message":null,"latency_us":321}"#,
+                r#""health_check":true,"probe":false,"decision":"allowed","rule":"r1","quota":null,"code":"OK","#,
+                r#""status":200,"message":null,"latency_us":321}"#,
                 "\n"
             )
         );

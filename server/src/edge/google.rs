@@ -25,7 +25,7 @@ use super::admitted::{Admitted, Arrival};
 use super::body;
 use super::deadline::Deadline;
 use super::path::{Named, shown};
-use super::respond::{code_label, malformed, respond};
+use super::respond::{code_label, malformed, quota_level, respond};
 use super::routes::{self, Call, Found, Route};
 use super::service::Service;
 
@@ -154,6 +154,9 @@ impl<'a> Counted<'a> {
         let Err(error) = result else { return };
         if let Some(reason) = malformed(error) {
             metrics.malformed(reason);
+        }
+        if let Some(level) = quota_level(error) {
+            metrics.over_quota(level);
         }
         if error.is_alarm() {
             self.service.alarms.tell(error, response.request());

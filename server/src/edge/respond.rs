@@ -1,12 +1,14 @@
 //! From a recorded response to HTTP: the one mapping for Google's dialect. Decides nothing.
 
 use axum::body::Body;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response as HttpResponse, StatusCode};
+use replication::ids::key_path;
 
 use crate::audit::Response;
-use crate::error::{Code, NotOffered, Retry, ServiceError};
-use crate::metrics::{CodeLabel, MalformedReason};
+use crate::error::{Code, NotOffered, PublicDetail, Retry, ServiceError};
+use crate::metrics::{CodeLabel, MalformedReason, QuotaLevel};
+use crate::quota::{Level, UsedUp};
 use crate::wire::{Detail, ErrorShape, RequestId, Status, WireError};
 
 /// The header that carries the request's id.
@@ -33,6 +35,10 @@ fn refuse(error: &ServiceError, request: &RequestId, shape: ErrorShape) -> HttpR
         }
         _ => {}
     }
+    // RFC 9110 section 10.2.3: what RetryInfo says, for whatever stands between the caller and us
+    if let Retry::After(wait) = error.retry() {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+    }
     response
 }
 
@@ -43,12 +49,13 @@ pub fn error_body(error: &ServiceError, request: &RequestId, shape: ErrorShape) 
     if let Retry::After(wait) = error.retry() {
         details.push(Detail::Retry { seconds: wait.as_secs() });
     }
-    let metadata = public
-        .reason
-        .as_ref()
-        .map(|refused| [("justification", refused.justification.as_str()), ("rule", refused.rule.as_str())]);
-    if let Some(metadata) = &metadata {
-        details.push(Detail::Error { reason: "ACCESS_REASON_NOT_ALLOWED", metadata });
+    let told = public.detail.as_ref().map(Told::new);
+    let metadata = told.as_ref().map(Told::metadata);
+    if let (Some(told), Some(metadata)) = (&told, &metadata) {
+        if let Told { violated: Some((subject, description)), .. } = told {
+            details.push(Detail::Quota { subject, description });
+        }
+        details.push(Detail::Error { reason: told.reason, metadata });
     }
     let status = Status {
         http: code.http(),
@@ -58,6 +65,43 @@ pub fn error_body(error: &ServiceError, request: &RequestId, shape: ErrorShape) 
         details: &details,
     };
     status.to_json(shape)
+}
+
+/// A detail in words of its own, for as long as the body is written.
+struct Told {
+    /// Ours, and none of Google's: their domains end in `googleapis.com`, and ours is `ekm`.
+    reason: &'static str,
+    metadata: Vec<(&'static str, String)>,
+    /// Of a quota: what is over it, and what it is.
+    violated: Option<(String, String)>,
+}
+
+impl Told {
+    fn new(detail: &PublicDetail) -> Self {
+        match detail {
+            PublicDetail::Reason(refused) => Self {
+                reason: "ACCESS_REASON_NOT_ALLOWED",
+                metadata: vec![("justification", refused.justification.clone()), ("rule", refused.rule.clone())],
+                violated: None,
+            },
+            PublicDetail::Quota(UsedUp { path, level, quota }) => Self {
+                reason: "QUOTA_USED_UP",
+                metadata: vec![
+                    ("level", level.as_str().to_owned()),
+                    ("per_second", quota.per_second.to_string()),
+                    ("burst", quota.burst.to_string()),
+                ],
+                violated: Some((
+                    key_path(*path),
+                    format!("{}: {} per second, {} at once", level.as_str(), quota.per_second, quota.burst),
+                )),
+            },
+        }
+    }
+
+    fn metadata(&self) -> Vec<(&'static str, &str)> {
+        self.metadata.iter().map(|(name, value)| (*name, value.as_str())).collect()
+    }
 }
 
 fn build(code: Code, body: Vec<u8>, request: &RequestId) -> HttpResponse<Body> {
@@ -73,6 +117,16 @@ fn build(code: Code, body: Vec<u8>, request: &RequestId) -> HttpResponse<Body> {
 pub fn code_label(result: Result<(), &ServiceError>) -> CodeLabel {
     let code = result.err().map_or(Code::Ok, ServiceError::code);
     CodeLabel::from_number(code.rpc()).expect("the table holds google.rpc codes")
+}
+
+/// The level whose quota refused, if one did.
+pub fn quota_level(error: &ServiceError) -> Option<QuotaLevel> {
+    let ServiceError::QuotaUsedUp(used) = error else { return None };
+    Some(match used.level {
+        Level::Key => QuotaLevel::Key,
+        Level::CryptoSpace => QuotaLevel::CryptoSpace,
+        Level::Tenant => QuotaLevel::Tenant,
+    })
 }
 
 /// As what a malformed request is counted, if it is one.
@@ -99,6 +153,7 @@ mod tests {
 
     use replication::freshness::Age;
     use replication::ids::KeyVersionId;
+    use replication::machine::rows::Quota;
 
     use super::*;
     use crate::error::DeniedKey;
@@ -110,6 +165,16 @@ mod tests {
         let denial = Denial::danger_made_up(Why::Reason { rule, reason: AccessReason::from_number(3) });
         let (version, caller) = (KeyVersionId::from_bytes([0xab; 16]), "a@x.example".to_owned());
         ServiceError::denied(DeniedKey { version, caller, denial }, Age::new(Duration::ZERO))
+    }
+
+    fn over_quota() -> ServiceError {
+        let number = |number: u32| number.try_into().expect("not zero");
+        let quota = Quota { per_second: number(100), burst: number(200) };
+        ServiceError::QuotaUsedUp(UsedUp {
+            path: KeyVersionId::from_bytes([0xab; 16]),
+            level: Level::CryptoSpace,
+            quota,
+        })
     }
 
     #[test]
@@ -133,6 +198,22 @@ mod tests {
                 concat!(
                     r#",{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"ACCESS_REASON_NOT_ALLOWED","domain":"ekm","#,
                     r#""metadata":{"justification":"THIRD_PARTY_DATA_REQUEST","rule":"r1"}}"#
+                ),
+            ),
+            (
+                over_quota(),
+                concat!(
+                    r#""message":"Key version 'v0/keys/abababababababababababababababab' is over a quota of the external key manager, "#,
+                    r#"not of Google: the requests of its crypto space are limited to 100 per second, and 200 at once, "#,
+                    r#"on each machine. Try again in 1 s, or have the quota raised (ekmctl quota set).""#
+                ),
+                concat!(
+                    r#",{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"}"#,
+                    r#",{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"#,
+                    r#""subject":"v0/keys/abababababababababababababababab","#,
+                    r#""description":"crypto_space: 100 per second, 200 at once"}]}"#,
+                    r#",{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"QUOTA_USED_UP","domain":"ekm","#,
+                    r#""metadata":{"level":"crypto_space","per_second":"100","burst":"200"}}"#
                 ),
             ),
         ];

@@ -19,6 +19,8 @@ pub enum Code {
     BodyTooSlow,
     /// 413.
     BodyTooLarge,
+    /// 429: a quota, and nothing of ours, has no room. Overload is [`Self::Unavailable`].
+    ResourceExhausted,
     /// 500.
     Internal,
     /// 501.
@@ -31,7 +33,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the enum.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Ok,
         Self::InvalidArgument,
         Self::FailedPrecondition,
@@ -40,6 +42,7 @@ impl Code {
         Self::NotFound,
         Self::BodyTooSlow,
         Self::BodyTooLarge,
+        Self::ResourceExhausted,
         Self::Internal,
         Self::Unimplemented,
         Self::Unavailable,
@@ -56,6 +59,7 @@ impl Code {
             Self::NotFound => 404,
             Self::BodyTooSlow => 408,
             Self::BodyTooLarge => 413,
+            Self::ResourceExhausted => 429,
             Self::Internal => 500,
             Self::Unimplemented => 501,
             Self::Unavailable => 503,
@@ -71,6 +75,7 @@ impl Code {
             Self::DeadlineExceeded | Self::BodyTooSlow => 4,
             Self::NotFound => 5,
             Self::PermissionDenied => 7,
+            Self::ResourceExhausted => 8,
             Self::FailedPrecondition => 9,
             Self::Unimplemented => 12,
             Self::Internal => 13,
@@ -87,6 +92,7 @@ impl Code {
             Self::DeadlineExceeded | Self::BodyTooSlow => "DEADLINE_EXCEEDED",
             Self::NotFound => "NOT_FOUND",
             Self::PermissionDenied => "PERMISSION_DENIED",
+            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
             Self::FailedPrecondition => "FAILED_PRECONDITION",
             Self::Unimplemented => "UNIMPLEMENTED",
             Self::Internal => "INTERNAL",

@@ -1,10 +1,12 @@
-//! What an error says to its reader: a message, and for denials by reason the details that name it.
+//! What an error says to its reader: a message, and for some a detail that a program can read.
 
 use std::borrow::Cow;
 
 use replication::ids::key_path;
+use replication::machine::rows::Quota;
 
 use crate::policy::Why;
+use crate::quota::{Level, ROOM_WITHIN, UsedUp};
 
 use super::{DeniedKey, Doubt, KeyTrouble, NotOffered, ServiceError, Unusable};
 
@@ -13,8 +15,17 @@ use super::{DeniedKey, Doubt, KeyTrouble, NotOffered, ServiceError, Unusable};
 pub struct Public {
     /// For the reader of the customer's logs.
     pub message: Cow<'static, str>,
-    /// For `google.rpc.ErrorInfo`, if the refusal is about the stated reason.
-    pub reason: Option<ReasonRefused>,
+    /// What a program should know beside the code.
+    pub detail: Option<PublicDetail>,
+}
+
+/// What a program should know beside the code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublicDetail {
+    /// The refusal is about the stated reason.
+    Reason(ReasonRefused),
+    /// A quota of ours, and none of Google's, has no room.
+    Quota(UsedUp),
 }
 
 /// A refusal by the stated reason.
@@ -29,16 +40,18 @@ pub struct ReasonRefused {
 impl ServiceError {
     /// The part that may leave the machine.
     pub fn public(&self) -> Public {
-        let reason = match self {
+        let detail = match self {
             Self::PermissionDenied(denied) => match denied.said().denial.why() {
                 Why::Reason { rule, reason } => {
-                    Some(ReasonRefused { justification: reason.to_string(), rule: rule.to_string() })
+                    let (justification, rule) = (reason.to_string(), rule.to_string());
+                    Some(PublicDetail::Reason(ReasonRefused { justification, rule }))
                 }
                 Why::Denied { .. } | Why::NotGranted => None,
             },
+            Self::QuotaUsedUp(used) => Some(PublicDetail::Quota(*used)),
             _ => None,
         };
-        Public { message: self.message(), reason }
+        Public { message: self.message(), detail }
     }
 
     fn message(&self) -> Cow<'static, str> {
@@ -81,6 +94,7 @@ impl ServiceError {
             Self::KeyTrouble(version, trouble) => {
                 format!("Key version '{}' {}", key_path(*version), key_trouble(*trouble)).into()
             }
+            Self::QuotaUsedUp(used) => quota_used_up(used),
             Self::Overloaded => "The external key manager is overloaded. Try again.".into(),
             Self::Doubtful(doubt) => doubtful(*doubt).into(),
             Self::NotLoaded => "The external key manager has not loaded its keys yet. Try again.".into(),
@@ -117,6 +131,22 @@ fn unusable(path: &str, state: Unusable) -> Cow<'static, str> {
             format!("Key version '{path}' is destroyed, and what was wrapped with it cannot be unwrapped any more.")
         }
     }
+    .into()
+}
+
+fn quota_used_up(used: &UsedUp) -> Cow<'static, str> {
+    let (path, Quota { per_second, burst }) = (key_path(used.path), used.quota);
+    let owner = match used.level {
+        Level::Key => "its key",
+        Level::CryptoSpace => "its crypto space",
+        Level::Tenant => "its tenant",
+    };
+    format!(
+        "Key version '{path}' is over a quota of the external key manager, not of Google: the requests of {owner} are limited \
+         to {per_second} per second, and {burst} at once, on each machine. Try again in {} s, or have the quota raised \
+         (ekmctl quota set).",
+        ROOM_WITHIN.as_secs()
+    )
     .into()
 }
 

@@ -5,10 +5,12 @@ use std::time::Duration;
 use replication::freshness::Age;
 use replication::ids::{KeyVersionId, RuleName};
 use replication::machine::lifecycle::VersionState;
+use replication::machine::rows::Quota;
 
 use super::*;
 use crate::edge::path::{BoundedPath, PathFault};
 use crate::policy::{Denial, Why};
+use crate::quota::Level;
 use crate::wire::{AccessReason, Field, WireError};
 
 const FRESH: Age = Age::new(Duration::ZERO);
@@ -29,6 +31,12 @@ fn denied(why: Why, age: Age) -> ServiceError {
 
 fn state(state: VersionState, age: Age) -> ServiceError {
     ServiceError::not_enabled(version(), state, age).expect("a state that is not enabled")
+}
+
+fn used_up(level: Level) -> ServiceError {
+    let number = |number: u32| number.try_into().expect("not zero");
+    let quota = Quota { per_second: number(100), burst: number(200) };
+    ServiceError::QuotaUsedUp(UsedUp { path: version(), level, quota })
 }
 
 /// One of each, by the names of its variants. `tidy` finds a variant that is not here; a row of the table that no request
@@ -63,6 +71,9 @@ fn every_error() -> Vec<(&'static str, ServiceError)> {
         ("NotOffered Known", ServiceError::NotOffered(NotOffered::Known { method: "asymmetricSign" })),
         ("NotOffered UnknownVerb", ServiceError::NotOffered(NotOffered::UnknownVerb)),
         ("NotOffered WrongMethod", ServiceError::NotOffered(NotOffered::WrongMethod { allow: "POST" })),
+        ("QuotaUsedUp Key", used_up(Level::Key)),
+        ("QuotaUsedUp CryptoSpace", used_up(Level::CryptoSpace)),
+        ("QuotaUsedUp Tenant", used_up(Level::Tenant)),
         ("Overloaded", ServiceError::Overloaded),
         ("Doubtful BeyondBound", ServiceError::Doubtful(Doubt::BeyondBound)),
         ("NotLoaded", ServiceError::NotLoaded),

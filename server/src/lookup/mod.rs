@@ -1,6 +1,6 @@
 //! From leave to use a key to a key that can be used: state, age, and material unsealed on first use.
 //!
-//! Only a [`Grant`] opens a key, and only an enabled version from a view young enough. Unsealed material stays in a bounded
+//! Only a grant that was counted, a [`Metered`], opens a key, and only an enabled version from a view young enough. Unsealed material stays in a bounded
 //! cache; the first unseal of a version checks its canary, and a canary that does not open marks the machine as unfit.
 
 mod tenant_keys;
@@ -17,7 +17,7 @@ pub use tenant_keys::TenantKeys;
 
 use crate::crypto::{Arena, Binding, OpenError, UsableMaterial, check_canary};
 use crate::error::{Doubt, KeyTrouble, ServiceError};
-use crate::policy::Grant;
+use crate::quota::Metered;
 
 /// An unsealed key version that this request may use. Made by [`Lookup::usable`] alone.
 #[derive(Debug)]
@@ -27,6 +27,22 @@ impl UsableKey {
     /// What wraps and unwraps.
     pub fn material(&self) -> &UsableMaterial {
         &self.0
+    }
+}
+
+/// Whether the version may be used at all, by its state and the age of the view: also for who must know it before a request is
+/// counted.
+///
+/// # Errors
+/// [`ServiceError::Unusable`] if a fresh view says that the version is not enabled; 503 if an older one does, if the version is
+/// not in use yet, or if the view is beyond the tenant's bound.
+pub fn check_in_use(target: &Target) -> Result<Serving, ServiceError> {
+    if let Some(refusal) = ServiceError::not_enabled(target.id, target.version.state, target.age) {
+        return Err(refusal);
+    }
+    match target.age.serving(target.tenant.staleness) {
+        serving @ (Serving::Serve | Serving::ServeWithAlarm) => Ok(serving),
+        Serving::Refuse => Err(ServiceError::Doubtful(Doubt::BeyondBound)),
     }
 }
 
@@ -52,19 +68,14 @@ impl Lookup {
         }
     }
 
-    /// The key that the grant is for.
+    /// The key that the counted grant is for.
     ///
     /// # Errors
-    /// [`ServiceError::Unusable`] if a fresh view says that the version is not enabled; otherwise one of the kinds of 503.
-    pub fn usable(&self, grant: Grant) -> Result<UsableKey, ServiceError> {
-        let target = grant.into_target();
-        if let Some(refusal) = ServiceError::not_enabled(target.id, target.version.state, target.age) {
-            return Err(refusal);
-        }
-        match target.age.serving(target.tenant.staleness) {
-            Serving::Serve => {}
-            Serving::ServeWithAlarm => self.alarm_beyond_bound(&target),
-            Serving::Refuse => return Err(ServiceError::Doubtful(Doubt::BeyondBound)),
+    /// As [`check_in_use`]; otherwise one of the kinds of 503.
+    pub fn usable(&self, metered: Metered) -> Result<UsableKey, ServiceError> {
+        let target = metered.into_target();
+        if check_in_use(&target)? == Serving::ServeWithAlarm {
+            self.alarm_beyond_bound(&target);
         }
         let material = match self.opened.get(&target.id) {
             Some(material) => material,

@@ -30,6 +30,18 @@ pub(super) const MALFORMED: Family =
     family("ekm_malformed_requests_total", "Bytes or requests that broke the rules, by reason.", &["reason"]);
 pub(super) const SHED: Family =
     family("ekm_admission_shed_total", "Requests answered UNAVAILABLE because too many were in progress.", &[]);
+pub(super) const OVER_QUOTA: Family = family(
+    "ekm_quota_refusals_total",
+    "Requests answered RESOURCE_EXHAUSTED, by the nearest level whose quota had no room on this machine.",
+    &["level"],
+);
+pub(super) const QUOTA_BUCKETS: Family =
+    family("ekm_quota_buckets", "Tenants, crypto spaces and keys whose requests are being counted.", &[]);
+pub(super) const QUOTA_UNCOUNTED: Family = family(
+    "ekm_quota_uncounted_total",
+    "Times that a level's quota was not looked at, because as many others as there is room for were being counted.",
+    &[],
+);
 pub(super) const IN_PROGRESS: Family =
     family("ekm_admission_in_progress", "Requests admitted and not yet answered.", &[]);
 pub(super) const TOKEN_CACHE: Family =

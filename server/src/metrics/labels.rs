@@ -131,6 +131,15 @@ labels! {
 }
 
 labels! {
+    /// Where a quota stands.
+    QuotaLevel {
+        Key = "key",
+        CryptoSpace = "crypto_space",
+        Tenant = "tenant",
+    }
+}
+
+labels! {
     /// What the verified-token cache answered.
     CacheResult {
         Hit = "hit",

@@ -30,6 +30,9 @@ ekm_probe_duration_seconds histogram
 ekm_probe_passing gauge
 ekm_probe_rounds_total counter result=failed,passed
 ekm_process_start_time_seconds gauge
+ekm_quota_buckets gauge
+ekm_quota_refusals_total counter level=crypto_space,key,tenant
+ekm_quota_uncounted_total counter
 ekm_raft_applied_index gauge group=0
 ekm_raft_halted gauge group=0
 ekm_request_duration_seconds histogram operation=asymmetric_sign,check_crypto_space_permissions,create_key,destroy_key,get_info,get_public_key,other,unwrap,wrap
@@ -43,6 +46,8 @@ fn complete() -> Metrics {
     let one = || -> Source { Box::new(|| 1.0) };
     metrics.sample_admission_shed(one());
     metrics.sample_admission_in_progress(one());
+    metrics.sample_quota_buckets(one());
+    metrics.sample_quota_uncounted(one());
     for result in CacheResult::ALL {
         metrics.sample_token_cache(*result, one());
     }

@@ -1,5 +1,5 @@
 //! The operations, and the only place that knows the order of the journey. Each step consumes what the one before proved:
-//! `Caller → Admitted → Grant → UsableKey → Wrapped`. The caller comes first, from the headers alone, so that the edge awaits
+//! `Caller → Admitted → Grant → Metered → UsableKey → Wrapped`. The caller comes first, from the headers alone, so that the edge awaits
 //! no stranger's body. A bug in one request stays in that request.
 //!
 //! An operation ends in an [`Outcome`], which nothing but the audit can turn into an answer.
@@ -28,6 +28,7 @@ use crate::edge::admitted::Admitted;
 use crate::error::ServiceError;
 use crate::lookup::Lookup;
 use crate::policy::UnknownReasons;
+use crate::quota::Quotas;
 
 /// What a journey needs, all of it in memory.
 pub struct Journey {
@@ -39,7 +40,9 @@ pub struct Journey {
     pub directory: Arc<Directory>,
     /// What a reason that this release does not know does under a list.
     pub unknown_reasons: UnknownReasons,
-    /// The key, for a grant.
+    /// How much is used of the quotas.
+    pub quotas: Arc<Quotas>,
+    /// The key, for a grant that was counted.
     pub lookup: Arc<Lookup>,
     /// Nonces and request ids.
     pub entropy: Arc<dyn Entropy>,

@@ -11,7 +11,9 @@ use crate::authn::Caller;
 use crate::edge::admitted::Admitted;
 use crate::edge::path::{BoundedPath, Named};
 use crate::error::{DeniedKey, ServiceError};
+use crate::lookup::check_in_use;
 use crate::policy::{self, Asked, Grant, Refused, ResourceName};
+use crate::quota::Metered;
 use crate::wire::{CryptoCall, PayloadField};
 
 use super::{Journey, Trail};
@@ -87,6 +89,15 @@ pub(super) fn permit(
             Err(ServiceError::ReasonUnjudged { version: target.id, rule, reason: call.reason.clone() })
         }
     }
+}
+
+/// Is there room in every quota over the key?
+///
+/// A key that is out of use says so first: its caller must not be told to come back, and what it asks in vain must not use up
+/// what its tenant's other keys need. Checks of the key by Google are counted like all else.
+pub(super) fn meter(grant: Grant, journey: &Journey) -> Result<Metered, ServiceError> {
+    check_in_use(grant.target())?;
+    journey.quotas.take(grant, journey.clock.now()).map_err(ServiceError::QuotaUsedUp)
 }
 
 /// Is there time left for the crypto?

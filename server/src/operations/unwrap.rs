@@ -8,7 +8,7 @@ use crate::edge::admitted::Admitted;
 use crate::error::ServiceError;
 use crate::wire::{PayloadField, unwrap_answer};
 
-use super::steps::{check_time, permit, read, resolve};
+use super::steps::{check_time, meter, permit, read, resolve};
 use super::{Journey, Outcome, Trail, Wrapped, travel};
 
 /// Answers an unwrap.
@@ -25,7 +25,8 @@ fn decide_and_unwrap<'a>(
     let call = read(request, PayloadField::WrappedBlob, trail)?;
     let target = resolve(request, journey, trail)?;
     let grant = permit(caller, Operation::Unwrap, target, &call, journey, trail)?;
-    let key = journey.lookup.usable(grant)?;
+    let metered = meter(grant, journey)?;
+    let key = journey.lookup.usable(metered)?;
     check_time(request, journey)?;
     crypto::unwrap(key.material(), &call.payload, &call.associated_data)
         .map(|plaintext| Wrapped(unwrap_answer(&plaintext)))

@@ -8,7 +8,7 @@ use crate::edge::admitted::Admitted;
 use crate::error::{KeyTrouble, ServiceError};
 use crate::wire::{PayloadField, wrap_answer};
 
-use super::steps::{check_time, permit, read, resolve};
+use super::steps::{check_time, meter, permit, read, resolve};
 use super::{Journey, Outcome, Trail, Wrapped, travel};
 
 /// Answers a wrap.
@@ -25,7 +25,8 @@ fn decide_and_wrap<'a>(
     let call = read(request, PayloadField::Plaintext, trail)?;
     let target = resolve(request, journey, trail)?;
     let grant = permit(caller, Operation::Wrap, target, &call, journey, trail)?;
-    let key = journey.lookup.usable(grant)?;
+    let metered = meter(grant, journey)?;
+    let key = journey.lookup.usable(metered)?;
     check_time(request, journey)?;
     crypto::wrap(key.material(), &call.payload, &call.associated_data, journey.entropy.as_ref())
         .map(|blob| Wrapped(wrap_answer(&blob)))

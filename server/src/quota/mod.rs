@@ -74,8 +74,8 @@ impl Metered {
 /// A quota has no room for one more request. Passes: [`ROOM_WITHIN`] at the latest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsedUp {
-    /// The version asked for.
-    pub version: KeyVersionId,
+    /// The id in the path that was asked for.
+    pub path: KeyVersionId,
     /// The nearest level without room.
     pub level: Level,
     /// What it goes by.
@@ -151,7 +151,7 @@ impl Quotas {
         let target = grant.target();
         match self.count(&Levels::of(target), now) {
             Ok(()) => Ok(Metered(grant)),
-            Err((level, quota)) => Err(UsedUp { version: target.id, level, quota }),
+            Err((level, quota)) => Err(UsedUp { path: target.path, level, quota }),
         }
     }
 

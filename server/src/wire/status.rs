@@ -27,6 +27,13 @@ pub enum Detail<'a> {
         /// Whole seconds.
         seconds: u64,
     },
+    /// `google.rpc.QuotaFailure` with one violation.
+    Quota {
+        /// Whose or what for.
+        subject: &'a str,
+        /// For people.
+        description: &'a str,
+    },
     /// `google.rpc.ErrorInfo`.
     Error {
         /// In capitals, as Google spells such reasons.
@@ -48,6 +55,10 @@ impl Serialize for Detail<'_> {
                 map.serialize_entry("@type", "type.googleapis.com/google.rpc.RetryInfo")?;
                 map.serialize_entry("retryDelay", &format_args!("{seconds}s"))?;
             }
+            Self::Quota { subject, description } => {
+                map.serialize_entry("@type", "type.googleapis.com/google.rpc.QuotaFailure")?;
+                map.serialize_entry("violations", &[Violation { subject, description }])?;
+            }
             Self::Error { reason, metadata } => {
                 map.serialize_entry("@type", "type.googleapis.com/google.rpc.ErrorInfo")?;
                 map.serialize_entry("reason", reason)?;
@@ -57,6 +68,12 @@ impl Serialize for Detail<'_> {
         }
         map.end()
     }
+}
+
+#[derive(Serialize)]
+struct Violation<'a> {
+    subject: &'a str,
+    description: &'a str,
 }
 
 struct Metadata<'a>(&'a [(&'static str, &'a str)]);

@@ -42,7 +42,8 @@ const ROOT_WORDS: &[&str] = &["RootKey", "RootKeyError", "ROOT_KEY_PROVIDER_FILE
 const ROOT_PLACES: &[&str] = &["server/src/crypto/", "server/src/keystore/", "server/tests/tidy/"];
 
 /// Places that decide and never perform: no clock, no store, no waiting.
-const PURE: &[&str] = &["replication/src/machine/", "replication/src/freshness.rs", "server/src/policy/"];
+const PURE: &[&str] =
+    &["replication/src/machine/", "replication/src/freshness.rs", "server/src/policy/", "server/src/quota/"];
 
 /// What a pure place never says.
 const IMPURE_WORDS: &[&str] = &[

@@ -81,6 +81,14 @@ async fn by_a_fresh_view(world: &World) -> Vec<Row> {
         ("NotOffered UnknownVerb", world.post("/v0/keys/none:shred", "{}").await),
         ("NotOffered WrongMethod", world.send(world.request(&Method::GET, &path, "")).await),
     ];
+    for (row, key, burst) in
+        [("QuotaUsedUp Key", "paced", 2), ("QuotaUsedUp CryptoSpace", "hot", 3), ("QuotaUsedUp Tenant", "theirs", 4)]
+    {
+        for _ in 0..burst {
+            assert_eq!(wrap(world, key).await.status, 200, "{row}");
+        }
+        rows.push((row, wrap(world, key).await));
+    }
     let in_query = Request::post(format!("{path}?access_token={}", world.token)).body(WRAP.into());
     rows.push(("Unauthenticated", world.send(in_query.expect("a request")).await));
     let place = world.admission.try_admit();
@@ -185,7 +193,9 @@ async fn every_row_of_the_table_of_errors_has_a_request_that_yields_it() {
         let found = (name.to_string(), answer.status, rpc, shape(answer.message()));
         assert_eq!(&found, row, "{:?}", answer.json);
         let retry = answer.json["details"].as_array().is_some_and(|all| all.iter().any(|d| d["retryDelay"] == "1s"));
-        assert_eq!(retry, answer.status == 503, "{name}: {:?}", answer.json);
+        assert_eq!(retry, [429, 503].contains(&answer.status), "{name}: {:?}", answer.json);
+        let header = answer.headers.get("retry-after").map(http::HeaderValue::as_bytes);
+        assert_eq!(header, retry.then_some(b"1".as_slice()), "{name}");
         let bearer = answer.headers.get("www-authenticate").is_some_and(|scheme| scheme == "Bearer");
         assert_eq!(bearer, answer.status == 401, "{name}");
     }

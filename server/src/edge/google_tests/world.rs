@@ -16,13 +16,14 @@ use replication::clock::{Clock, Timestamp};
 use replication::codec::encode_row;
 use replication::directory::{Directory, View};
 use replication::ids::{
-    Generation, GroupId, KeyName, KeyVersionId, LineageId, LogIndex, Revision, ShardId, TenantId, key_path,
+    CryptoSpaceId, CryptoSpaceName, Generation, GroupId, KeyName, KeyVersionId, LineageId, LogIndex, Revision, ShardId,
+    TenantId, key_path,
 };
 use replication::machine::lifecycle::VersionState;
 use replication::machine::policy::{Justifications, Operation, Policy, Principal, Rule};
 use replication::machine::row_keys::RowKey;
 use replication::machine::rows::{
-    Algorithm, Key, KeyVersion, Meta, Origin, Purpose, RowKind, Sealed, Staleness, Tenant, Trust,
+    Algorithm, CryptoSpace, Key, KeyVersion, Meta, Origin, Purpose, Quota, RowKind, Sealed, Staleness, Tenant, Trust,
 };
 use replication::machine::state::State;
 use replication::testkit::ManualClock;
@@ -152,11 +153,22 @@ impl World {
         rows.add("barred", VersionState::Enabled, Some(barring()));
         rows.add("broken", VersionState::Enabled, open.clone());
         rows.add("torn", VersionState::Enabled, open);
+        rows.limit("paced", &tenant(), None, Some(quota(1, 2)));
+        rows.limit("hot", &tenant(), Some("pool"), None);
+        rows.limit("warm", &tenant(), Some("pool"), None);
+        rows.put(
+            "idle",
+            &tenant(),
+            VersionState::Disabled,
+            Key { policy: Some(policy("r1", None)), ..key_of(Some(space("pool"))) },
+        );
+        rows.limit("theirs", &neighbour(), None, None);
         rows.add("canary", VersionState::Enabled, Some(granted("probe", Principal::Probe, None)));
         let (state, versions, tenant_key) = rows.into_state();
         let tenant_keys = Arc::new(TenantKeys::default());
         if choices.lacks != Lacks::TenantKeys {
-            tenant_keys.extend(&[(tenant(), Arc::new(tenant_key))]);
+            let tenant_key = Arc::new(tenant_key);
+            tenant_keys.extend(&[(tenant(), Arc::clone(&tenant_key)), (neighbour(), tenant_key)]);
         }
 
         let trust = Trust { issuers: vec![DEV_ISSUER.to_owned()], audiences: vec![AUDIENCE.to_owned()] };
@@ -175,6 +187,7 @@ impl World {
                 clock_health: ClockHealth::Agrees,
                 directory,
                 unknown_reasons: choices.unknown_reasons,
+                quotas: Arc::default(),
                 lookup: Arc::new(Lookup::new(tenant_keys, Arc::clone(&arena), 16)),
                 entropy: choices.entropy,
                 clock: clock.clone(),
@@ -271,6 +284,16 @@ fn tenant() -> TenantId {
     "acme".parse().expect("a tenant")
 }
 
+/// Another tenant, which has a quota.
+fn neighbour() -> TenantId {
+    "neighbour".parse().expect("a tenant")
+}
+
+fn quota(per_second: u32, burst: u32) -> Quota {
+    let number = |number: u32| number.try_into().expect("not zero");
+    Quota { per_second: number(per_second), burst: number(burst) }
+}
+
 fn policy(name: &str, codes: Option<&[u32]>) -> Policy {
     granted(name, CALLER.parse().expect("a principal"), codes)
 }
@@ -299,6 +322,23 @@ fn row<K: RowKey>(kind: RowKind, key: &K, value: &impl Serialize) -> (Vec<u8>, V
     (bytes, encode_row(value))
 }
 
+fn space(name: &str) -> CryptoSpaceName {
+    name.parse().expect("a name")
+}
+
+/// A key without versions.
+fn key_of(crypto_space: Option<CryptoSpaceName>) -> Key {
+    Key {
+        crypto_space,
+        purpose: Purpose::EncryptDecrypt,
+        policy: None,
+        quota: None,
+        versions: BTreeMap::new(),
+        primary: 1,
+        created_at: NOW,
+    }
+}
+
 /// The rows of a shard, with real material.
 struct Rows {
     arena: Arc<Arena>,
@@ -313,29 +353,47 @@ impl Rows {
         let lineage = LineageId::from_bytes([7; 16]);
         let group = ShardId::FIRST.group();
         let meta = Meta { lineage, generation: Generation::FIRST, group, dev: true };
-        let owner = Tenant {
+        let owner = |quota| Tenant {
             revision: Revision(1),
             staleness: Staleness::Balanced,
             policy: None,
-            quota: None,
+            quota,
             envelopes: Vec::new(),
             created_at: NOW,
         };
+        let id = CryptoSpaceId::from_bytes([9; 16]);
+        let pool = CryptoSpace { id, policy: None, quota: Some(quota(1, 3)), created_at: NOW };
         Self {
             arena: Arc::clone(arena),
             tenant_key: TenantKey::generate(arena, &SystemEntropy).expect("a key"),
             lineage,
-            encoded: vec![row(RowKind::Meta, &(), &meta), row(RowKind::Tenant, &tenant(), &owner)],
+            encoded: vec![
+                row(RowKind::Meta, &(), &meta),
+                row(RowKind::Tenant, &tenant(), &owner(None)),
+                row(RowKind::Tenant, &neighbour(), &owner(Some(quota(1, 4)))),
+                row(RowKind::CryptoSpace, &(tenant(), space("pool")), &pool),
+            ],
             versions: BTreeMap::new(),
         }
     }
 
-    /// A key with one version. `broken` gets a canary of other material, `torn` a seal that does not open.
+    /// A key with one version.
     fn add(&mut self, name: &'static str, state: VersionState, policy: Option<Policy>) {
+        self.put(name, &tenant(), state, Key { policy, ..key_of(None) });
+    }
+
+    /// A key that the caller may use, over which some quota stands.
+    fn limit(&mut self, name: &'static str, owner: &TenantId, pool: Option<&str>, quota: Option<Quota>) {
+        let key = Key { policy: Some(policy("r1", None)), quota, ..key_of(pool.map(space)) };
+        self.put(name, owner, VersionState::Enabled, key);
+    }
+
+    /// `broken` gets a canary of other material, `torn` a seal that does not open.
+    fn put(&mut self, name: &'static str, owner: &TenantId, state: VersionState, row_of_key: Key) {
         let count = u8::try_from(self.versions.len()).expect("a few keys");
         let (id, key): (_, KeyName) = (KeyVersionId::from_bytes([count + 1; 16]), name.parse().expect("a key name"));
         let algorithm = Algorithm::Aes256GcmSiv;
-        let binding = Binding { lineage: self.lineage, tenant: &tenant(), key: &key, version: id, algorithm };
+        let binding = Binding { lineage: self.lineage, tenant: owner, key: &key, version: id, algorithm };
         let material = || Material::generate(&self.arena, &SystemEntropy).expect("a key");
         let usable = UsableMaterial::new(material(), id);
         let mut sealed =
@@ -346,7 +404,7 @@ impl Rows {
         let checked = if name == "broken" { UsableMaterial::new(material(), id) } else { usable };
         let canary = make_canary(&checked, &SystemEntropy).expect("there is randomness");
         let version = KeyVersion {
-            tenant: tenant(),
+            tenant: owner.clone(),
             key: key.clone(),
             number: 1,
             state,
@@ -358,16 +416,8 @@ impl Rows {
             canary,
             created_at: NOW,
         };
-        let row_of_key = Key {
-            crypto_space: None,
-            purpose: Purpose::EncryptDecrypt,
-            policy,
-            quota: None,
-            versions: BTreeMap::from([(1, id)]),
-            primary: 1,
-            created_at: NOW,
-        };
-        self.encoded.push(row(RowKind::Key, &(tenant(), key), &row_of_key));
+        let row_of_key = Key { versions: BTreeMap::from([(1, id)]), ..row_of_key };
+        self.encoded.push(row(RowKind::Key, &(owner.clone(), key), &row_of_key));
         self.encoded.push(row(RowKind::KeyVersion, &id, &version));
         self.versions.insert(name, id);
     }
