@@ -21,12 +21,20 @@ use crate::quota::Metered;
 
 /// An unsealed key version that this request may use. Made by [`Lookup::usable`] alone.
 #[derive(Debug)]
-pub struct UsableKey(Arc<UsableMaterial>);
+pub struct UsableKey {
+    material: Arc<UsableMaterial>,
+    path: KeyVersionId,
+}
 
 impl UsableKey {
     /// What wraps and unwraps.
     pub fn material(&self) -> &UsableMaterial {
-        &self.0
+        &self.material
+    }
+
+    /// The id in the path that was asked for: the version's own, or an alias. Messages name it.
+    pub fn path(&self) -> KeyVersionId {
+        self.path
     }
 }
 
@@ -37,7 +45,7 @@ impl UsableKey {
 /// [`ServiceError::Unusable`] if a fresh view says that the version is not enabled; 503 if an older one does, if the version is
 /// not in use yet, or if the view is beyond the tenant's bound.
 pub fn check_in_use(target: &Target) -> Result<Serving, ServiceError> {
-    if let Some(refusal) = ServiceError::not_enabled(target.id, target.version.state, target.age) {
+    if let Some(refusal) = ServiceError::not_enabled(target.path, target.version.state, target.age) {
         return Err(refusal);
     }
     match target.age.serving(target.tenant.staleness) {
@@ -79,9 +87,9 @@ impl Lookup {
         }
         let material = match self.opened.get(&target.id) {
             Some(material) => material,
-            None => self.open(&target).map_err(|trouble| ServiceError::KeyTrouble(target.id, trouble))?,
+            None => self.open(&target).map_err(|trouble| ServiceError::KeyTrouble(target.path, trouble))?,
         };
-        Ok(UsableKey(material))
+        Ok(UsableKey { material, path: target.path })
     }
 
     /// Whether a canary failed here: this machine must not get traffic any more.

@@ -82,11 +82,11 @@ pub(super) fn permit(
         Err((Refused::Denied(denial), target)) => {
             trail.rule = denial.why().rule().cloned();
             let caller = caller.principal().to_string();
-            Err(ServiceError::denied(DeniedKey { version: target.id, caller, denial }, target.age))
+            Err(ServiceError::denied(DeniedKey { version: target.path, caller, denial }, target.age))
         }
         Err((Refused::Unjudged { rule }, target)) => {
             trail.rule = Some(rule.clone());
-            Err(ServiceError::ReasonUnjudged { version: target.id, rule, reason: call.reason.clone() })
+            Err(ServiceError::ReasonUnjudged { version: target.path, rule, reason: call.reason.clone() })
         }
     }
 }

@@ -31,5 +31,5 @@ fn decide_and_unwrap<'a>(
     crypto::unwrap(key.material(), &call.payload, &call.associated_data)
         .map(|plaintext| Wrapped(unwrap_answer(&plaintext)))
         // why a blob does not open is nobody's business but the blob's owner's: all causes are one answer
-        .map_err(|_| ServiceError::BlobRefused(key.material().version()))
+        .map_err(|_| ServiceError::BlobRefused(key.path()))
 }

@@ -31,7 +31,7 @@ fn decide_and_wrap<'a>(
     crypto::wrap(key.material(), &call.payload, &call.associated_data, journey.entropy.as_ref())
         .map(|blob| Wrapped(wrap_answer(&blob)))
         .map_err(|error| match error {
-            crypto::WrapError::Entropy(_) => ServiceError::KeyTrouble(key.material().version(), KeyTrouble::NoEntropy),
+            crypto::WrapError::Entropy(_) => ServiceError::KeyTrouble(key.path(), KeyTrouble::NoEntropy),
             // the body limit is far below the cipher's: to get here is a bug
             crypto::WrapError::TooLong => ServiceError::Internal,
         })

@@ -218,6 +218,31 @@ async fn a_denial_by_reason_names_the_reason_and_the_rule() {
 }
 
 #[tokio::test]
+async fn a_message_names_the_path_that_was_asked_for_and_no_other() {
+    let world = World::fresh().await;
+    let blob = wrap(&world, "k1").await.json["wrappedBlob"].as_str().expect("a blob").to_owned();
+    let opened = |aad| format!(r#"{{"wrappedBlob":"{blob}","additionalAuthenticatedData":"{aad}"}}"#);
+    let unwrap = format!("{}:unwrap", world.alias("k1"));
+    assert_eq!(
+        world.post(&unwrap, opened("YWFk")).await.json["plaintext"],
+        "c2VjcmV0",
+        "a key is the same by its alias"
+    );
+    let refused = [("nobody", 403), ("barred", 403), ("off", 400), ("gone", 400), ("new", 503), ("torn", 503)];
+    let mut answers = vec![("k1", 400, world.post(&unwrap, opened("YWFl")).await)];
+    for (key, status) in refused.into_iter().chain([("paced", 200), ("paced", 200), ("paced", 429)]) {
+        answers.push((key, status, world.post(&format!("{}:wrap", world.alias(key)), WRAP).await));
+    }
+    answers.retain(|(_, _, answer)| answer.status != 200);
+    assert_eq!(answers.len(), 8);
+    for (key, status, answer) in answers {
+        assert_eq!(answer.status, status, "{key}");
+        let text = answer.json.to_string();
+        assert!(text.contains(&world.alias(key)[1..]) && !text.contains(&world.path(key)[1..]), "{key}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn a_setting_makes_an_unknown_reason_a_denial() {
     let world = World::new(Choices { unknown_reasons: UnknownReasons::Deny, ..Choices::default() }).await;
     world.confirm();

@@ -16,14 +16,15 @@ use replication::clock::{Clock, Timestamp};
 use replication::codec::encode_row;
 use replication::directory::{Directory, View};
 use replication::ids::{
-    CryptoSpaceId, CryptoSpaceName, Generation, GroupId, KeyName, KeyVersionId, LineageId, LogIndex, Revision, ShardId,
-    TenantId, key_path,
+    AliasId, CryptoSpaceId, CryptoSpaceName, Generation, GroupId, KeyName, KeyVersionId, LineageId, LogIndex, Revision,
+    ShardId, TenantId, alias_path, key_path,
 };
 use replication::machine::lifecycle::VersionState;
 use replication::machine::policy::{Justifications, Operation, Policy, Principal, Rule};
 use replication::machine::row_keys::RowKey;
 use replication::machine::rows::{
-    Algorithm, CryptoSpace, Key, KeyVersion, Meta, Origin, Purpose, Quota, RowKind, Sealed, Staleness, Tenant, Trust,
+    Algorithm, Alias, CryptoSpace, Key, KeyVersion, Meta, Origin, Purpose, Quota, RowKind, Sealed, Staleness, Tenant,
+    Trust,
 };
 use replication::machine::state::State;
 use replication::testkit::ManualClock;
@@ -229,6 +230,11 @@ impl World {
         format!("/{}", key_path(self.versions[key]))
     }
 
+    /// The path of a key's alias; every key has one.
+    pub(super) fn alias(&self, key: &str) -> String {
+        format!("/{}", alias_path(alias_of(self.versions[key])))
+    }
+
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.expect("the router always answers");
         let (head, body) = response.into_parts();
@@ -326,6 +332,10 @@ fn space(name: &str) -> CryptoSpaceName {
     name.parse().expect("a name")
 }
 
+fn alias_of(version: KeyVersionId) -> AliasId {
+    AliasId::from_bytes(version.as_bytes().map(|byte| byte | 0x80))
+}
+
 /// A key without versions.
 fn key_of(crypto_space: Option<CryptoSpaceName>) -> Key {
     Key {
@@ -392,7 +402,7 @@ impl Rows {
     fn put(&mut self, name: &'static str, owner: &TenantId, state: VersionState, row_of_key: Key) {
         let count = u8::try_from(self.versions.len()).expect("a few keys");
         let (id, key): (_, KeyName) = (KeyVersionId::from_bytes([count + 1; 16]), name.parse().expect("a key name"));
-        let algorithm = Algorithm::Aes256GcmSiv;
+        let (algorithm, alias) = (Algorithm::Aes256GcmSiv, alias_of(id));
         let binding = Binding { lineage: self.lineage, tenant: owner, key: &key, version: id, algorithm };
         let material = || Material::generate(&self.arena, &SystemEntropy).expect("a key");
         let usable = UsableMaterial::new(material(), id);
@@ -411,7 +421,7 @@ impl Rows {
             algorithm,
             origin: Origin::Generated,
             destroy_at: None,
-            aliases: BTreeSet::new(),
+            aliases: BTreeSet::from([alias]),
             sealed,
             canary,
             created_at: NOW,
@@ -419,6 +429,8 @@ impl Rows {
         let row_of_key = Key { versions: BTreeMap::from([(1, id)]), ..row_of_key };
         self.encoded.push(row(RowKind::Key, &(owner.clone(), key), &row_of_key));
         self.encoded.push(row(RowKind::KeyVersion, &id, &version));
+        let leads = Alias { tenant: owner.clone(), version: id, created_at: NOW };
+        self.encoded.push(row(RowKind::Alias, &alias, &leads));
         self.versions.insert(name, id);
     }
 
