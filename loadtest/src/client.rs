@@ -133,6 +133,22 @@ impl Client {
     }
 }
 
+/// The address that `data_url` leads to.
+///
+/// # Errors
+/// If it leads to none.
+pub async fn address_of(server: &DevServer) -> Result<SocketAddr, ClientError> {
+    match other_address(server).await? {
+        Some(address) => Ok(address),
+        None => first_address(&server.hostname, port(&server.data_url)).await,
+    }
+}
+
+/// `host:port` as a caller names the server.
+pub fn authority_of(server: &DevServer) -> String {
+    format!("{}:{}", server.hostname, port(&server.data_url))
+}
+
 /// The address to connect to when the certificate's name does not lead there by itself.
 async fn other_address(server: &DevServer) -> Result<Option<SocketAddr>, ClientError> {
     let host = server.data_url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
@@ -143,10 +159,14 @@ async fn other_address(server: &DevServer) -> Result<Option<SocketAddr>, ClientE
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(Some(SocketAddr::new(ip, port)));
     }
+    first_address(host, port).await.map(Some)
+}
+
+async fn first_address(host: &str, port: u16) -> Result<SocketAddr, ClientError> {
     let mut found = tokio::net::lookup_host((host, port))
         .await
         .map_err(|cause| ClientError::Unresolved { host: host.to_owned(), cause })?;
-    found.next().map(Some).ok_or_else(|| ClientError::NoAddress { host: host.to_owned() })
+    found.next().ok_or_else(|| ClientError::NoAddress { host: host.to_owned() })
 }
 
 fn port(url: &Uri) -> u16 {

@@ -23,6 +23,20 @@ pub struct DevServer {
     pub key_path: String,
 }
 
+/// A development server with what else it says about itself; an older one leaves some of it empty.
+pub struct DevDescription {
+    /// How it is reached.
+    pub server: DevServer,
+    /// What tokens must name as their audience.
+    pub audience: String,
+    /// The caller that the demo key admits.
+    pub caller_email: String,
+    /// Where the token is renewed while the server runs.
+    pub token_file: PathBuf,
+    /// Its process id; 0 if it does not say.
+    pub pid: u32,
+}
+
 /// The fields of `dev.json` that an outsider needs; the others are ignored.
 #[derive(Deserialize)]
 struct DevFile {
@@ -31,6 +45,12 @@ struct DevFile {
     ca_file: PathBuf,
     token_file: PathBuf,
     key_path: String,
+    #[serde(default)]
+    audience: String,
+    #[serde(default)]
+    caller_email: String,
+    #[serde(default)]
+    pid: u32,
 }
 
 /// Why a folder does not describe a development server.
@@ -60,6 +80,14 @@ pub enum DevError {
 /// # Errors
 /// If one of the files is missing or unreadable, or `dev.json` is not what `ekm dev` writes.
 pub fn read(folder: &Path) -> Result<DevServer, DevError> {
+    Ok(describe(folder)?.server)
+}
+
+/// The same with everything else that an outsider may know.
+///
+/// # Errors
+/// As [`read`].
+pub fn describe(folder: &Path) -> Result<DevDescription, DevError> {
     let path = folder.join("dev.json");
     let file: DevFile = match serde_json::from_slice(&bytes_of(path.clone())?) {
         Ok(file) => file,
@@ -70,14 +98,16 @@ pub fn read(folder: &Path) -> Result<DevServer, DevError> {
     };
     // `join` keeps an absolute name as it is
     let ca_pem = bytes_of(folder.join(file.ca_file))?;
-    let token = bytes_of(folder.join(file.token_file))?;
-    Ok(DevServer {
+    let token_file = folder.join(file.token_file);
+    let token = bytes_of(token_file.clone())?;
+    let server = DevServer {
         data_url,
         hostname: file.hostname,
         ca_pem,
         token: String::from_utf8_lossy(&token).trim().to_owned(),
         key_path: file.key_path.trim_start_matches('/').to_owned(),
-    })
+    };
+    Ok(DevDescription { server, audience: file.audience, caller_email: file.caller_email, token_file, pid: file.pid })
 }
 
 fn bytes_of(path: PathBuf) -> Result<Vec<u8>, DevError> {
@@ -112,6 +142,15 @@ mod tests {
         assert_eq!(server.ca_pem, b"pem");
         assert_eq!(server.key_path, "v0/keys/abc");
         assert_eq!(server.data_url.port_u16(), Some(40001));
+    }
+
+    #[test]
+    fn what_an_older_server_does_not_say_stays_empty() {
+        let folder = folder_with(DESCRIPTION);
+        let told = describe(folder.path()).expect("the description is complete");
+        assert_eq!((told.audience.as_str(), told.pid), ("https://localhost", 7));
+        assert_eq!(told.caller_email, "");
+        assert_eq!(told.token_file, folder.path().join("token"));
     }
 
     #[test]

@@ -2,10 +2,14 @@
 //! nothing of the server but its address, its certificate authority and the tokens it may show.
 
 mod client;
+mod clock;
+mod cpu;
 mod dev;
 mod exit;
 #[expect(dead_code, reason = "the load, the comparison and the conformance kit sign with it")]
 mod issuer;
+mod line;
+mod load;
 mod verify;
 mod wire;
 
@@ -24,6 +28,8 @@ struct Command {
 enum Action {
     /// Wraps and unwraps, and checks every answer: exit 0 all right, 1 a wrong answer, 64 usage, 69 unreachable
     Verify(verify::Args),
+    /// Plays Cloud KMS at a given rate and checks every answer: exit 0 all kept, 1 wrong, not kept or void, 64 usage, 69 unreachable
+    Run(Box<load::Args>),
 }
 
 /// How a report is printed.
@@ -47,5 +53,6 @@ async fn main() -> ExitCode {
     };
     match command.action {
         Action::Verify(args) => verify::main(&args).await,
+        Action::Run(args) => load::main(&args).await,
     }
 }

@@ -6,7 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use thiserror::Error;
 
 use crate::client::Answer;
-use crate::wire::{ErrorBody, UnwrapRequest, UnwrapResponse, WrapRequest, WrapResponse};
+use crate::wire::{Detail, ErrorBody, UnwrapRequest, UnwrapResponse, WrapRequest, WrapResponse};
 
 /// Sizes of the plaintexts, in bytes; 64 KiB is the most that Cloud KMS takes from its users.
 const PLAINTEXT_SIZES: [usize; 5] = [0, 1, 64, 4096, 65536];
@@ -142,14 +142,22 @@ impl Case {
     /// # Errors
     /// Says what is wrong with it.
     pub fn opened(&self, answer: &Answer) -> Result<(), Fault> {
-        expect_status(answer, 200)?;
-        let response: UnwrapResponse = parsed(answer)?;
-        let plaintext = decoded("plaintext", &response.plaintext)?;
-        if plaintext != self.plaintext {
-            return Err(Fault::OtherPlaintext { expected: self.plaintext.len(), got: plaintext.len() });
-        }
-        Ok(())
+        opened_as(&self.plaintext, answer)
     }
+}
+
+/// Judges the answer to an unwrap that must give `expected` back.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn opened_as(expected: &[u8], answer: &Answer) -> Result<(), Fault> {
+    expect_status(answer, 200)?;
+    let response: UnwrapResponse = parsed(answer)?;
+    let plaintext = decoded("plaintext", &response.plaintext)?;
+    if plaintext != expected {
+        return Err(Fault::OtherPlaintext { expected: expected.len(), got: plaintext.len() });
+    }
+    Ok(())
 }
 
 /// Judges the answer to a wrap; the blob is never empty.
@@ -180,16 +188,34 @@ pub fn refused(answer: &Answer, refusal: Refusal) -> Result<(), Fault> {
         Refusal::DoesNotOpen => (400, 3, "INVALID_ARGUMENT"),
         Refusal::NoToken => (401, 16, "UNAUTHENTICATED"),
     };
+    let details = error_of(answer, status, code, name)?;
+    let named = details.iter().any(|one| one.kind.ends_with("/google.rpc.RequestInfo") && !one.request_id.is_empty());
+    if named { Ok(()) } else { Err(Fault::NoRequestId) }
+}
+
+/// Judges an answer that says that the same call may succeed later: its body must say so too, with the code that belongs to
+/// its status.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn told_to_try_again(answer: &Answer) -> Result<(), Fault> {
+    let (code, name) = match answer.status {
+        429 => (8, "RESOURCE_EXHAUSTED"),
+        504 => (4, "DEADLINE_EXCEEDED"),
+        _ => (14, "UNAVAILABLE"),
+    };
+    let status = if is_retriable(answer) { answer.status } else { 503 };
+    error_of(answer, status, code, name).map(drop)
+}
+
+/// The details of an error body that says what it must.
+fn error_of(answer: &Answer, status: u16, code: u16, name: &'static str) -> Result<Vec<Detail>, Fault> {
     expect_status(answer, status)?;
     let (right, got, details) = match parsed(answer)? {
         ErrorBody::Status { code: got, details } => (got == code, got.to_string(), details),
         ErrorBody::Envelope { error } => (error.status == name, error.status, error.details),
     };
-    if !right {
-        return Err(Fault::Code { expected: name, got });
-    }
-    let named = details.iter().any(|one| one.kind.ends_with("/google.rpc.RequestInfo") && !one.request_id.is_empty());
-    if named { Ok(()) } else { Err(Fault::NoRequestId) }
+    if right { Ok(details) } else { Err(Fault::Code { expected: name, got }) }
 }
 
 fn unwrap_request(blob: &[u8], associated_data: &[u8]) -> UnwrapRequest {

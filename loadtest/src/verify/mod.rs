@@ -1,6 +1,6 @@
 //! `loadtest verify`: wraps and unwraps, one case after the other, and checks every answer. Measures only in passing.
 
-mod judge;
+pub mod judge;
 mod report;
 mod run;
 

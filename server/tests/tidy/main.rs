@@ -29,7 +29,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("server", &["server/src/bin/", "server/tests/", "fuzz/"]),
     ("axum", &["server/"]),
     ("http", &["server/", "loadtest/", "fuzz/"]),
-    ("hyper", &["server/"]),
+    ("hyper", &["server/", "loadtest/"]),
     ("reqwest", &["server/", "loadtest/"]),
     ("toml", &["server/src/settings/"]),
     ("libfuzzer_sys", &["fuzz/src/bin/"]),
