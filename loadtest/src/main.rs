@@ -3,6 +3,7 @@
 
 mod client;
 mod clock;
+mod compare;
 mod cpu;
 mod dev;
 mod exit;
@@ -30,6 +31,11 @@ enum Action {
     Verify(verify::Args),
     /// Plays Cloud KMS at a given rate and checks every answer: exit 0 all kept, 1 wrong, not kept or void, 64 usage, 69 unreachable
     Run(Box<load::Args>),
+    /// Drives a bare echo and the product alternately, and says what the product costs: exit 0 kept, 1 not kept, wrong or void, 64 usage, 69 unreachable
+    Compare(compare::Args),
+    /// The bare server that `compare` measures against
+    #[command(hide = true)]
+    Echo(compare::echo::Args),
 }
 
 /// How a report is printed.
@@ -54,5 +60,7 @@ async fn main() -> ExitCode {
     match command.action {
         Action::Verify(args) => verify::main(&args).await,
         Action::Run(args) => load::main(&args).await,
+        Action::Compare(args) => compare::main(&args).await,
+        Action::Echo(args) => compare::echo::main(&args),
     }
 }

@@ -27,7 +27,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("openraft_rt_tokio", &["replication/src/raft/", "replication/src/store/"]),
     ("replication", &["server/", "replication/tests/", "fuzz/"]),
     ("server", &["server/src/bin/", "server/tests/", "fuzz/"]),
-    ("axum", &["server/"]),
+    ("axum", &["server/", "loadtest/src/compare/"]),
     ("http", &["server/", "loadtest/", "fuzz/"]),
     ("hyper", &["server/", "loadtest/"]),
     ("reqwest", &["server/", "loadtest/"]),
