@@ -14,8 +14,13 @@ pub const UNREACHABLE: u8 = 69;
 
 /// Says what went wrong, down to its cause.
 pub fn complain(error: &(dyn Error + 'static), code: u8) -> ExitCode {
-    let words: Vec<String> = iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect();
     // a closed terminal leaves nobody to tell
-    let _ = writeln!(io::stderr(), "error: {}", words.join(": "));
+    let _ = writeln!(io::stderr(), "error: {}", words(error));
     ExitCode::from(code)
+}
+
+/// An error and its causes, in one line.
+pub fn words(error: &(dyn Error + 'static)) -> String {
+    let words: Vec<String> = iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect();
+    words.join(": ")
 }

@@ -251,6 +251,9 @@ impl<'a> Conductor<'a> {
         };
         self.tally.ended(arrival.operation, timing, judged.code, judged.worth);
         self.tally.reopened += u64::from(done.reopened);
+        if let Err(error) = &done.outcome {
+            self.tally.unanswered.get_or_insert_with(|| crate::exit::words(error));
+        }
         if let Some(known) = judged.known {
             self.blobs.keep(arrival.key, known);
         }

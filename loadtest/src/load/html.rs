@@ -35,6 +35,7 @@ pub fn render(page: &Page) -> String {
                 (PreEscaped(plots::rates(page)))
                 h2 { "Operations" }
                 (operations(page))
+                @if let Some(cause) = &page.unanswered_first { p { "The first call without an answer: " (cause) } }
                 @if !page.wrong.is_empty() {
                     h2 { "Wrong answers (" (page.wrong_total) ")" }
                     ul {
@@ -127,6 +128,7 @@ mod tests {
         let hostile = "<script>alert(1)</script> & \"quotes\"";
         let page = render(&page(Worth::Wrong, Some(hostile)));
         assert!(!page.contains("<script>"), "{page}");
+        assert!(!render(&super::super::report::tests::page(Worth::Error, None)).contains("<b>"));
         assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt; &amp; "), "{page}");
     }
 }

@@ -84,6 +84,8 @@ pub struct Page {
     pub generator_cpu_us_per_call: f64,
     pub point_seconds: f64,
     pub points: Vec<PointPage>,
+    /// Why the first call without an answer had none.
+    pub unanswered_first: Option<String>,
     pub wrong_total: u64,
     /// The first of them.
     pub wrong: Vec<Fault>,
@@ -154,6 +156,7 @@ impl Page {
             generator_cpu_us_per_call: around.generator_cpu.as_secs_f64() * 1e6 / (tally.sent().max(1) as f64),
             point_seconds: tally.step.as_secs_f64(),
             points: points(&tally, plan.duration),
+            unanswered_first: tally.unanswered.clone(),
             wrong_total: tally.sum(|one| one.wrong),
             wrong: tally.faults,
         }
@@ -199,6 +202,9 @@ impl Page {
             "generator {:.1} us CPU a call, {} connections reopened, {} token renewals failed",
             self.generator_cpu_us_per_call, self.connections_reopened, self.token_renewals_failed
         )?;
+        if let Some(cause) = &self.unanswered_first {
+            writeln!(out, "  the first call without an answer: {cause}")?;
+        }
         for Fault { at_seconds, operation, habit, words } in &self.wrong {
             writeln!(out, "  at {at_seconds:.3} s, {operation} written as {habit}: {words}")?;
         }

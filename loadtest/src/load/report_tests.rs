@@ -19,6 +19,9 @@ pub fn page(worth: Worth, fault: Option<&str>) -> Page {
     if let Some(fault) = fault {
         tally.fault(Fault { at_seconds: 9.9, operation: "unwrap", habit: "plain", words: fault.to_owned() });
     }
+    if worth == Worth::Error {
+        tally.unanswered = Some("<b>broke</b>".to_owned());
+    }
     let around = Circumstances {
         connections: 4,
         within: Duration::from_millis(90),
@@ -59,6 +62,8 @@ fn a_wrong_answer_and_too_many_errors_fail_it_and_are_said() {
     assert!(text_of.ends_with("WRONG: 1 answers were wrong\nfailed\n"), "{text_of}");
     let errors = page(Worth::Error, None);
     assert_eq!((errors.verdict, errors.findings.len()), ("failed", 1));
+    let text_of = text(&errors);
+    assert!(text_of.contains("  the first call without an answer: <b>broke</b>\n"), "{text_of}");
 }
 
 #[test]

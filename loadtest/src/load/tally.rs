@@ -111,6 +111,8 @@ pub struct Tally {
     /// When the last answer was there.
     pub ended: Duration,
     pub faults: Vec<Fault>,
+    /// Why the first call without an answer had none.
+    pub unanswered: Option<String>,
     within: Duration,
 }
 
@@ -148,6 +150,7 @@ impl Tally {
             reopened: 0,
             ended: Duration::ZERO,
             faults: Vec::new(),
+            unanswered: None,
             within,
         }
     }
