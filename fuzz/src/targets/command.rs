@@ -26,7 +26,7 @@ pub fn run(input: &[u8]) {
         assert_eq!(codec::encode_command(&command), bytes, "a command has one spelling");
         // a cleared bit asks for exactly what the command does, a set one leaves the request as it came
         if flags >> at & 1 == 0 {
-            command.request = WORLD.asks_for(&command);
+            command.request = WORLD.asks_for(&state, &command);
         }
         let entry = WORLD.author.entry(place.group, &command);
         index += 1;

@@ -1,5 +1,5 @@
 //! Operators' requests as JSON: reading is total, what was read says the same when written and read again, only what the operator
-//! signed counts, and the reserved tenant is nobody's to ask for.
+//! signed counts, people are not an operator's to change, and the reserved tenant is nobody's to ask for.
 
 use crate::world::{SHARD, WORLD};
 use replication::machine::apply::RESERVED_TENANT;
@@ -20,7 +20,8 @@ pub fn run(bytes: &[u8]) {
     let signed = WORLD.author.operator().sign_request(bytes.to_vec());
     let verdict = verify_request(&place.state, meta, &signed);
     let may = |request: &&replication::machine::request::Request| {
-        request.lineage == meta.lineage && request.operation.tenant().as_str() != RESERVED_TENANT
+        let tenant = request.operation.tenant();
+        request.lineage == meta.lineage && tenant.is_some_and(|tenant| tenant.as_str() != RESERVED_TENANT)
     };
     assert_eq!(verdict.as_ref().ok(), parsed.as_ref().ok().filter(may), "{verdict:?}");
 

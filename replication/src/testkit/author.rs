@@ -1,30 +1,35 @@
 //! Writes entries as a replica and an operator would: signed, complete, decodable. Material is made-up sealed bytes.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::clock::Timestamp;
+use crate::clock::{ClusterTime, Timestamp};
 use crate::codec;
 use crate::ids::{
-    CryptoSpaceId, CryptoSpaceName, Generation, GroupId, IdempotencyId, KeyName, KeyVersionId, LineageId, Revision,
-    ShardId, TenantId,
+    AliasId, CryptoSpaceId, CryptoSpaceName, Generation, GroupId, IdempotencyId, ImportKeyId, KeyName, KeyVersionId,
+    LineageId, Revision, ShardId, TenantId,
 };
 use crate::machine::command::{
-    Action, AddGrant, AdoptPlan, AdvanceStage, Command, CreateCryptoSpace, CreateKey, CreateTenant, Evidence, Genesis,
-    NewVersion, PlaceTenant, ReservePath, StepVersion,
+    Action, AddGrant, AddVersion, AdoptPlan, AdvanceStage, Command, CreateAlias, CreateCryptoSpace, CreateImportKey,
+    CreateKey, CreateTenant, DestroyVersion, Evidence, Genesis, NewVersion, PlaceTenant, ReservePath, StepVersion,
+    Tick,
 };
 use crate::machine::lifecycle::Event;
 use crate::machine::policy::Rule;
-use crate::machine::request::{AdminOperation, Level, REQUEST_FORMAT, Request, SignedRequest};
+use crate::machine::request::{AdminOperation, Base64Bytes, Consent, Level, REQUEST_FORMAT, Request, SignedRequest};
 use crate::machine::roles::PersonRole;
 use crate::machine::rows::{
     Algorithm, Change, Envelope, Meta, Origin, Plan, Purpose, Role, Sealed, Signer, Stage, Staleness, Trust,
 };
 use crate::machine::signing::{self, SigningKey};
 
-/// One replica and one operator, and a counter that makes every id different and every run the same.
+use super::asks;
+
+/// One replica, one operator and two security officers, and a counter that makes every id different and every run the same.
 pub struct Author {
     replica: SigningKey,
     operator: SigningKey,
+    officers: [SigningKey; 2],
     lineage: LineageId,
     counter: AtomicU64,
 }
@@ -33,7 +38,8 @@ pub struct Author {
 const PKCS8_HEADER: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
-fn signing_key(name: &str, seed: u8) -> SigningKey {
+/// The key of anybody: the same name and seed make the same one again.
+pub fn signing_key(name: &str, seed: u8) -> SigningKey {
     let der = [PKCS8_HEADER.as_slice(), &[seed; 32]].concat();
     SigningKey::from_pkcs8(name.parse().expect("test signers have legal names"), &der)
         .expect("any 32 bytes are the seed of an Ed25519 key")
@@ -44,6 +50,7 @@ impl Default for Author {
         Self {
             replica: signing_key("replica-1", 1),
             operator: signing_key("operator-1", 2),
+            officers: [signing_key("officer-1", 3), signing_key("officer-2", 4)],
             lineage: LineageId::from_bytes([7; 16]),
             counter: AtomicU64::new(1),
         }
@@ -66,6 +73,11 @@ impl Author {
         &self.operator
     }
 
+    /// The two officers' keys.
+    pub const fn officers(&self) -> [&SigningKey; 2] {
+        [&self.officers[0], &self.officers[1]]
+    }
+
     /// 16 bytes that differ from every earlier draw.
     pub fn draw(&self) -> [u8; 16] {
         let count = self.counter.fetch_add(1, Ordering::Relaxed);
@@ -82,29 +94,62 @@ impl Author {
             issuers: vec!["https://accounts.google.com".into()],
             audiences: vec!["https://localhost".into()],
         });
+        let person = |role| Role::Person { roles: [role].into(), tenants: None };
         let genesis = Genesis {
             meta: Meta { lineage: self.lineage, generation: Generation::FIRST, group, dev: true },
             signers: vec![
                 enrolled(&self.replica, Role::Replica),
-                enrolled(&self.operator, Role::Person { roles: [PersonRole::Operator].into(), tenants: None }),
+                enrolled(&self.operator, person(PersonRole::Operator)),
+                enrolled(&self.officers[0], person(PersonRole::SecurityOfficer)),
+                enrolled(&self.officers[1], person(PersonRole::SecurityOfficer)),
             ],
             trust,
         };
         self.automatic(group, Action::Genesis(genesis))
     }
 
-    /// An operator's request, signed.
+    /// A request, signed by whoever may ask for it alone: the operator, or the first officer where people are concerned.
     pub fn request(&self, operation: AdminOperation) -> (IdempotencyId, SignedRequest) {
+        let by = if operation.tenant().is_some() { &self.operator } else { &self.officers[0] };
+        self.request_by(by, operation)
+    }
+
+    /// A request under an id of its own, signed by somebody.
+    pub fn request_by(&self, by: &SigningKey, operation: AdminOperation) -> (IdempotencyId, SignedRequest) {
         let idempotency_id = IdempotencyId::from_bytes(self.draw());
         let request = Request { format: REQUEST_FORMAT, lineage: self.lineage, idempotency_id, operation };
         let bytes = serde_json::to_vec(&request).expect("requests are plain JSON");
-        (idempotency_id, self.operator.sign_request(bytes))
+        (idempotency_id, by.sign_request(bytes))
+    }
+
+    /// The second officer's consent to what the first one asks for.
+    pub fn approved(&self, operation: AdminOperation) -> (IdempotencyId, SignedRequest) {
+        let (_, first) = self.request_by(&self.officers[0], operation);
+        self.request_by(&self.officers[1], AdminOperation::Approve(consent_to(first)))
+    }
+
+    /// An entry for which somebody asks exactly what it does. What makes a security officer has both officers' signatures.
+    ///
+    /// # Panics
+    /// If nobody can ask for it.
+    pub fn does(&self, group: GroupId, action: Action) -> Vec<u8> {
+        let operation = asks(&action).expect("somebody can ask for it");
+        let of_office = |roles: &BTreeSet<PersonRole>| roles.contains(&PersonRole::SecurityOfficer);
+        let asked = match &operation {
+            AdminOperation::Enrol { roles, .. } if of_office(roles) => self.approved(operation),
+            _ => self.request(operation),
+        };
+        self.carries_out(group, asked, action)
+    }
+
+    /// An entry under a signed request.
+    pub fn carries_out(&self, group: GroupId, (id, asked): (IdempotencyId, SignedRequest), action: Action) -> Vec<u8> {
+        self.entry(group, &Command { at: Timestamp(1_000), idempotency_id: id, request: Some(asked), action })
     }
 
     /// An entry that completes an operator's request.
     pub fn completed(&self, group: GroupId, operation: AdminOperation, action: Action) -> Vec<u8> {
-        let (idempotency_id, request) = self.request(operation);
-        self.entry(group, &Command { at: Timestamp(1_000), idempotency_id, request: Some(request), action })
+        self.carries_out(group, self.request(operation), action)
     }
 
     /// An entry without a request.
@@ -160,13 +205,7 @@ impl Author {
         crypto_space: Option<&CryptoSpaceName>,
         id: KeyVersionId,
     ) -> Vec<u8> {
-        let version = NewVersion {
-            id,
-            algorithm: Algorithm::Aes256GcmSiv,
-            origin: Origin::Generated,
-            sealed: Sealed(vec![2; 61]),
-            canary: vec![3; 90],
-        };
+        let version = new_version(id, Origin::Generated);
         let action = Action::CreateKey(CreateKey {
             tenant: tenant.clone(),
             name: name.clone(),
@@ -196,16 +235,70 @@ impl Author {
 
     /// Adopts the plan that disables a version, and advances it: two entries.
     pub fn disable(&self, tenant: &TenantId, version: KeyVersionId, parent: Revision) -> [Vec<u8>; 2] {
-        let plan = Plan { tenant: tenant.clone(), parent, change: Change::DisableVersion { version } };
+        self.plan(tenant, parent, Change::DisableVersion { version })
+    }
+
+    /// Adopts a plan, and advances it: two entries.
+    pub fn plan(&self, tenant: &TenantId, parent: Revision, change: Change) -> [Vec<u8>; 2] {
+        let plan = Plan { tenant: tenant.clone(), parent, change };
         let digest = signing::plan_digest(&plan);
-        let asked = AdminOperation::DisableVersion { tenant: tenant.clone(), version, parent };
         let shard = ShardId::FIRST.group();
         let advance = AdvanceStage { digest, expected: Stage::Adopted, evidence: Evidence::SingleStage };
         [
-            self.completed(shard, asked, Action::AdoptPlan(AdoptPlan { plan, digest })),
+            self.does(shard, Action::AdoptPlan(AdoptPlan { plan, digest })),
             self.automatic(shard, Action::AdvanceStage(advance)),
         ]
     }
+
+    /// One more version of a key.
+    pub fn add_version(&self, tenant: &TenantId, key: &KeyName, id: KeyVersionId, origin: Origin) -> Vec<u8> {
+        let version = new_version(id, origin);
+        self.does(
+            ShardId::FIRST.group(),
+            Action::AddVersion(AddVersion { tenant: tenant.clone(), key: key.clone(), version }),
+        )
+    }
+
+    /// One more path of a version.
+    pub fn create_alias(&self, tenant: &TenantId, version: KeyVersionId, id: AliasId) -> Vec<u8> {
+        let action = Action::CreateAlias(CreateAlias { tenant: tenant.clone(), id, version });
+        self.does(ShardId::FIRST.group(), action)
+    }
+
+    /// A key for material to be brought in under.
+    pub fn create_import_key(&self, tenant: &TenantId, id: ImportKeyId) -> Vec<u8> {
+        let (public_key, sealed) = (vec![6; 422], Sealed(vec![7; 1821]));
+        let action = Action::CreateImportKey(CreateImportKey { tenant: tenant.clone(), id, public_key, sealed });
+        self.does(ShardId::FIRST.group(), action)
+    }
+
+    /// Calls the destruction of a version off.
+    pub fn restore(&self, tenant: &TenantId, version: KeyVersionId) -> Vec<u8> {
+        let action = Action::StepVersion(StepVersion { tenant: tenant.clone(), version, event: Event::Restore });
+        self.does(ShardId::FIRST.group(), action)
+    }
+
+    /// The shard's time goes on.
+    pub fn tick(&self, from: ClusterTime, millis: u64) -> Vec<u8> {
+        self.automatic(ShardId::FIRST.group(), Action::Tick(Tick { from, millis }))
+    }
+
+    /// A version that is due is destroyed.
+    pub fn destroy(&self, version: KeyVersionId) -> Vec<u8> {
+        self.automatic(ShardId::FIRST.group(), Action::DestroyVersion(DestroyVersion { version }))
+    }
+}
+
+/// The consent to another officer's request.
+pub fn consent_to(first: SignedRequest) -> Consent {
+    let SignedRequest { bytes, signer, signature } = first;
+    Consent { request: Base64Bytes(bytes), signer, signature: Base64Bytes(signature) }
+}
+
+/// A version with made-up material.
+pub fn new_version(id: KeyVersionId, origin: Origin) -> NewVersion {
+    let (sealed, canary) = (Sealed(vec![2; 61]), vec![3; 90]);
+    NewVersion { id, algorithm: Algorithm::Aes256GcmSiv, origin, sealed, canary }
 }
 
 fn asks_key(tenant: &TenantId, name: &KeyName, crypto_space: Option<&CryptoSpaceName>) -> AdminOperation {
