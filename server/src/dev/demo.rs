@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use replication::ids::{CryptoSpaceName, IdempotencyId, KeyName, RuleName, TenantId, crypto_space_path, key_path};
+use replication::ids::{
+    CryptoSpaceName, IdempotencyId, KeyName, Revision, RuleName, TenantId, crypto_space_path, key_path,
+};
 use replication::machine::policy::{Operation, Principal, Rule};
 use replication::machine::request::{AdminOperation, Level};
 use replication::machine::rows::{CryptoSpace, Key, Purpose, Staleness, Tenant};
@@ -11,6 +13,9 @@ use crate::admin::client::{ClientError, Operator, new_idempotency_id};
 use crate::keystore::{ExecuteError, KeyStore};
 
 use super::token::demo_caller;
+
+/// The tenant's revision once it has its crypto space and its key, and no grant yet.
+const WITHOUT_GRANT: Revision = Revision(3);
 
 /// Why the demo is not there.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +84,9 @@ pub async fn ensure(store: &Arc<KeyStore>, operator: &Operator) -> Result<Demo, 
         })
         .await?;
     }
-    if before.row::<Key>(&named).is_none_or(|key| key.policy.is_none()) {
+    // a start that a crash cut short made the key and no grant; a policy that was taken away later stays away
+    let is_untouched = before.row::<Tenant>(&names.tenant).is_none_or(|tenant| tenant.revision <= WITHOUT_GRANT);
+    if is_untouched {
         let rule = Rule {
             name: names.rule,
             callers: [Principal::ServiceAccount(demo_caller())].into(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use replication::ids::GroupId;
+use replication::ids::{GroupId, SignerId};
 use replication::machine::signing::SigningKeyError;
 use replication::raft::group::Failure;
 use replication::raft::host::HostError;
@@ -49,8 +49,8 @@ pub enum DevError {
     Root(#[from] RootError),
     #[error("{} is gone, and this data knows the replica by it alone; put it back from a copy", .0.display())]
     ReplicaKeyGone(PathBuf),
-    #[error("{} is not the key that this data knows the operator by; put it back, or move the data directory away to begin anew", .0.display())]
-    OperatorKey(PathBuf),
+    #[error("{} is not the key that this data knows {person} by; put it back, or move the data directory away to begin anew", key.display())]
+    PersonKey { key: PathBuf, person: SignerId },
     #[error("{} is not the replica's signing key; put it back from a copy", path.display())]
     SigningKey { path: PathBuf, source: SigningKeyError },
     #[error("{} does not belong to this data", path.display())]

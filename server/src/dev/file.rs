@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use replication::ids::SignerId;
 use serde::{Deserialize, Serialize};
 
 /// The name of the file in the data directory.
@@ -28,6 +29,9 @@ pub struct DevFile {
     pub operator_cert_file: PathBuf,
     /// The operator's key, PEM.
     pub operator_key_file: PathBuf,
+    /// Everybody whom the first start enrolled, the operator first.
+    #[serde(default)]
+    pub people: Vec<DevPerson>,
     /// The demo key's path, without a leading slash.
     pub key_path: String,
     /// The demo crypto space's path, without a leading slash.
@@ -42,6 +46,17 @@ pub struct DevFile {
     pub issuer_key_file: PathBuf,
     /// The server's process id.
     pub pid: u32,
+}
+
+/// One whom the first start enrolled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevPerson {
+    /// Their name.
+    pub name: SignerId,
+    /// Their certificate, PEM.
+    pub cert_file: PathBuf,
+    /// Their key, PEM.
+    pub key_file: PathBuf,
 }
 
 /// `dev.json` cannot be used.
@@ -91,6 +106,10 @@ impl DevFile {
             &mut self.issuer_key_file,
         ] {
             *path = folder.join(&*path);
+        }
+        for person in &mut self.people {
+            person.cert_file = folder.join(&person.cert_file);
+            person.key_file = folder.join(&person.key_file);
         }
         self
     }

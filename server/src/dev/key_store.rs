@@ -51,10 +51,10 @@ pub(super) async fn start_key_store(
         trust: Trust { issuers: vec![DEV_ISSUER.to_owned()], audiences: vec![super::AUDIENCE.to_owned()] },
     };
     let store = KeyStore::start(parts, &founding).await.map_err(|error| told(error, folder))?;
-    if store.enrols(&prepared.operator.enrolment()) {
-        Ok(Arc::new(store))
-    } else {
-        Err(DevError::OperatorKey(prepared.pki.operator_key.clone()))
+    let mut people = founding.people.iter().zip(prepared.pki.people());
+    match people.find(|(person, _)| !store.knows(&person.signer, &person.public_key)) {
+        None => Ok(Arc::new(store)),
+        Some((person, files)) => Err(DevError::PersonKey { key: files.key.clone(), person: person.signer.clone() }),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The certificates of `ekm dev`: one authority for servers, another for operators, each with its leaf.
+//! The certificates of `ekm dev`: one authority for servers, another for people, each with its leaves.
 //!
 //! Authorities are made once and kept; leaves are issued anew when they come near their end. Nothing here is for
 //! production: the names say so.
@@ -42,10 +42,19 @@ pub struct Pki {
     pub server_key: PathBuf,
     /// Whom the admin listener trusts.
     pub operator_ca: PathBuf,
-    /// The operator's certificate.
-    pub operator: PathBuf,
+    /// The operator.
+    pub operator: PersonFiles,
+    /// The security officers.
+    pub officers: Vec<PersonFiles>,
+}
+
+/// A person's files.
+#[derive(Debug, Clone)]
+pub struct PersonFiles {
+    /// Their certificate.
+    pub certificate: PathBuf,
     /// Its key, Ed25519: it signs requests too.
-    pub operator_key: PathBuf,
+    pub key: PathBuf,
 }
 
 /// Certificates cannot be made or kept.
@@ -99,36 +108,56 @@ struct Leaf<'a> {
 
 impl Pki {
     /// The certificates of a folder, each made if it is not there, leaves renewed if they come near their end.
-    pub fn ensure(folder: &Path, hostname: &str, operator: &str, now: Timestamp) -> Result<Self, PkiError> {
+    pub fn ensure(folder: &Path, now: Timestamp) -> Result<Self, PkiError> {
         files::make_folder(folder)?;
         let at = |name: &str| folder.join(name);
+        let [operator, officers @ ..] = super::PEOPLE.map(|one| PersonFiles {
+            certificate: at(&format!("{}.pem", one.files)),
+            key: at(&format!("{}-key.pem", one.files)),
+        });
         let pki = Self {
             ca: at("ca.pem"),
             server: at("server.pem"),
             server_key: at("server-key.pem"),
             operator_ca: at("operator-ca.pem"),
-            operator: at("operator.pem"),
-            operator_key: at("operator-key.pem"),
+            operator,
+            officers: officers.into(),
         };
         let servers = authority(&pki.ca, &at("ca-key.pem"), "ekm dev server authority", now)?;
         let operators = authority(&pki.operator_ca, &at("operator-ca-key.pem"), "ekm dev operator authority", now)?;
 
-        let mut params = CertificateParams::new(vec![hostname.to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()])?;
-        params.distinguished_name.push(DnType::CommonName, hostname);
+        let names = [super::HOSTNAME, "127.0.0.1", "::1"].map(ToOwned::to_owned);
+        let mut params = CertificateParams::new(names)?;
+        params.distinguished_name.push(DnType::CommonName, super::HOSTNAME);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let (certificate, key) = (&pki.server, &pki.server_key);
-        let server = leaf(Leaf { certificate, key, kind: &PKCS_ECDSA_P256_SHA256, params }, &servers, now);
-
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, operator);
-        params.subject_alt_names = vec![SanType::URI(format!("ekm-dev://operator/{operator}").try_into()?)];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        let (certificate, key) = (&pki.operator, &pki.operator_key);
-        // one that is not as it was issued keeps the other from nothing
-        leaf(Leaf { certificate, key, kind: &PKCS_ED25519, params }, &operators, now)?;
-        server?;
+        let mut leaves = vec![leaf(Leaf { certificate, key, kind: &PKCS_ECDSA_P256_SHA256, params }, &servers, now)];
+        for (files, person) in pki.people().zip(super::PEOPLE) {
+            leaves.push(person_leaf(files, person.name, &operators, now));
+        }
+        // one that is not as it was issued keeps the others from nothing
+        leaves.into_iter().collect::<Result<(), _>>()?;
         Ok(pki)
     }
+
+    /// Everybody's files, in the order of the people that the first start enrols.
+    pub fn people(&self) -> impl Iterator<Item = &PersonFiles> {
+        std::iter::once(&self.operator).chain(&self.officers)
+    }
+}
+
+fn person_leaf(
+    files: &PersonFiles,
+    name: &str,
+    issuer: &Issuer<'static, KeyPair>,
+    now: Timestamp,
+) -> Result<(), PkiError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.subject_alt_names = vec![SanType::URI(format!("ekm-dev://operator/{name}").try_into()?)];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let PersonFiles { certificate, key } = files;
+    leaf(Leaf { certificate, key, kind: &PKCS_ED25519, params }, issuer, now)
 }
 
 /// Renews leaves while the server runs, until the future is dropped. The listeners find the new files by themselves.
@@ -136,7 +165,7 @@ pub(super) async fn keep(folder: PathBuf, clock: Arc<dyn Clock>) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let (folder, now) = (folder.clone(), clock.wall());
-        let looked = move || Pki::ensure(&folder, super::HOSTNAME, super::OPERATOR, now);
+        let looked = move || Pki::ensure(&folder, now);
         match tokio::task::spawn_blocking(looked).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(
@@ -248,13 +277,15 @@ mod tests {
     #[test]
     fn certificates_are_kept_and_leaves_renewed_before_they_end() {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let ensure = |now| Pki::ensure(folder.path(), "localhost", "dev-operator", now).expect("certificates are made");
+        let ensure = |now| Pki::ensure(folder.path(), now).expect("certificates are made");
         let read = |path: &Path| std::fs::read(path).expect("the file is there");
         let pki = ensure(NOW);
-        let (ca, server, operator_key) = (read(&pki.ca), read(&pki.server), read(&pki.operator_key));
+        let (ca, server, operator_key) = (read(&pki.ca), read(&pki.server), read(&pki.operator.key));
         Identity::load(&pki.server, &pki.server_key, NOW).expect("the server's certificate serves");
-        let operator = Operator::load(&pki.operator, &pki.operator_key).expect("the operator's certificate names it");
-        assert_eq!(operator.enrolment().0.as_str(), "dev-operator");
+        for (files, person) in pki.people().zip(crate::dev::PEOPLE) {
+            let known = Operator::load(&files.certificate, &files.key).expect("a certificate names its person");
+            assert_eq!(known.enrolment().0.as_str(), person.name);
+        }
         let key = PrivatePkcs8KeyDer::from_pem_slice(&operator_key).expect("the operator's key is PKCS#8");
         assert_eq!(key.secret_pkcs8_der()[..5], [0x30, 0x2e, 2, 1, 0], "version 1, without the public key");
 
@@ -263,7 +294,7 @@ mod tests {
         let year_later = Timestamp(NOW.0 + 365 * 86_400_000);
         ensure(year_later);
         assert_ne!(read(&pki.server), server, "a year later the leaf is renewed");
-        assert_eq!((read(&pki.ca), read(&pki.operator_key)), (ca, operator_key), "authorities and keys stay");
+        assert_eq!((read(&pki.ca), read(&pki.operator.key)), (ca, operator_key), "authorities and keys stay");
         Identity::load(&pki.server, &pki.server_key, year_later).expect("the new leaf serves");
     }
 
@@ -271,11 +302,11 @@ mod tests {
     fn a_leaf_that_cannot_be_renewed_is_used_to_its_end() {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let days = |days: u64| Timestamp(NOW.0 + days * 86_400_000);
-        let ensure = |now| Pki::ensure(folder.path(), "localhost", "dev-operator", now);
+        let ensure = |now| Pki::ensure(folder.path(), now);
         let pki = ensure(NOW).expect("certificates are made");
         let server = std::fs::read(&pki.server).expect("it was made");
         // a folder in the draft's place stands for a disk that takes nothing
-        for name in ["server.pem.draft", "operator.pem.draft"] {
+        for name in ["server.pem.draft", "operator.pem.draft", "officer-1.pem.draft", "officer-2.pem.draft"] {
             std::fs::create_dir(folder.path().join(name)).expect("the folder is writable");
         }
         ensure(days(396)).expect("there is a day left");
@@ -286,7 +317,7 @@ mod tests {
     #[test]
     fn an_authority_that_lost_its_key_is_refused_before_it_issues_anything() {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let ensure = || Pki::ensure(folder.path(), "localhost", "dev-operator", NOW);
+        let ensure = || Pki::ensure(folder.path(), NOW);
         let pki = ensure().expect("certificates are made");
         std::fs::remove_file(folder.path().join("ca-key.pem")).expect("it was made");
         std::fs::remove_file(&pki.server).expect("it was made");
@@ -299,9 +330,10 @@ mod tests {
     #[test]
     fn a_certificate_that_was_altered_is_refused_and_one_that_is_gone_is_issued_anew() {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let ensure = || Pki::ensure(folder.path(), "localhost", "dev-operator", NOW);
+        let ensure = || Pki::ensure(folder.path(), NOW);
         let pki = ensure().expect("certificates are made");
-        for file in [&pki.ca, &pki.server, &pki.operator_ca, &pki.operator] {
+        let people = pki.people().map(|files| &files.certificate);
+        for file in [&pki.ca, &pki.server, &pki.operator_ca].into_iter().chain(people) {
             let issued = std::fs::read(file).expect("it was made");
             let der = CertificateDer::from_pem_slice(&issued).expect("it is PEM");
             for at in (0..der.len() * 8).step_by(BITS_APART) {
@@ -320,34 +352,39 @@ mod tests {
     }
 
     #[test]
-    fn a_server_leaf_of_another_authority_does_not_keep_the_operators_from_being_renewed() {
+    fn a_leaf_of_another_authority_does_not_keep_the_others_from_being_renewed() {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let ensure = |now| Pki::ensure(folder.path(), "localhost", "dev-operator", now);
+        let ensure = |now| Pki::ensure(folder.path(), now);
         let pki = ensure(NOW).expect("certificates are made");
         let other = tempfile::tempdir().expect("a temporary folder can be made");
-        let theirs = Pki::ensure(other.path(), "localhost", "dev-operator", NOW).expect("certificates are made");
+        let theirs = Pki::ensure(other.path(), NOW).expect("certificates are made");
         for (from, to) in [(&theirs.server, &pki.server), (&theirs.server_key, &pki.server_key)] {
             std::fs::copy(from, to).expect("the folder is writable");
         }
         let read = |path: &Path| std::fs::read(path).expect("the file is there");
-        let (server, operator) = (read(&pki.server), read(&pki.operator));
+        let people = || pki.people().map(|files| read(&files.certificate)).collect::<Vec<_>>();
+        let (server, before) = (read(&pki.server), people());
         let refused = ensure(Timestamp(NOW.0 + 365 * 86_400_000));
         assert!(matches!(&refused, Err(PkiError::Altered(file)) if *file == pki.server), "{refused:?}");
         assert_eq!(read(&pki.server), server, "what is not ours stays");
-        assert_ne!(read(&pki.operator), operator, "the other leaf is renewed");
+        let renewed = before.iter().zip(people()).filter(|(before, after)| *before != after).count();
+        assert_eq!((renewed, before.len()), (3, 3), "the other leaves are renewed");
     }
 
     #[test]
     fn a_key_in_the_place_of_a_leafs_own_gets_no_certificate() {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let ensure = || Pki::ensure(folder.path(), "localhost", "dev-operator", NOW);
+        let ensure = || Pki::ensure(folder.path(), NOW);
         let pki = ensure().expect("certificates are made");
-        let issued = std::fs::read(&pki.operator).expect("it was made");
-        let another = generate(&PKCS_ED25519).expect("a key can be made").serialize_pem();
-        std::fs::write(&pki.operator_key, another).expect("the folder is writable");
-        for _ in 0..2 {
-            assert!(matches!(ensure(), Err(PkiError::NotItsKey { .. })), "not at the next start either");
-            assert_eq!(std::fs::read(&pki.operator).expect("it is there"), issued);
+        for files in pki.people() {
+            let (issued, own) = (std::fs::read(&files.certificate), std::fs::read(&files.key).expect("it was made"));
+            let another = generate(&PKCS_ED25519).expect("a key can be made").serialize_pem();
+            std::fs::write(&files.key, another).expect("the folder is writable");
+            for _ in 0..2 {
+                assert!(matches!(ensure(), Err(PkiError::NotItsKey { .. })), "not at the next start either");
+                assert_eq!(std::fs::read(&files.certificate).ok(), issued.as_ref().ok().cloned());
+            }
+            std::fs::write(&files.key, own).expect("the folder is writable");
         }
     }
 
@@ -356,7 +393,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let path = folder.path().join("ca-key.pem");
         std::fs::write(&path, "mine").expect("the folder is writable");
-        let refused = Pki::ensure(folder.path(), "localhost", "dev-operator", NOW);
+        let refused = Pki::ensure(folder.path(), NOW);
         assert!(matches!(refused, Err(PkiError::NotOurs(_))));
         assert_eq!(std::fs::read(&path).expect("it is still there"), b"mine");
     }

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use replication::clock::Clock;
-use replication::machine::roles::PersonRole;
 use tokio::sync::Notify;
 
 use crate::admin::client::Operator;
@@ -15,6 +14,7 @@ use crate::crypto::{Arena, Entropy, LockPolicy, Protection};
 use crate::keystore::Person;
 use crate::metrics::Metrics;
 
+use super::DevRole;
 use super::error::DevError;
 use super::files;
 use super::folder::Folder;
@@ -32,6 +32,7 @@ pub(super) struct Prepared {
     pub(super) settings_file: SettingsFile,
     pub(super) pki: Pki,
     pub(super) operator: Operator,
+    pub(super) officers: Vec<Operator>,
     pub(super) arena: Arc<Arena>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) clock: Arc<dyn Clock>,
@@ -44,8 +45,10 @@ pub(super) struct Prepared {
 impl Prepared {
     /// The people whom a first start enrols.
     pub(super) fn people(&self) -> Vec<Person> {
-        let (signer, public_key) = self.operator.enrolment();
-        vec![Person { signer, public_key, roles: [PersonRole::Operator].into() }]
+        let enrolments = std::iter::once(&self.operator).chain(&self.officers).map(Operator::enrolment);
+        let person =
+            |((signer, public_key), one): (_, DevRole)| Person { signer, public_key, roles: [one.role].into() };
+        enrolments.zip(super::PEOPLE).map(person).collect()
     }
 }
 
@@ -68,8 +71,10 @@ pub(super) fn prepare_with(
         files::remove(ready)?;
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let pki = Pki::ensure(&folder.at("pki"), super::HOSTNAME, super::OPERATOR, clock.wall())?;
-    let operator = Operator::load(&pki.operator, &pki.operator_key)?;
+    let pki = Pki::ensure(&folder.at("pki"), clock.wall())?;
+    let operator = Operator::load(&pki.operator.certificate, &pki.operator.key)?;
+    let officers = pki.officers.iter().map(|files| Operator::load(&files.certificate, &files.key));
+    let officers = officers.collect::<Result<_, _>>()?;
     let slots = settings.unsealed_max.saturating_add(SLOTS_BEYOND);
     let arena = Arena::new(slots, LockPolicy::Warn)?;
     if arena.protection() == Protection::Swappable {
@@ -83,6 +88,7 @@ pub(super) fn prepare_with(
         settings_file,
         pki,
         operator,
+        officers,
         arena,
         entropy,
         clock,

@@ -19,10 +19,11 @@ use crate::lookup::TenantKeys;
 use crate::metrics::ListenerLabel;
 use crate::tasks::Tasks;
 
+use super::DevRole;
 use super::announce::{self, Calls};
 use super::demo::{self, Demo};
 use super::error::DevError;
-use super::file::{DEV_FILE, DevFile};
+use super::file::{DEV_FILE, DevFile, DevPerson};
 use super::files::{self, FileError, Readers};
 use super::key_store::start_key_store;
 use super::listeners::{frontend_settings, start_admin, start_health, start_probe};
@@ -158,6 +159,7 @@ impl Serving {
             admin_url: https(self.admin_port),
             operator_cert_file: "pki/operator.pem".into(),
             operator_key_file: "pki/operator-key.pem".into(),
+            people: super::PEOPLE.iter().map(person).collect(),
             key_path: self.demo.key_path.clone(),
             cryptospace_path: self.demo.crypto_space_path.clone(),
             caller_email: super::CALLER.to_owned(),
@@ -167,6 +169,12 @@ impl Serving {
             pid: std::process::id(),
         }
     }
+}
+
+fn person(one: &DevRole) -> DevPerson {
+    let name = one.name.parse().expect("the people of dev have legal names");
+    let at = |ending: &str| format!("pki/{}{ending}", one.files).into();
+    DevPerson { name, cert_file: at(".pem"), key_file: at("-key.pem") }
 }
 
 /// Files that only tools read: without them the server serves.

@@ -157,9 +157,8 @@ fn belong_together(system: &Applied, shard: &Applied) -> Result<(), UnsoundError
 }
 
 impl KeyStore {
-    /// Whether an operator's key is one that the shard believes.
-    pub fn enrols(&self, (signer, public_key): &(SignerId, PublicKey)) -> bool {
-        let state = self.shard_state();
-        state.row::<Signer>(signer).is_some_and(|row| row.public_key == *public_key && row.revoked_at.is_none())
+    /// Whether the shard enrolled somebody of that name with that key. One who was revoked since is known all the same.
+    pub fn knows(&self, signer: &SignerId, public_key: &PublicKey) -> bool {
+        self.shard_state().row::<Signer>(signer).is_some_and(|row| row.public_key == *public_key)
     }
 }

@@ -29,8 +29,16 @@ const FLIPS_FULL: u64 = 10_000;
 /// Files up to here are cut at every length.
 const SMALL_BYTES: usize = 128;
 /// Files that are refused whatever else they hold, if the first byte is another.
-const FIRST_BYTE_MATTERS: [&str; 6] =
-    ["log.redb", "root.key", "replica-key.der", "EKM-DEV", "server.pem", "operator-key.pem"];
+const FIRST_BYTE_MATTERS: [&str; 8] = [
+    "log.redb",
+    "root.key",
+    "replica-key.der",
+    "EKM-DEV",
+    "server.pem",
+    "operator-key.pem",
+    "officer-1-key.pem",
+    "officer-2-key.pem",
+];
 /// What is made anew with a loss: see the test of it.
 const ISSUER_KEY: &str = "issuer/issuer-key.pem";
 /// Starts at once: most of one is waiting.
@@ -150,10 +158,19 @@ fn every_missing_file_of_a_data_directory_is_missed_before_anything_is_made_in_i
     let files = site.files.iter().filter(|file| file.name != ISSUER_KEY);
     let counts = judged(&bench, &site, files.map(|file| Damage::gone(&file.name)).collect());
     tell(&format!("{counts:?}"));
-    for kind in ["log.redb", "root.key", "replica-key.der", "ca-key.pem", "operator-key.pem", "server-key.pem"] {
+    for kind in [
+        "log.redb",
+        "root.key",
+        "replica-key.der",
+        "ca-key.pem",
+        "operator-key.pem",
+        "officer-1-key.pem",
+        "officer-2-key.pem",
+        "server-key.pem",
+    ] {
         assert!(count(&counts, kind, Verdict::Refused) > 0, "{kind} was not missed");
     }
-    for kind in ["server.pem", "ca.pem", "jwks.json", "token", "dev.json", "audit.jsonl", "snapshot"] {
+    for kind in ["server.pem", "officer-1.pem", "ca.pem", "jwks.json", "token", "dev.json", "audit.jsonl", "snapshot"] {
         assert!(count(&counts, kind, Verdict::Harmless) > 0, "{kind} is made anew, or another stands in for it");
     }
 }

@@ -107,7 +107,7 @@ impl Site {
             assert_eq!(count(&format!("groups/{group}/snapshots/")), 2, "group {group} keeps two snapshots");
         }
         assert_eq!(count("/log.redb"), GROUPS.len());
-        assert!(count("/state/") >= GROUPS.len() * 2 && count("pki/") >= 8 && count("issuer/") == 2);
+        assert!(count("/state/") >= GROUPS.len() * 2 && count("pki/") >= 12 && count("issuer/") == 2);
         for name in ["EKM-DEV", "ekm-dev.toml", "token", "dev.json", "audit/audit.jsonl", "root.key", "replica-key.der"]
         {
             assert_eq!(self.files.iter().filter(|file| file.name == name).count(), 1, "{name}");
