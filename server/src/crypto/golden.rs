@@ -1,11 +1,13 @@
 //! Bytes of every released format, which must open for ever. Only for tests; nothing here writes a golden file.
 //!
-//! The files were computed by another implementation (Python's `cryptography`, and HKDF by hand), from the tables in
-//! `blob.rs` and `seal.rs`. A line is `name value`; `hex:` marks bytes.
+//! The files were computed by other implementations (Python's `cryptography`, and HKDF by hand), from the tables in
+//! `blob.rs` and `seal.rs`. A line is `name value`; `hex:` marks bytes. The import key in `import-1.txt` and what is wrapped to it
+//! are of `openssl` 3.0: `genrsa 3072`, `pkcs8 -topk8 -nocrypt -outform DER`, and
+//! `pkeyutl -encrypt -pubin -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256`.
 
 use std::sync::Arc;
 
-use replication::ids::{KeyVersionId, LineageId};
+use replication::ids::{CheckValue, ImportKeyId, KeyVersionId, LineageId, TenantId};
 use replication::machine::rows::{Algorithm, Envelope, Sealed};
 
 use super::arena::Arena;
@@ -14,12 +16,13 @@ use super::canary::check_canary;
 use super::hex;
 use super::material::{Material, TenantKey};
 use super::root::RootKey;
-use super::seal::Binding;
+use super::seal::{Binding, ImportBinding};
 use super::wrap::{UsableMaterial, unwrap, wrap};
 use super::{Draw, Entropy, EntropyError};
 
 const BLOB_1: &str = include_str!("golden/blob-1.txt");
 const SEAL_1: &str = include_str!("golden/seal-1.txt");
+const IMPORT_1: &str = include_str!("golden/import-1.txt");
 
 fn text<'a>(file: &'a str, name: &str) -> &'a str {
     let prefix = format!("{name} ");
@@ -91,4 +94,50 @@ fn seal_format_1_opens_and_is_written_alike() {
     let again = TenantKey(material(SEAL_1, "tenant_key", &arena));
     assert_eq!(root.seal(&again, lineage, &tenant, &nonce()), Ok(envelope));
     assert_eq!(again.seal(&opened, &binding, &nonce()), Ok(sealed));
+}
+
+/// What `import-1.txt` holds of one import.
+pub(super) struct GoldenImport {
+    pub(super) tenant_key: TenantKey,
+    pub(super) lineage: LineageId,
+    pub(super) tenant: TenantId,
+    pub(super) id: ImportKeyId,
+    pub(super) public_key: Vec<u8>,
+    pub(super) sealed: Sealed,
+    pub(super) wrapped: Vec<u8>,
+}
+
+impl GoldenImport {
+    pub(super) fn read(arena: &Arc<Arena>) -> Self {
+        Self {
+            tenant_key: TenantKey(material(IMPORT_1, "tenant_key", arena)),
+            lineage: LineageId::from_bytes(id(IMPORT_1, "lineage")),
+            tenant: text(IMPORT_1, "tenant").parse().expect("a tenant's name"),
+            id: ImportKeyId::from_bytes(id(IMPORT_1, "import_key")),
+            public_key: bytes(IMPORT_1, "public_key"),
+            sealed: Sealed(bytes(IMPORT_1, "sealed_import_key")),
+            wrapped: bytes(IMPORT_1, "wrapped"),
+        }
+    }
+
+    pub(super) fn binding(&self) -> ImportBinding<'_> {
+        ImportBinding { lineage: self.lineage, tenant: &self.tenant, id: self.id, public_key: &self.public_key }
+    }
+}
+
+#[test]
+fn what_openssl_wrapped_opens_and_an_import_key_is_sealed_alike() {
+    let arena = arena(2);
+    let golden = GoldenImport::read(&arena);
+    let found = CheckValue::from_bytes(bytes(IMPORT_1, "check_value").try_into().expect("three bytes"));
+    let (opened, check_value) = golden
+        .tenant_key
+        .open_wrapped(&golden.binding(), &golden.sealed, &golden.wrapped, Some(found), &arena)
+        .expect("opens for ever");
+    assert_eq!(opened.expose()[..], bytes(IMPORT_1, "material"));
+    assert_eq!(check_value, found);
+
+    let nonce = DangerFixedNonce(bytes(IMPORT_1, "nonce"));
+    let private_key = bytes(IMPORT_1, "private_key");
+    assert_eq!(golden.tenant_key.seal_import_key(&private_key, &golden.binding(), &nonce), Ok(golden.sealed.clone()));
 }

@@ -25,6 +25,18 @@ pub(super) fn fill(bytes: &mut [u8], digits: &[u8]) -> Option<()> {
     Some(())
 }
 
+/// Fills `bytes` from as many digits as they need, of either case; the place of the first that is none.
+pub(super) fn fill_either_case(bytes: &mut [u8], digits: &[u8]) -> Result<(), usize> {
+    let digit = |at: usize| {
+        let digit = digits.get(at).ok_or(at)?;
+        value(digit.to_ascii_lowercase()).ok_or(at)
+    };
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = (digit(2 * at)? << 4) | digit(2 * at + 1)?;
+    }
+    Ok(())
+}
+
 const fn value(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -46,6 +58,19 @@ mod tests {
         let mut back = [0; SLOT_LENGTH];
         assert_eq!(fill(&mut back, &text), Some(()));
         assert_eq!(back, bytes);
+    }
+
+    #[test]
+    fn digits_of_either_case_are_read_and_the_first_that_is_none_is_named() {
+        let mut bytes = [0; 2];
+        for text in ["a0Ff", "A0fF"] {
+            assert_eq!(fill_either_case(&mut bytes, text.as_bytes()), Ok(()));
+            assert_eq!(bytes, [0xa0, 0xff]);
+        }
+        for (bad, at) in [("", 0), ("0", 1), ("00", 2), ("0g00", 1), ("000 ", 3), ("000:", 3), ("00/0", 2), ("00G0", 2)]
+        {
+            assert_eq!(fill_either_case(&mut bytes, bad.as_bytes()), Err(at), "{bad:?}");
+        }
     }
 
     #[test]

@@ -38,6 +38,19 @@ impl Material {
         Self(slot)
     }
 
+    /// Bytes that came from elsewhere, in a slot; the caller wipes its own.
+    pub(super) fn copied(bytes: &[u8; SLOT_LENGTH], arena: &Arc<Arena>) -> Result<Self, ArenaExhausted> {
+        let mut slot = arena.take()?;
+        slot.bytes_mut().copy_from_slice(bytes);
+        Ok(Self(slot))
+    }
+
+    /// Whether all its bytes are the same: a mistake, which no generator makes. In the same time for every other key.
+    pub(super) fn is_degenerate(&self) -> bool {
+        let [first, rest @ ..] = self.expose();
+        rest.iter().fold(0, |differing, byte| differing | (byte ^ first)) == 0
+    }
+
     pub(in crate::crypto) fn expose(&self) -> &[u8; SLOT_LENGTH] {
         self.0.bytes()
     }

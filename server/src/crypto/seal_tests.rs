@@ -74,15 +74,54 @@ fn a_tenant_key_opens_for_its_tenant_lineage_and_root_alone() {
 }
 
 #[test]
-fn one_key_in_both_roles_still_keeps_its_seals_apart() {
+fn one_key_in_every_role_still_keeps_its_seals_apart() {
     let arena = arena(4);
-    let fields: [&[u8]; 1] = [b"same"];
     let under = Material::generate(&arena, &SystemEntropy).expect("a key");
     let material = Material::generate(&arena, &SystemEntropy).expect("a key");
-    let sealed = seal(&under, &material, &authenticated(DOMAIN_MATERIAL, &fields), &SystemEntropy).expect("seals");
-    assert!(open(&under, &sealed, &authenticated(DOMAIN_MATERIAL, &fields), &arena).is_ok());
-    let confused = open(&under, &sealed, &authenticated(DOMAIN_TENANT_KEY, &fields), &arena);
-    assert_eq!(confused.err(), Some(OpenError::Refused));
+    let domains =
+        [DOMAIN_MATERIAL, DOMAIN_TENANT_KEY, DOMAIN_IMPORT_KEY].map(|domain| authenticated(domain, &[b"same"]));
+    for sealed_for in &domains {
+        let sealed = seal(&under, material.expose(), sealed_for, &SystemEntropy).expect("seals");
+        for opened_for in &domains {
+            let opened = open(&under, &sealed, opened_for, &arena).map(|_| ());
+            let expected = if opened_for == sealed_for { Ok(()) } else { Err(OpenError::Refused) };
+            assert_eq!(opened, expected);
+        }
+    }
+}
+
+#[test]
+fn an_import_key_opens_for_its_binding_alone_and_never_as_key_material() {
+    let arena = arena(4);
+    let under = TenantKey::generate(&arena, &SystemEntropy).expect("a key");
+    let (acme, umbra) = (tenant("acme"), tenant("umbra"));
+    let binding =
+        ImportBinding { lineage: LINEAGE, tenant: &acme, id: ImportKeyId::from_bytes([3; 16]), public_key: b"public" };
+    // as long as key material, so that its length does not give it away
+    let private = [7; SLOT_LENGTH];
+    let sealed = under.seal_import_key(&private, &binding, &SystemEntropy).expect("seals");
+    assert_eq!(under.open_import_key(&sealed, &binding).expect("opens").as_slice(), private);
+
+    let wrong = [
+        ImportBinding { lineage: LineageId::from_bytes([9; 16]), ..binding },
+        ImportBinding { tenant: &umbra, ..binding },
+        ImportBinding { id: ImportKeyId::from_bytes([9; 16]), ..binding },
+        ImportBinding { public_key: b"pablic", ..binding },
+    ];
+    for wrong in wrong {
+        assert_eq!(under.open_import_key(&sealed, &wrong).err(), Some(OpenError::Refused), "{wrong:?}");
+    }
+    let stranger = TenantKey::generate(&arena, &SystemEntropy).expect("a key");
+    assert_eq!(stranger.open_import_key(&sealed, &binding).err(), Some(OpenError::Refused));
+
+    // the id of the import key as that of a version
+    let k1 = key_name("k1");
+    let version = KeyVersionId::from_bytes([3; 16]);
+    let as_version = Binding { lineage: LINEAGE, tenant: &acme, key: &k1, version, algorithm: Algorithm::Aes256GcmSiv };
+    assert_eq!(under.open(&sealed, &as_version, &arena).err(), Some(OpenError::Refused));
+    let material = Material::generate(&arena, &SystemEntropy).expect("a key");
+    let sealed = under.seal(&material, &as_version, &SystemEntropy).expect("seals");
+    assert_eq!(under.open_import_key(&sealed, &binding).err(), Some(OpenError::Refused));
 }
 
 #[test]
@@ -93,7 +132,7 @@ fn no_truncated_extended_or_flipped_seal_opens_and_none_leaks_a_slot() {
     let key = TenantKey::generate(&arena, &SystemEntropy).expect("a key");
     let envelope = root.seal(&key, LINEAGE, &acme, &SystemEntropy).expect("seals");
     let whole = &envelope.sealed.0;
-    assert_eq!(whole.len(), SEALED_LENGTH);
+    assert_eq!(whole.len(), SLOT_LENGTH + OVERHEAD);
     let open = |bytes: Vec<u8>| {
         let envelope = Envelope { sealed: Sealed(bytes), ..envelope.clone() };
         root.open(&[envelope], LINEAGE, &acme, &arena).map(|_| ())
@@ -102,7 +141,7 @@ fn no_truncated_extended_or_flipped_seal_opens_and_none_leaks_a_slot() {
     for length in 0..whole.len() {
         assert_eq!(open(whole[..length].to_vec()), Err(OpenError::Length { length }));
     }
-    assert_eq!(open([&whole[..], &[0]].concat()), Err(OpenError::Length { length: SEALED_LENGTH + 1 }));
+    assert_eq!(open([&whole[..], &[0]].concat()), Err(OpenError::Length { length: SLOT_LENGTH + OVERHEAD + 1 }));
     for bit in 0..whole.len() * 8 {
         let mut flipped = whole.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);

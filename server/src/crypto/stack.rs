@@ -5,7 +5,8 @@
 
 use std::hint::black_box;
 
-/// More than a use of a key takes, in bytes. Half of it is not enough where the compiler does not optimise.
+/// More than a use of a key takes, in bytes: a cipher's, of which half is not enough where the compiler does not optimise, and
+/// RSA's, which stays below 8 KiB of it.
 const USED_MAX: usize = 16 * 1024;
 
 /// Runs `work` and overwrites the stack that it used. What it returns must hold no key bytes.
