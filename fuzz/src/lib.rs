@@ -1,7 +1,7 @@
 //! Fuzz targets: what each asserts, how an input is cut up, the world they act in, and their seeds.
 //!
-//! Deterministic, but for the one key of `claims` and the nonces of `blob`: the same input gives the same verdict. Nothing here
-//! knows a fuzzing engine; that is the driver's business (`bin/fuzz.rs`). Empty without the feature `targets`.
+//! Deterministic, but for the one key of `claims`, the nonces of `blob` and the padding of `import`: the same input gives the
+//! same verdict. Nothing here knows a fuzzing engine; that is the driver's business (`bin/fuzz.rs`). Empty without the feature `targets`.
 
 #[cfg(feature = "targets")]
 pub mod parts;

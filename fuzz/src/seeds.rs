@@ -13,6 +13,8 @@ use crate::tokens::{AUDIENCE, GOOD, ISSUER, good_claims};
 use crate::world::{WORLD, commands};
 
 const GOLDEN_BLOBS: &str = include_str!("../../server/src/crypto/golden/blob-1.txt");
+/// Of one import.
+pub(crate) const GOLDEN_IMPORT: &str = include_str!("../../server/src/crypto/golden/import-1.txt");
 const SETTINGS_FULL: &str = include_str!("../../deploy/settings/full.toml");
 const SETTINGS_MINIMAL: &str = include_str!("../../deploy/settings/minimal.toml");
 
@@ -25,6 +27,7 @@ pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("claims", claims()),
         ("command", command_seeds()),
         ("entry", entries()),
+        ("import", imports()),
         ("path", paths()),
         ("record", vec![record::seal(b""), record::seal(b"body"), b"body".to_vec(), vec![record::FORMAT, 0, 0, 0, 0]]),
         ("request", requests()),
@@ -44,8 +47,9 @@ fn after(first: &[u8], rest: impl AsRef<[u8]>) -> Vec<u8> {
     [first, rest.as_ref()].concat()
 }
 
-fn golden(name: &str) -> Vec<u8> {
-    let line = GOLDEN_BLOBS.lines().find_map(|line| line.strip_prefix(name)).expect("the golden file has this line");
+/// The bytes of a line of a golden file.
+pub(crate) fn golden(file: &str, name: &str) -> Vec<u8> {
+    let line = file.lines().find_map(|line| line.strip_prefix(name)).expect("the golden file has this line");
     let digits = line.trim_start().strip_prefix("hex:").expect("the line holds bytes").as_bytes();
     let digit = |at: usize| char::from(digits[at]).to_digit(16).expect("hexadecimal");
     (0..digits.len() / 2)
@@ -54,9 +58,19 @@ fn golden(name: &str) -> Vec<u8> {
 }
 
 fn blobs() -> Vec<Vec<u8>> {
-    let (blob, canary, data) = (golden("blob "), golden("canary "), golden("associated_data "));
+    let (blob, canary, data) =
+        (golden(GOLDEN_BLOBS, "blob "), golden(GOLDEN_BLOBS, "canary "), golden(GOLDEN_BLOBS, "associated_data "));
     let seed = |data: &[u8], blob: &[u8]| after(&[3], after(&join([data]), blob));
     vec![seed(&data, &blob), seed(b"", &canary), seed(b"", &blob[..78]), seed(&data, &blob[..77]), seed(&data, b"\x02")]
+}
+
+/// What may be sent as wrapped material, or be read as material, or as the key to wrap it to.
+fn imports() -> Vec<Vec<u8>> {
+    let [wrapped, material, public_key, private_key] =
+        ["wrapped ", "material ", "public_key ", "private_key "].map(|name| golden(GOLDEN_IMPORT, name));
+    let digits = material.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().concat();
+    let cut = wrapped[..383].to_vec();
+    vec![wrapped, cut, vec![0; 384], public_key, private_key, material, (digits + "\r\n").into_bytes()]
 }
 
 fn tokens() -> Vec<Vec<u8>> {

@@ -7,6 +7,7 @@ mod chain;
 mod claims;
 mod command;
 mod entry;
+mod import;
 mod path;
 mod record;
 mod request;
@@ -25,13 +26,14 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "blob", run: blob::run },
     Target { name: "body", run: body::run },
     Target { name: "chain", run: chain::run },
     Target { name: "claims", run: claims::run },
     Target { name: "command", run: command::run },
     Target { name: "entry", run: entry::run },
+    Target { name: "import", run: import::run },
     Target { name: "path", run: path::run },
     Target { name: "record", run: record::run },
     Target { name: "request", run: request::run },
