@@ -144,6 +144,7 @@ fn listed<T: serde::Serialize>(tenant: &TenantId, list: Option<Vec<T>>) -> Respo
 fn failure(error: &ExecuteError) -> Response {
     let code = match error {
         ExecuteError::Refused(refusal) => refusal_code(refusal),
+        ExecuteError::Transport(_) => FailureCode::Invalid,
         ExecuteError::Propose(ProposeError::Unknown) => FailureCode::Unknown,
         ExecuteError::Propose(ProposeError::NoRoom(_)) => FailureCode::NoRoom,
         ExecuteError::Propose(_) | ExecuteError::Complete(_) => FailureCode::Unavailable,

@@ -2,11 +2,14 @@
 //!
 //! Never proposes anything, and lets no material out unsealed.
 
+use std::sync::Arc;
+
 use replication::ids::{CryptoSpaceName, KeyName, KeyVersionId, LineageId, TenantId};
 use replication::machine::command::{CreateKey, CreateTenant, NewVersion};
 use replication::machine::policy::Policy;
 use replication::machine::rows::{Algorithm, Origin, Purpose, Staleness};
 
+use crate::crypto::import::{ImportError, ImportKeyError};
 use crate::crypto::{
     Binding, CanaryError, EntropyError, GenerateError, Material, TenantKey, UsableMaterial, WrapError, check_canary,
     make_canary,
@@ -32,6 +35,12 @@ pub enum CompleteError {
     /// The canary does not open: the material must not be used.
     #[error("the canary of new material does not open")]
     Canary(#[from] CanaryError),
+    /// No import key was made.
+    #[error("no import key can be made")]
+    ImportKey(#[from] ImportKeyError),
+    /// Wrapped material cannot be opened here, and it is not its sender's mistake.
+    #[error(transparent)]
+    Import(ImportError),
 }
 
 impl Parts {
@@ -74,16 +83,43 @@ impl Parts {
         name: &KeyName,
         version: KeyVersionId,
     ) -> Result<NewVersion, CompleteError> {
-        let tenant_key = self.tenant_keys.find(tenant).ok_or_else(|| CompleteError::TenantKeyClosed(tenant.clone()))?;
-        let algorithm = Algorithm::Aes256GcmSiv;
-        let binding = Binding { lineage, tenant, key: name, version, algorithm };
+        let tenant_key = self.tenant_key(tenant)?;
         let material = Material::generate(&self.arena, self.entropy.as_ref())?;
+        let of = NewVersionOf { lineage, tenant, key: name, version };
+        self.seal_version(&tenant_key, of, material, Origin::Generated)
+    }
+
+    /// The key of a tenant.
+    pub(super) fn tenant_key(&self, tenant: &TenantId) -> Result<Arc<TenantKey>, CompleteError> {
+        self.tenant_keys.find(tenant).ok_or_else(|| CompleteError::TenantKeyClosed(tenant.clone()))
+    }
+
+    /// Material as a version, wherever it came from: sealed under the tenant key, its canary made and opened.
+    pub(super) fn seal_version(
+        &self,
+        tenant_key: &TenantKey,
+        of: NewVersionOf<'_>,
+        material: Material,
+        origin: Origin,
+    ) -> Result<NewVersion, CompleteError> {
+        let NewVersionOf { lineage, tenant, key, version } = of;
+        let algorithm = Algorithm::Aes256GcmSiv;
+        let binding = Binding { lineage, tenant, key, version, algorithm };
         let sealed = tenant_key.seal(&material, &binding, self.entropy.as_ref())?;
         let usable = UsableMaterial::new(material, version);
         let canary = make_canary(&usable, self.entropy.as_ref())?;
         check_canary(&usable, &canary)?;
-        Ok(NewVersion { id: version, algorithm, origin: Origin::Generated, sealed, canary })
+        Ok(NewVersion { id: version, algorithm, origin, sealed, canary })
     }
+}
+
+/// What a new version is a version of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NewVersionOf<'a> {
+    pub(super) lineage: LineageId,
+    pub(super) tenant: &'a TenantId,
+    pub(super) key: &'a KeyName,
+    pub(super) version: KeyVersionId,
 }
 
 /// What is asked of a new key.

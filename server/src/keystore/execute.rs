@@ -22,6 +22,7 @@ use replication::machine::signing;
 use replication::raft::group::ProposeError;
 
 use crate::crypto::EntropyError;
+use crate::crypto::import::{ImportError, ImportKeyError, TransportError};
 
 use super::answer::Answer;
 use super::complete::{CompleteError, NewKey};
@@ -41,6 +42,9 @@ pub enum ExecuteError {
     /// It could not be completed; nothing was changed.
     #[error(transparent)]
     Complete(#[from] CompleteError),
+    /// The wrapped material that came with it is not what it should be; nothing was changed.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     /// The log answered with something this request cannot come to.
     #[error("the log answered a request with the effect of another")]
     Unexpected,
@@ -58,6 +62,23 @@ impl From<ProposalError> for ExecuteError {
 impl From<EntropyError> for ExecuteError {
     fn from(error: EntropyError) -> Self {
         Self::Complete(error.into())
+    }
+}
+
+impl From<ImportKeyError> for ExecuteError {
+    fn from(error: ImportKeyError) -> Self {
+        Self::Complete(error.into())
+    }
+}
+
+impl From<ImportError> for ExecuteError {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Transport(error) => Self::Transport(error),
+            ImportError::Key { .. } | ImportError::NoRsaKey { .. } | ImportError::Exhausted(_) => {
+                Self::Complete(CompleteError::Import(error))
+            }
+        }
     }
 }
 
@@ -126,6 +147,10 @@ impl KeyStore {
             }
             AdminOperation::Enrol { .. } | AdminOperation::Revoke { .. } | AdminOperation::Approve(_) => {
                 self.change_people(asked, request).await
+            }
+            AdminOperation::CreateImportKey { tenant } => self.make_import_key(id, asked, tenant).await,
+            operation @ (AdminOperation::ImportKey { .. } | AdminOperation::ImportVersion { .. }) => {
+                self.import(id, asked, operation).await
             }
             _ => self.make(id, asked, &request.operation).await,
         }
@@ -199,7 +224,12 @@ impl KeyStore {
     }
 
     /// Has a completed command ordered in the shard.
-    async fn order(&self, id: IdempotencyId, asked: &SignedRequest, action: Action) -> Result<Done, ExecuteError> {
+    pub(super) async fn order(
+        &self,
+        id: IdempotencyId,
+        asked: &SignedRequest,
+        action: Action,
+    ) -> Result<Done, ExecuteError> {
         let entry = self.completed(SHARD, id, asked, action);
         Ok(self.parts.propose(&self.parts.shard, entry).await?)
     }
@@ -231,7 +261,7 @@ impl KeyStore {
     }
 
     /// Tries a command on the state at hand, reserves the path it needs, and has it ordered under the path it got.
-    async fn order_with_path(
+    pub(super) async fn order_with_path(
         &self,
         id: IdempotencyId,
         asked: &SignedRequest,

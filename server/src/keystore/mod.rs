@@ -9,6 +9,7 @@ mod destruction;
 mod execute;
 mod feed;
 mod found;
+mod import;
 mod people;
 mod propose;
 mod reach;

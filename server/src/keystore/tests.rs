@@ -27,6 +27,8 @@ use crate::crypto::{Binding, LockPolicy, SystemEntropy, UsableMaterial, check_ca
 
 #[path = "halted_tests.rs"]
 mod halted;
+#[path = "import_tests.rs"]
+mod import;
 #[path = "room_tests.rs"]
 mod room;
 
@@ -42,6 +44,7 @@ struct Site {
     root: PathBuf,
     replica: Vec<u8>,
     operator: Vec<u8>,
+    clock: Arc<dyn Clock>,
 }
 
 /// A key store at work, its feeds included.
@@ -66,7 +69,7 @@ impl Site {
         let root = folder.path().join("root.key");
         RootKey::create(&root, 1, &arena(), &SystemEntropy).expect("a root key can be made");
         let made = || generate_pkcs8().expect("the system has randomness");
-        Self { folder, root, replica: made(), operator: made() }
+        Self { folder, root, replica: made(), operator: made(), clock: Arc::new(SystemClock) }
     }
 
     async fn groups(&self) -> Host {
@@ -115,7 +118,7 @@ impl Site {
             root: Root(RootKey::load(&self.root, &arena).expect("the root key loads")),
             arena,
             entropy: Arc::new(SystemEntropy),
-            clock: Arc::new(SystemClock),
+            clock: Arc::clone(&self.clock),
             directory: Arc::new(Directory::new([ShardId::FIRST])),
             tenant_keys: Arc::default(),
             frontend: "test-1".to_owned(),
