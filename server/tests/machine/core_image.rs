@@ -1,5 +1,6 @@
 //! An image of a busy server's memory, as a debugger or a crash would leave it, searched for the key material that the server
-//! was made to use. The arena is left out of dumps by the kernel; this finds copies of keys that lie anywhere else.
+//! was made to use, and for material that it was made to import. The arena is left out of dumps by the kernel; this finds copies
+//! of keys that lie anywhere else.
 
 use std::fs::File;
 use std::io::{BufReader, Read as _};
@@ -16,8 +17,9 @@ use tokio::sync::mpsc::Receiver;
 use super::cases::said;
 use super::disk::{folder, tool};
 use super::google::Protocol;
-use super::harness::{Dev, Process, soon};
-use super::ledger::Ledger;
+use super::harness::{Dev, Process, ekmctl, soon};
+use super::imports::Importer;
+use super::ledger::{Ledger, STEADY};
 use super::rng::Rng;
 use super::scene::{Scene, ensure_tenants};
 use super::search::Search;
@@ -56,6 +58,25 @@ impl Entropy for Reckoned {
         }
         Ok(())
     }
+}
+
+/// What is imported, reckoned for the same reason.
+fn imported() -> [u8; 32] {
+    std::array::from_fn(|at| Reckoned::byte(at).wrapping_mul(0x2d).rotate_left(5) ^ 0x5c)
+}
+
+/// Imports [`imported`] and has the server use it.
+async fn import(scene: &Scene) {
+    let tenant = STEADY.parse().expect("a legal tenant name");
+    let importer = Importer { admin: &scene.admin, tenant, folder: &scene.dev.folder };
+    let material = importer.wrapped(&imported()).await;
+    let made = importer.ask(importer.key("bought", &material)).await.expect("the material is imported");
+    let path = made.path.expect("what was imported has a path");
+    let grant = ["grant", "all", "--tenant", STEADY, "--key", "bought", "--caller", server::dev::CALLER];
+    let granted = ekmctl(&scene.dev.folder, &grant).await;
+    assert_eq!(granted.code, Some(0), "{}", granted.err);
+    let wrapped = scene.google.settled_wrap(&path, &STANDARD.encode(PLAINTEXT)).await.expect("an answer");
+    assert_eq!(wrapped.status, 200, "{wrapped:?}");
 }
 
 #[test]
@@ -148,11 +169,13 @@ async fn search_images() {
     let path = Search::new(scene.dev.file.key_path.as_bytes());
     let mut ledger = Ledger::default();
     ensure_tenants(&scene.admin, &mut ledger).await;
+    import(&scene).await;
+    let brought = Search::new(&imported());
     let (mut tasks, mut told) = scene.work(&ledger, "i", WRAPPERS, &mut Rng::new(7));
     let token = std::fs::read_to_string(&scene.dev.file.token_file).expect("the token file is there");
     let token = token.rsplit_once('.').expect("a token has three parts").1;
     let at = |name: &str| folder.path().join(name);
-    let mut busy = Vec::new();
+    let (mut busy, mut rest, mut brought_in) = (Vec::new(), Vec::new(), Vec::new());
     for serial in 0..IMAGES_AT_WORK {
         for _ in 0..EVENTS_BEFORE {
             ledger.take(soon("work to be done", told.recv()).await.expect("the server goes on"));
@@ -160,16 +183,17 @@ async fn search_images() {
         let image = image_of(&scene, Extent::Dumped, at(&format!("busy-{serial}")), &mut told, &mut ledger).await;
         assert!(!path.find("image", &image).is_empty(), "the search finds what is known to be in memory");
         busy.push(key.find("busy", &image).len());
+        brought_in.push(brought.find("busy", &image).len());
     }
     tasks.abort_all();
     while let Some(event) = told.recv().await {
         ledger.take(event);
     }
     while tasks.join_next().await.is_some() {}
-    let mut rest = Vec::new();
     for serial in 0..IMAGES_AT_REST {
         let image = image_of(&scene, Extent::Dumped, at(&format!("rest-{serial}")), &mut told, &mut ledger).await;
         rest.push(key.find("rest", &image).len());
+        brought_in.push(brought.find("rest", &image).len());
         // for the record: a customer's bytes and tokens are not wiped from the buffers of TLS and HTTP
         let plaintext = Search::new(PLAINTEXT).find("rest", &image).len();
         let token = Search::new(token.as_bytes()).find("rest", &image).len();
@@ -179,10 +203,15 @@ async fn search_images() {
         ));
     }
     let whole = image_of(&scene, Extent::All, at("whole"), &mut told, &mut ledger).await;
-    assert!(
-        !key.find("whole", &whole).is_empty(),
-        "the arena holds the keys, and an image that has the arena shows them"
-    );
-    said(&format!("spellings of key material in images at work {busy:?}, at rest {rest:?}; {}", ledger.summary()));
+    for search in [&key, &brought] {
+        let found = search.find("whole", &whole);
+        assert!(!found.is_empty(), "the arena holds the keys, and an image that has the arena shows them");
+    }
+    said(&format!(
+        "spellings of key material in images at work {busy:?}, at rest {rest:?}, of imported material {brought_in:?}; {}",
+        ledger.summary()
+    ));
     assert!(busy.contains(&0) && rest.contains(&0), "a copy of a key stays behind: at work {busy:?}, at rest {rest:?}");
+    // it is used once, before the first image, so that no thread is found in the midst of it
+    assert!(brought_in.iter().all(|found| *found == 0), "imported material stays behind: {brought_in:?}");
 }

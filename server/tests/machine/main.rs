@@ -8,6 +8,9 @@ mod google;
 #[path = "../processes/harness.rs"]
 #[allow(dead_code, reason = "as above")]
 mod harness;
+#[path = "../processes/imports.rs"]
+#[allow(dead_code, reason = "as above")]
+mod imports;
 #[path = "../processes/ledger.rs"]
 #[allow(dead_code, reason = "as above")]
 mod ledger;

@@ -11,6 +11,7 @@ mod exits;
 mod google;
 mod halted;
 mod harness;
+mod imports;
 mod kill_nine;
 mod ledger;
 mod planted;

@@ -1,5 +1,5 @@
 //! A server whose key material is a known pattern, and a search for it in everything that it lets out: logs, metrics, audit
-//! lines, errors, admin answers, files. The same for a plaintext and a token. The server runs in a process of its own, which
+//! lines, errors, admin answers, files. The same for material that is imported, a plaintext and a token. The server runs in a process of its own, which
 //! is this test binary once more, because the released binary has no such randomness.
 
 use std::path::{Path, PathBuf};
@@ -8,18 +8,24 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use replication::ids::CheckValue;
+use replication::machine::request::{Base64Bytes, WrappedMaterial};
 use replication::raft::group::SnapshotLimits;
 use server::crypto::danger_patterned_entropy::DangerPatternedEntropy;
 use server::dev::{Chosen, DevOptions, Flags, run_with};
 
 use super::google::{Google, Protocol};
 use super::harness::{Dev, Process, asked, ekm, ekmctl, finish, temporary};
+use super::imports::Importer;
+use super::scene::admin;
 use super::search::{Found, Search};
 
 /// Set for the process that is to be the server, to its data directory.
 const SERVE: &str = "EKM_TEST_SERVE_PLANTED";
 /// The only thing that the server makes keys of.
 const PATTERN: [u8; 32] = *b"\xd5\x1ek\xe9planted\xfakey\xffmaterial\x80\x9c~\xb1of\xf2\xa7";
+/// What is imported.
+const IMPORTED: [u8; 32] = *b"\x8e\xd3brought\xf1in\xc8from\xb6elsewhere\x93\xe4\x07\xaa\x81";
 /// What is wrapped.
 const PLAINTEXT: &[u8; 32] = b"planted plaintext \xc3\x91\xfe a customer";
 
@@ -76,6 +82,7 @@ async fn search_everything() {
     let mut outputs = Outputs {
         searches: vec![
             ("key material", Search::new(&PATTERN)),
+            ("imported material", Search::new(&IMPORTED)),
             ("plaintext", Search::new(PLAINTEXT)),
             ("token's signature", Search::new(&signature)),
             ("token's claims", Search::new(claims.as_bytes())),
@@ -85,6 +92,7 @@ async fn search_everything() {
     let blobs = misuse(&dev, &token, &mut outputs).await;
     assert!(blobs > 0, "something was wrapped");
     operate(&dev, &mut outputs).await;
+    import(&dev, &token, &mut outputs).await;
     outputs.look("metrics", dev.metrics().await.as_bytes());
     for path in ["livez", "readyz"] {
         let health = reqwest::get(format!("{}/{path}", dev.file.health_url)).await.expect("an answer");
@@ -168,4 +176,53 @@ async fn operate(dev: &Dev, outputs: &mut Outputs) {
             outputs.look("ekmctl", format!("{}{}", ended.out, ended.err).as_bytes());
         }
     }
+}
+
+/// Imports material, rightly and in every wrong way, and uses it.
+async fn import(dev: &Dev, token: &str, outputs: &mut Outputs) {
+    let admin = admin(dev);
+    let tenant = "acme".parse().expect("a legal tenant name");
+    let importer = Importer { admin: &admin, tenant, folder: &dev.folder };
+    let material = importer.wrapped(&IMPORTED).await;
+    let with = |wrapped: &[u8]| WrappedMaterial { wrapped: Base64Bytes(wrapped.to_vec()), ..material.clone() };
+    let other = WrappedMaterial { check_value: Some(CheckValue::from_bytes([0; 3])), ..material.clone() };
+    let bought = "bought".parse().expect("a legal key name");
+    let mut path = None;
+    for (operation, refused) in [
+        (importer.key("bought", &material), None),
+        (importer.version(&bought, &material), None),
+        (importer.key("bought", &material), Some("key bought exists already")),
+        (importer.key("other", &other), Some("the check value given is 000000")),
+        (importer.key("other", &with(&material.wrapped.0[1..])), Some("the wrapped material has 383 bytes")),
+        // the material itself, sent by mistake in the place of what was wrapped
+        (importer.key("other", &with(&IMPORTED)), Some("the wrapped material has 32 bytes")),
+        (importer.key("other", &with(&IMPORTED.repeat(12))), Some("the wrapped material does not open")),
+    ] {
+        match (importer.ask(operation).await, refused) {
+            (Ok(answer), None) => {
+                outputs.look("admin answer", &serde_json::to_vec(&answer).expect("an answer has a JSON form"));
+                path = path.or(answer.path);
+            }
+            (Err(error), Some(words)) => {
+                assert!(error.to_string().starts_with(words), "{error}");
+                outputs.look("admin refusal", format!("{error} {error:?}").as_bytes());
+            }
+            (answered, _) => panic!("{answered:?}, and not {refused:?}"),
+        }
+    }
+    for args in [
+        &["grant", "all", "--tenant", "acme", "--key", "bought", "--caller", server::dev::CALLER][..],
+        &["key", "list", "--tenant", "acme"],
+    ] {
+        let ended = ekmctl(&dev.folder, args).await;
+        assert_eq!(ended.code, Some(0), "{args:?}: {}", ended.err);
+        outputs.look("ekmctl", format!("{}{}", ended.out, ended.err).as_bytes());
+    }
+    let (path, plaintext) = (path.expect("what was imported has a path"), STANDARD.encode(PLAINTEXT));
+    let google = Google::new(dev, Protocol::Http2).with_token(token);
+    let wrapped = google.settled_wrap(&path, &plaintext).await.expect("an answer");
+    assert_eq!(wrapped.status, 200, "{wrapped:?}");
+    outputs.look("wrapped", wrapped.body.to_string().as_bytes());
+    let unwrapped = google.settled_unwrap(&path, wrapped.text("wrappedBlob")).await.expect("an answer");
+    assert_eq!(unwrapped.text("plaintext"), plaintext, "the material that was imported is of use");
 }

@@ -47,6 +47,14 @@ pub(crate) async fn ensure_tenants(admin: &AdminClient, ledger: &mut Ledger) {
     }
 }
 
+/// The operator of a server.
+pub(crate) fn admin(dev: &Dev) -> AdminClient {
+    let operator = Operator::load(&dev.file.operator_cert_file, &dev.file.operator_key_file);
+    let operator = operator.expect("the operator's files can be used");
+    let admin = AdminClient::new(&dev.file.admin_url, &dev.file.ca_file, operator);
+    admin.expect("the admin API can be called")
+}
+
 /// A server and its two sides.
 pub(crate) struct Scene {
     pub(crate) dev: Dev,
@@ -62,11 +70,8 @@ impl Scene {
 
     /// Of one that serves.
     pub(crate) fn of(dev: Dev, protocol: Protocol) -> Self {
-        let operator = Operator::load(&dev.file.operator_cert_file, &dev.file.operator_key_file);
-        let operator = operator.expect("the operator's files can be used");
-        let admin = AdminClient::new(&dev.file.admin_url, &dev.file.ca_file, operator);
-        let google = Google::new(&dev, protocol);
-        Self { dev, admin: Arc::new(admin.expect("the admin API can be called")), google }
+        let (admin, google) = (admin(&dev), Google::new(&dev, protocol));
+        Self { dev, admin: Arc::new(admin), google }
     }
 
     /// What was acknowledged is there, before and after what was in flight is repeated.
