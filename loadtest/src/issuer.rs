@@ -5,10 +5,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents};
 use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
@@ -62,6 +64,15 @@ impl Issuer {
         Ok(Self { pair, key_id })
     }
 
+    /// An issuer that nobody trusts, with a key of its own.
+    ///
+    /// # Panics
+    /// If the machine has no source of random bytes.
+    pub fn unknown(key_id: &str) -> Self {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("the machine has a source of random bytes");
+        Self { pair, key_id: key_id.to_owned() }
+    }
+
     /// The `kid` that a right header names.
     pub fn key_id(&self) -> &str {
         &self.key_id
@@ -88,6 +99,25 @@ impl Issuer {
         token.push('.');
         token.push_str(&BASE64_URL_SAFE_NO_PAD.encode(signature));
         token
+    }
+
+    /// The key set (JWKS) that a verifier has to trust.
+    pub fn key_set(&self) -> Value {
+        let public = self.public_key();
+        let [n, e] = [&public.n, &public.e].map(|number| BASE64_URL_SAFE_NO_PAD.encode(number));
+        json!({"keys": [{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": self.key_id, "n": n, "e": e}]})
+    }
+
+    /// The public half in the encodings that a confused verifier might take for a secret: SPKI as DER and as PEM with and
+    /// without the last line break, PKCS#1, and the modulus.
+    pub fn public_encodings(&self) -> [Vec<u8>; 5] {
+        let public = self.pair.public_key();
+        let spki: PublicKeyX509Der<'_> = public.as_der().expect("a loaded key has a public half");
+        let text = BASE64_STANDARD.encode(spki.as_ref());
+        let lines: Vec<String> = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into()).collect();
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", lines.join("\n"));
+        let with_break = format!("{pem}\n").into_bytes();
+        [spki.as_ref().to_vec(), pem.into_bytes(), with_break, public.as_ref().to_vec(), self.public_key().n]
     }
 
     /// The public half, as modulus and exponent.

@@ -4,10 +4,10 @@
 mod client;
 mod clock;
 mod compare;
+mod conformance;
 mod cpu;
 mod dev;
 mod exit;
-#[expect(dead_code, reason = "the load, the comparison and the conformance kit sign with it")]
 mod issuer;
 mod line;
 mod load;
@@ -36,6 +36,8 @@ enum Action {
     /// The bare server that `compare` measures against
     #[command(hide = true)]
     Echo(compare::echo::Args),
+    /// Tests any external key manager against the wire contract of Cloud EKM: exit 0 conforms, 1 it does not, 64 usage, 69 no EKM
+    Conformance(Box<conformance::Args>),
 }
 
 /// How a report is printed.
@@ -62,5 +64,6 @@ async fn main() -> ExitCode {
         Action::Run(args) => load::main(&args).await,
         Action::Compare(args) => compare::main(&args).await,
         Action::Echo(args) => compare::echo::main(&args),
+        Action::Conformance(args) => conformance::main(&args).await,
     }
 }
