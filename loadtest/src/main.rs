@@ -3,8 +3,10 @@
 
 mod client;
 mod clock;
+mod cloud_kms;
 mod compare;
 mod conformance;
+mod consumer;
 mod cpu;
 mod dev;
 mod exit;
@@ -33,6 +35,8 @@ enum Action {
     Run(Box<load::Args>),
     /// Drives a bare echo and the product alternately, and says what the product costs: exit 0 kept, 1 not kept, wrong or void, 64 usage, 69 unreachable
     Compare(compare::Args),
+    /// Plays services protected by a customer's key behind a stand-in for Cloud KMS: exit 0 every promise held, 1 one broken, 64 usage, 69 unreachable
+    Consumer(consumer::Args),
     /// The bare server that `compare` measures against
     #[command(hide = true)]
     Echo(compare::echo::Args),
@@ -63,6 +67,7 @@ async fn main() -> ExitCode {
         Action::Verify(args) => verify::main(&args).await,
         Action::Run(args) => load::main(&args).await,
         Action::Compare(args) => compare::main(&args).await,
+        Action::Consumer(args) => consumer::main(&args).await,
         Action::Echo(args) => compare::echo::main(&args),
         Action::Conformance(args) => conformance::main(&args).await,
     }
