@@ -6,6 +6,8 @@ mod play;
 mod premises;
 mod promise;
 mod report;
+#[cfg(test)]
+mod runbook_tests;
 mod scenario;
 mod symptom;
 mod words;
