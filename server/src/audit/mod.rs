@@ -6,14 +6,17 @@
 mod file;
 mod log;
 mod record;
+mod seen;
 
 pub use file::AuditFile;
 pub use log::{AuditLog, Standing};
+pub use seen::Seen;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use replication::clock::Clock;
+use replication::machine::policy::Principal;
 
 use crate::error::ServiceError;
 use crate::operations::{Outcome, Wrapped};
@@ -24,6 +27,7 @@ pub struct Audit {
     log: Arc<AuditLog>,
     clock: Arc<dyn Clock>,
     machine: Box<str>,
+    seen: Seen,
 }
 
 /// What may leave: an answer whose record was taken, or counted as lost.
@@ -65,7 +69,7 @@ impl Response {
 impl Audit {
     /// Records to `log` under this machine's name.
     pub fn new(log: Arc<AuditLog>, clock: Arc<dyn Clock>, machine: &str) -> Self {
-        Self { log, clock, machine: machine.into() }
+        Self { log, clock, machine: machine.into(), seen: Seen::default() }
     }
 
     /// Records the outcome. A record that is lost, because the disk has long been full, is counted and told, and the answer
@@ -75,7 +79,15 @@ impl Audit {
         let latency = self.clock.now().since(trail.arrival.at);
         let line = record::line(&trail, result.as_ref().err(), &self.machine, self.clock.wall(), latency);
         self.log.append(&line);
+        if trail.caller != Some(Principal::Probe) {
+            self.seen.keep(trail.arrival.request, &line);
+        }
         Response { request: trail.arrival.request, result, latency }
+    }
+
+    /// The records of late, those of the health probe left out.
+    pub fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     /// How the file stands.

@@ -4,12 +4,14 @@
 //!
 //! An operation ends in an [`Outcome`], which nothing but the audit can turn into an answer.
 
+mod explain;
 mod get_info;
 mod steps;
 mod trail;
 mod unwrap;
 mod wrap;
 
+pub use explain::{Explained, Question, explain};
 pub use get_info::get_info;
 pub use trail::Trail;
 pub use unwrap::unwrap;

@@ -4,7 +4,7 @@ use http::HeaderMap;
 use replication::clock::Moment;
 use replication::directory::{Directory, Resolution, Target};
 use replication::freshness::Age;
-use replication::ids::{GroupId, KeyVersionId};
+use replication::ids::{GroupId, KeyVersionId, RuleName};
 use replication::machine::policy::Operation;
 
 use crate::authn::Caller;
@@ -12,7 +12,7 @@ use crate::edge::admitted::Admitted;
 use crate::edge::path::{BoundedPath, Named};
 use crate::error::{DeniedKey, ServiceError};
 use crate::lookup::check_in_use;
-use crate::policy::{self, Asked, Grant, Refused, ResourceName};
+use crate::policy::{self, Asked, Grant, Refused, ResourceName, UnknownReasons};
 use crate::quota::Metered;
 use crate::wire::{CryptoCall, PayloadField};
 
@@ -44,18 +44,43 @@ pub(super) fn read<'a>(
 
 /// Which version, whose rules, how fresh.
 pub(super) fn resolve(request: &Admitted, journey: &Journey, trail: &mut Trail<'_>) -> Result<Target, ServiceError> {
-    let now = journey.clock.now();
-    let target = match request.named() {
-        Named::Key(version) => find(*version, &journey.directory, now)?,
-        Named::Other(path) => {
-            let age = oldest_age(&journey.directory, now).ok_or(ServiceError::NotLoaded)?;
-            return Err(ServiceError::unknown_key(path.clone(), age));
-        }
-        Named::Malformed(fault, _) => return Err(ServiceError::MalformedPath(*fault)),
-    };
+    let target = reached(request.named(), journey)?;
     trail.tenant = Some(target.tenant_id().clone());
     trail.version = Some((target.version.key.clone(), target.version.number));
     Ok(target)
+}
+
+/// What a path reaches.
+pub(super) fn reached(named: &Named, journey: &Journey) -> Result<Target, ServiceError> {
+    match named {
+        Named::Key(version) => find(*version, &journey.directory, journey.clock.now()),
+        Named::Other(path) => Err(unknown(path.clone(), journey)),
+        Named::Malformed(fault, _) => Err(ServiceError::MalformedPath(*fault)),
+    }
+}
+
+/// That no shard knows a path, by the age of the oldest one.
+pub(super) fn unknown(path: BoundedPath, journey: &Journey) -> ServiceError {
+    oldest_age(&journey.directory, journey.clock.now())
+        .map_or(ServiceError::NotLoaded, |age| ServiceError::unknown_key(path, age))
+}
+
+/// What the rules say, and by which of them, as the caller hears it.
+pub(super) fn judged(
+    target: Target,
+    asked: &Asked<'_>,
+    unknown_reasons: UnknownReasons,
+) -> Result<Grant, (ServiceError, Option<RuleName>)> {
+    policy::decide(target, asked, unknown_reasons).map_err(|(refused, target)| match refused {
+        Refused::Denied(denial) => {
+            let (rule, caller) = (denial.why().rule().cloned(), asked.caller.to_string());
+            (ServiceError::denied(DeniedKey { version: target.path, caller, denial }, target.age), rule)
+        }
+        Refused::Unjudged { rule } => {
+            let (version, reason) = (target.path, asked.reason.clone());
+            (ServiceError::ReasonUnjudged { version, rule: rule.clone(), reason }, Some(rule))
+        }
+    })
 }
 
 /// May they, for the reason they state.
@@ -74,19 +99,14 @@ pub(super) fn permit(
         resource: call.resource_name.as_deref().and_then(ResourceName::parse),
         reason: &call.reason,
     };
-    match policy::decide(target, &asked, journey.unknown_reasons) {
+    match judged(target, &asked, journey.unknown_reasons) {
         Ok(grant) => {
             trail.rule = Some(grant.rule().clone());
             Ok(grant)
         }
-        Err((Refused::Denied(denial), target)) => {
-            trail.rule = denial.why().rule().cloned();
-            let caller = caller.principal().to_string();
-            Err(ServiceError::denied(DeniedKey { version: target.path, caller, denial }, target.age))
-        }
-        Err((Refused::Unjudged { rule }, target)) => {
-            trail.rule = Some(rule.clone());
-            Err(ServiceError::ReasonUnjudged { version: target.path, rule, reason: call.reason.clone() })
+        Err((error, rule)) => {
+            trail.rule = rule;
+            Err(error)
         }
     }
 }

@@ -8,7 +8,7 @@ use super::asked::{Asked, ResourceName};
 
 /// Whether a rule covers a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Match {
+pub enum Match {
     /// It does.
     Yes,
     /// It does not.

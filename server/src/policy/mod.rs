@@ -11,12 +11,15 @@
 mod asked;
 mod decide;
 mod matching;
+mod met;
 
 #[cfg(test)]
 mod oracle;
 
 pub use asked::{Asked, ResourceName};
 pub use decide::{Denial, Grant, Refused, UnknownReasons, Why, decide};
+pub use matching::Match;
+pub use met::{Effect, Met, met};
 
 use replication::machine::policy::Policy;
 
