@@ -11,6 +11,8 @@ pub mod freshness;
 pub mod ids;
 pub mod machine;
 pub mod raft;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod store;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;

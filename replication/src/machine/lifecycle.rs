@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a key version stands. Only `Enabled` wraps and unwraps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum VersionState {
     /// Made, its canary not yet opened everywhere.

@@ -15,6 +15,7 @@ pub const POLICY_BYTES_MAX: usize = 12 * 1024;
 
 /// What may be done with a key through Google's dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
     /// Encrypt opaque bytes.
@@ -85,6 +86,7 @@ impl fmt::Debug for Principal {
 /// Which Cloud KMS resources a rule covers; an absent part covers every value. Matched against
 /// `projects/P/locations/L/keyRings/R/cryptoKeys/K…`. A request without a resource name matches only an empty pattern.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ResourcePattern {
     /// Project id or number, exactly.
@@ -99,6 +101,7 @@ pub struct ResourcePattern {
 
 /// Which stated reasons a rule covers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Justifications {
     /// Codes of Google's key access justifications, 0 to 11.
@@ -109,6 +112,7 @@ pub struct Justifications {
 
 /// One line of a policy. A deny covers what it matches; so does a grant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Quoted by audit records and refusals; unique within its policy.
@@ -127,6 +131,7 @@ pub struct Rule {
 
 /// Where a policy or a quota stands.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Level {
     /// The tenant itself.
@@ -149,6 +154,7 @@ impl fmt::Display for Level {
 
 /// Denies and grants, at a tenant, a crypto space or a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Any match refuses, at whatever level it stands.

@@ -2,6 +2,11 @@
 //!
 //! The bytes are never re-encoded: the signature is over what was sent.
 
+#![cfg_attr(
+    feature = "schema",
+    expect(clippy::large_stack_arrays, reason = "the derived shape of twenty operations is one array, built once")
+)]
+
 use std::collections::BTreeSet;
 
 use base64::Engine as _;
@@ -27,9 +32,11 @@ pub const REQUEST_BYTES_MAX: usize = 16 * 1024;
 
 /// One request of an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// [`REQUEST_FORMAT`].
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 1))]
     pub format: u16,
     /// The cluster it is meant for; any other refuses it.
     pub lineage: LineageId,
@@ -42,6 +49,7 @@ pub struct Request {
 /// What a person can ask for. What only adds acts at once; what takes away or alters names the revision it was decided on, and
 /// becomes a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum AdminOperation {
     /// Make a tenant, with a tenant key of its own.
@@ -222,6 +230,7 @@ pub enum AdminOperation {
 
 /// Another officer's request as it was signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Consent {
     /// The bytes of the first officer's request, standard base64.
@@ -242,6 +251,7 @@ impl Consent {
 
 /// Key material on its way in: it opens under the cluster's import key alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WrappedMaterial {
     /// Under which import key of the tenant.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What an enrolled person is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PersonRole {
     /// Looks at tenants, keys and policies.

@@ -127,6 +127,7 @@ pub struct Reservation {
 
 /// How old a tenant's view may grow while known, enabled, permitted requests are still answered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Staleness {
     /// Five minutes, then 503: revocation counts more than availability.
@@ -140,11 +141,14 @@ pub enum Staleness {
 
 /// How often the keys at a level may be used. Each frontend counts for itself, and every level's quota holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Quota {
     /// Requests a second that go on for ever, 1 to [`QUOTA_MAX`].
+    #[cfg_attr(feature = "schema", schema(value_type = u32, minimum = 1, maximum = 1_000_000))]
     pub per_second: NonZeroU32,
     /// Requests that may come at once after a pause, 1 to [`QUOTA_MAX`].
+    #[cfg_attr(feature = "schema", schema(value_type = u32, minimum = 1, maximum = 1_000_000))]
     pub burst: NonZeroU32,
 }
 
@@ -204,6 +208,7 @@ pub struct CryptoSpace {
 
 /// What a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// Wrap and unwrap.
@@ -212,6 +217,7 @@ pub enum Purpose {
 
 /// How a key version wraps. The numbers are in wrapped blobs: never reuse one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Algorithm {
@@ -221,6 +227,7 @@ pub enum Algorithm {
 
 /// Where key material came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// Made by a key-store replica.
