@@ -14,7 +14,9 @@ use serde::de::DeserializeOwned;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
-use super::wire::{Answer, Failure, FailureBody, REQUESTS_PATH, SIGNATURE_HEADER, SIGNER_HEADER, STATUS_PATH, Status};
+use super::wire::{
+    Answer, Failure, FailureBody, Page, REQUESTS_PATH, SIGNATURE_HEADER, SIGNER_HEADER, STATUS_PATH, Status,
+};
 
 /// How long one call to the admin API may take, activation included.
 const CALL_DEADLINE: Duration = Duration::from_secs(20);
@@ -177,12 +179,28 @@ impl AdminClient {
         self.get(STATUS_PATH).await
     }
 
-    /// Any of the admin API's lists.
+    /// What a path of the admin API gives.
     ///
     /// # Errors
     /// As [`AdminClient::status`].
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.call(self.http.get(format!("{}{path}", self.url))).await
+    }
+
+    /// The whole of one of the admin API's lists, page by page.
+    ///
+    /// # Errors
+    /// As [`AdminClient::status`].
+    pub async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, ClientError> {
+        let (mut items, mut query) = (Vec::new(), String::from("page_size=1000"));
+        loop {
+            let page: Page<T> = self.get(&format!("{path}?{query}")).await?;
+            items.extend(page.items);
+            match page.next_page_token {
+                Some(token) => query = format!("page_size=1000&page_token={token}"),
+                None => return Ok(items),
+            }
+        }
     }
 
     /// Has an operation carried out, under a given id.

@@ -3,8 +3,19 @@
 //! A request is signed by its operator and stands in the log as it came. This listener's word counts for nothing:
 //! every replica verifies the signature again when it applies the entry.
 
+mod asked;
+mod callers;
 pub mod client;
-mod operator;
+mod explain;
+mod failure;
+mod handlers;
+mod openapi;
+mod pages;
+mod people;
+mod person;
 mod queries;
 pub mod routes;
+mod standing;
 pub mod wire;
+#[cfg(test)]
+mod world_tests;

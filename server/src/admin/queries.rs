@@ -1,183 +1,210 @@
 //! What operators look at, read from the state as applied here. A tenant out of an operator's reach, and the reserved one,
-//! is not shown and not counted.
+//! is not shown and not counted: it looks as if it were not there.
 
-use std::collections::BTreeMap;
+use std::ops::Bound;
 
-use replication::ids::{GroupId, KeyVersionId, TenantId, crypto_space_path, key_path};
-use replication::machine::lifecycle::VersionState;
-use replication::machine::rows::{Key, KeyVersion};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use replication::clock::Timestamp;
+use replication::ids::{
+    AliasId, CryptoSpaceName, ImportKeyId, KeyName, KeyVersionId, TenantId, alias_path, crypto_space_path, key_path,
+};
+use replication::machine::outcome::Refusal;
+use replication::machine::rows::{Alias, CryptoSpace, IMPORT_KEY_LIFE, ImportKey, Key, KeyVersion, Tenant};
 use replication::machine::state::State;
 
-use crate::health::Readiness;
-use crate::keystore::KeyStore;
+use super::failure::{not_done, refused};
+use super::pages::{PageAsked, cut};
+use super::person::Person;
+use super::wire::{
+    CryptoSpaceBody, FailureBody, FailureCode, ImportKeyBody, KeyBody, OwnedVersionBody, Page, TenantBody, VersionBody,
+};
 
-use super::operator::Operator;
-use super::wire::{CryptoSpaceBody, GroupStatus, KeyBody, OwnedVersionBody, Status, TenantBody, VersionBody};
-
-pub(super) fn status(store: &KeyStore, readiness: &Readiness, operator: &Operator) -> Status {
-    let state = store.shard_state();
-    let unready_reasons = readiness.reasons(store.now());
-    Status {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        lineage: store.lineage(),
-        dev: state.meta().is_some_and(|meta| meta.dev),
-        groups: groups(store),
-        tenants: state.tenants().keys().filter(|tenant| operator.reaches(tenant)).count(),
-        key_versions: key_versions(&state, operator),
-        ready: unready_reasons.is_empty(),
-        unready_reasons,
-    }
+pub(super) fn tenants(state: &State, asked: &PageAsked, person: &Person) -> Result<Page<TenantBody>, FailureBody> {
+    let list = "tenants";
+    let from = asked.after::<TenantId>(list)?.map_or(Bound::Unbounded, Bound::Excluded);
+    let shown = state.tenants().range((from, Bound::Unbounded)).filter(|(tenant, _)| person.reaches(tenant));
+    Ok(cut(list, asked.size(), shown.map(|(tenant, row)| (tenant, tenant_body(tenant, row)))))
 }
 
-fn groups(store: &KeyStore) -> Vec<GroupStatus> {
-    let now = store.now();
-    let one = |(id, group): (GroupId, &std::sync::Arc<replication::raft::group::Group>)| {
-        let watch = group.watch();
-        let applied = watch.borrow();
-        GroupStatus {
-            group: id,
-            applied: applied.index,
-            halted: applied.halted,
-            digest: applied.state.digest().to_string(),
-            age_seconds: store.directory().age(id, now).and_then(|age| Some(age.known()?.as_secs_f64())),
-        }
-    };
-    store.groups().into_iter().map(one).collect()
+pub(super) fn tenant(state: &State, name: &TenantId, person: &Person) -> Result<TenantBody, FailureBody> {
+    Ok(tenant_body(name, shown(state, name, person)?))
 }
 
-/// Key versions by state, every state named.
-pub(super) fn key_versions(state: &State, operator: &Operator) -> BTreeMap<VersionState, usize> {
-    let mut counts: BTreeMap<_, _> = VersionState::ALL.into_iter().map(|state| (state, 0)).collect();
-    for version in state.key_versions().values().filter(|version| operator.reaches(&version.tenant)) {
-        *counts.entry(version.state).or_default() += 1;
-    }
-    counts
-}
-
-pub(super) fn tenants(state: &State, operator: &Operator) -> Vec<TenantBody> {
-    let body = |(tenant, row): (&TenantId, &std::sync::Arc<replication::machine::rows::Tenant>)| TenantBody {
+fn tenant_body(tenant: &TenantId, row: &Tenant) -> TenantBody {
+    TenantBody {
         tenant: tenant.clone(),
         revision: row.revision,
         staleness: row.staleness,
         policy: row.policy.clone(),
+        quota: row.quota,
         created_at: row.created_at,
-    };
-    state.tenants().iter().filter(|(tenant, _)| operator.reaches(tenant)).map(body).collect()
+    }
 }
 
-/// The crypto spaces of a tenant; `None` if there is no such tenant.
-pub(super) fn crypto_spaces(state: &State, tenant: &TenantId, operator: &Operator) -> Option<Vec<CryptoSpaceBody>> {
-    shown(state, tenant, operator)?;
-    let spaces = state.crypto_spaces_of(tenant).map(|(name, space)| CryptoSpaceBody {
+/// The crypto spaces of a tenant.
+pub(super) fn crypto_spaces(
+    state: &State,
+    tenant: &TenantId,
+    asked: &PageAsked,
+    person: &Person,
+) -> Result<Page<CryptoSpaceBody>, FailureBody> {
+    shown(state, tenant, person)?;
+    let list = format!("cryptospaces {tenant}");
+    let after: Option<CryptoSpaceName> = asked.after(&list)?;
+    let from = first_of(tenant, after, CryptoSpaceName::first());
+    let spaces = state.crypto_spaces().range((from, Bound::Unbounded)).take_while(|((owner, _), _)| owner == tenant);
+    Ok(cut(&list, asked.size(), spaces.map(|((_, name), space)| (name, crypto_space_body(name, space)))))
+}
+
+pub(super) fn crypto_space(
+    state: &State,
+    (tenant, name): (TenantId, CryptoSpaceName),
+    person: &Person,
+) -> Result<CryptoSpaceBody, FailureBody> {
+    shown(state, &tenant, person)?;
+    let row = state.row::<CryptoSpace>(&(tenant.clone(), name.clone()));
+    row.map(|space| crypto_space_body(&name, space))
+        .ok_or_else(|| not_there(Refusal::UnknownCryptoSpace { tenant, name: name.to_string() }))
+}
+
+fn crypto_space_body(name: &CryptoSpaceName, space: &CryptoSpace) -> CryptoSpaceBody {
+    CryptoSpaceBody {
         name: name.to_string(),
         path: crypto_space_path(space.id),
         policy: space.policy.clone(),
+        quota: space.quota,
         created_at: space.created_at,
-    });
-    Some(spaces.collect())
+    }
 }
 
-/// The keys of a tenant; `None` if there is no such tenant.
-pub(super) fn keys(state: &State, tenant: &TenantId, operator: &Operator) -> Option<Vec<KeyBody>> {
-    shown(state, tenant, operator)?;
-    let keys = state.keys_of(tenant).map(|(name, key)| KeyBody {
+/// The keys of a tenant.
+pub(super) fn keys(
+    state: &State,
+    tenant: &TenantId,
+    asked: &PageAsked,
+    person: &Person,
+) -> Result<Page<KeyBody>, FailureBody> {
+    shown(state, tenant, person)?;
+    let list = format!("keys {tenant}");
+    let after: Option<KeyName> = asked.after(&list)?;
+    let from = first_of(tenant, after, KeyName::first());
+    let keys = state.keys().range((from, Bound::Unbounded)).take_while(|((owner, _), _)| owner == tenant);
+    Ok(cut(&list, asked.size(), keys.map(|((_, name), key)| (name, key_body(state, name, key)))))
+}
+
+pub(super) fn key(state: &State, (tenant, name): (TenantId, KeyName), person: &Person) -> Result<KeyBody, FailureBody> {
+    shown(state, &tenant, person)?;
+    let row = state.row::<Key>(&(tenant.clone(), name.clone()));
+    row.map(|key| key_body(state, &name, key)).ok_or_else(|| not_there(Refusal::UnknownKey { tenant, name }))
+}
+
+fn key_body(state: &State, name: &KeyName, key: &Key) -> KeyBody {
+    let version = |id: &KeyVersionId| state.row::<KeyVersion>(id).map(|row| version_body(state, *id, row));
+    KeyBody {
         name: name.to_string(),
         crypto_space: key.crypto_space.as_ref().map(ToString::to_string),
         purpose: key.purpose,
         policy: key.policy.clone(),
+        quota: key.quota,
         primary: key.primary,
-        versions: versions(state, key),
+        versions: key.versions.values().filter_map(version).collect(),
         created_at: key.created_at,
-    });
-    Some(keys.collect())
+    }
 }
 
-fn versions(state: &State, key: &Key) -> Vec<VersionBody> {
-    let row = |id: &KeyVersionId| state.key_versions().get(id).map(|row| version_body(*id, row));
-    key.versions.values().filter_map(row).collect()
-}
-
-fn version_body(id: KeyVersionId, row: &KeyVersion) -> VersionBody {
+fn version_body(state: &State, id: KeyVersionId, row: &KeyVersion) -> VersionBody {
     VersionBody {
         number: row.number,
         path: key_path(id),
         state: row.state,
         algorithm: row.algorithm,
         origin: row.origin,
+        destroy_after_seconds: row.destroy_at.map(|at| state.cluster_time().until(at).as_secs()),
+        aliases: row.aliases.iter().map(|alias| alias_path(*alias)).collect(),
         created_at: row.created_at,
     }
 }
 
-/// One key version with its owner; `None` if no shown tenant has it.
-pub(super) fn version(state: &State, id: KeyVersionId, operator: &Operator) -> Option<OwnedVersionBody> {
-    let row = state.key_versions().get(&id)?;
-    shown(state, &row.tenant, operator)?;
-    let revision = state.tenants().get(&row.tenant)?.revision;
-    let version = version_body(id, row);
-    Some(OwnedVersionBody { tenant: row.tenant.clone(), revision, key: row.key.to_string(), version })
+/// One key version with its owner, by its own id or by that of an alias.
+pub(super) fn version(state: &State, asked: KeyVersionId, person: &Person) -> Result<OwnedVersionBody, FailureBody> {
+    let alias = AliasId::from_bytes(*asked.as_bytes());
+    let (id, by_alias) = match state.row::<Alias>(&alias) {
+        Some(row) => (row.version, Some(alias_path(alias))),
+        None => (asked, None),
+    };
+    let found = state.row::<KeyVersion>(&id).and_then(|row| {
+        let revision = shown(state, &row.tenant, person).ok()?.revision;
+        let version = version_body(state, id, row);
+        Some(OwnedVersionBody { tenant: row.tenant.clone(), revision, key: row.key.to_string(), by_alias, version })
+    });
+    found.ok_or_else(|| {
+        let path = key_path(asked);
+        let message = format!("there is no key version {path}; list keys and their versions with: ekmctl key list");
+        refused(FailureCode::NotFound, message)
+    })
 }
 
-fn shown(state: &State, tenant: &TenantId, operator: &Operator) -> Option<()> {
-    (operator.reaches(tenant) && state.tenants().contains_key(tenant)).then_some(())
+/// The import keys of a tenant, those included that are of no use any more and not forgotten yet.
+pub(super) fn import_keys(
+    state: &State,
+    tenant: &TenantId,
+    asked: &PageAsked,
+    person: &Person,
+) -> Result<Page<ImportKeyBody>, FailureBody> {
+    shown(state, tenant, person)?;
+    let list = format!("import-keys {tenant}");
+    let after: Option<ImportKeyId> = asked.after(&list)?;
+    let rows = state.import_keys_of(tenant).filter(|(id, _)| after.is_none_or(|after| *id > after));
+    Ok(cut(&list, asked.size(), rows.map(|(id, row)| (id, import_key_body(id, row)))))
+}
+
+pub(super) fn import_key(
+    state: &State,
+    (tenant, id): (TenantId, ImportKeyId),
+    person: &Person,
+) -> Result<ImportKeyBody, FailureBody> {
+    shown(state, &tenant, person)?;
+    let row = state.row::<ImportKey>(&(tenant.clone(), id));
+    row.map(|row| import_key_body(id, row)).ok_or_else(|| not_there(Refusal::UnknownImportKey { tenant, id }))
+}
+
+fn import_key_body(import_key: ImportKeyId, row: &ImportKey) -> ImportKeyBody {
+    let life = u64::try_from(IMPORT_KEY_LIFE.as_millis()).unwrap_or(u64::MAX);
+    ImportKeyBody {
+        import_key,
+        public_key_pem: public_key_pem(&row.public_key),
+        created_at: row.created_at,
+        expires_at: Timestamp(row.created_at.0.saturating_add(life)),
+    }
+}
+
+/// RFC 7468: 64 characters a line.
+fn public_key_pem(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned() + "\n");
+    format!("-----BEGIN PUBLIC KEY-----\n{}-----END PUBLIC KEY-----\n", lines.collect::<String>())
+}
+
+/// The first key of a range over one tenant's rows, behind the last one shown.
+fn first_of<N>(tenant: &TenantId, after: Option<N>, first: N) -> Bound<(TenantId, N)> {
+    match after {
+        Some(after) => Bound::Excluded((tenant.clone(), after)),
+        None => Bound::Included((tenant.clone(), first)),
+    }
+}
+
+/// A tenant's row, if it is this person's to see.
+fn shown<'a>(state: &'a State, tenant: &TenantId, person: &Person) -> Result<&'a Tenant, FailureBody> {
+    let row = state.row::<Tenant>(tenant).filter(|_| person.reaches(tenant));
+    row.map(AsRef::as_ref).ok_or_else(|| not_there(Refusal::UnknownTenant { tenant: tenant.clone() }))
+}
+
+/// In the words in which a change to the same would be refused.
+fn not_there(refusal: Refusal) -> FailureBody {
+    not_done(&refusal.into())
 }
 
 #[cfg(test)]
-mod tests {
-    use replication::ids::{LogIndex, ShardId};
-    use replication::machine::outcome::Outcome;
-    use replication::machine::roles::PersonRole;
-    use replication::testkit::Author;
-
-    use super::*;
-
-    /// Two tenants, each with a crypto space, and a key whose version has the given id.
-    fn two_tenants(versions: &[(&str, KeyVersionId)]) -> State {
-        let author = Author::default();
-        let mut entries = vec![author.genesis(ShardId::FIRST.group())];
-        for (tenant, id) in versions {
-            let tenant: TenantId = tenant.parse().expect("a tenant");
-            let (space, key) = ("s".parse().expect("a name"), "k".parse().expect("a name"));
-            entries.push(author.create_tenant(&tenant));
-            entries.push(author.create_crypto_space(&tenant, &space));
-            entries.push(author.create_key(&tenant, &key, Some(&space), *id));
-        }
-        let mut state = State::empty();
-        for (index, entry) in (1..).zip(&entries) {
-            let transition = state.apply(LogIndex(index), entry).expect("this release's own entries decode");
-            assert!(matches!(transition.outcome, Outcome::Done(_)), "{:?}", transition.outcome);
-            state = transition.state;
-        }
-        state
-    }
-
-    #[test]
-    fn a_tenant_out_of_reach_looks_as_if_it_were_not_there() {
-        let [one, two] = [1, 2].map(|byte| KeyVersionId::from_bytes([byte; 16]));
-        let state = two_tenants(&[("one", one), ("two", two)]);
-        let id: replication::ids::SignerId = "operator-1".parse().expect("a name");
-        let name = |text: &str| -> TenantId { text.parse().expect("a tenant") };
-        let seen_by = |tenants| {
-            let operator = Operator { id: id.clone(), roles: [PersonRole::Viewer].into(), tenants };
-            let listed: Vec<_> = tenants_of(&state, &operator);
-            let each = ["one", "two", "none"].map(|tenant| {
-                let tenant = name(tenant);
-                let spaces = crypto_spaces(&state, &tenant, &operator).map(|list| list.len());
-                (keys(&state, &tenant, &operator).map(|list| list.len()), spaces)
-            });
-            let versions = [one, two].map(|id| version(&state, id, &operator).is_some());
-            let counted: usize = key_versions(&state, &operator).values().sum();
-            (listed, each, versions, counted)
-        };
-        let (all, none) = ((Some(1), Some(1)), (None, None));
-        assert_eq!(seen_by(None), (vec!["one".to_owned(), "two".to_owned()], [all, all, none], [true, true], 2));
-        assert_eq!(seen_by(Some([name("one")].into())), (vec!["one".to_owned()], [all, none, none], [true, false], 1));
-        assert_eq!(seen_by(Some([].into())), (Vec::new(), [none; 3], [false, false], 0));
-        let reserved =
-            Operator { id: id.clone(), roles: [PersonRole::Viewer].into(), tenants: Some([name("system")].into()) };
-        assert!(!reserved.reaches(&name("system")));
-    }
-
-    fn tenants_of(state: &State, operator: &Operator) -> Vec<String> {
-        tenants(state, operator).into_iter().map(|body| body.tenant.to_string()).collect()
-    }
-}
+#[path = "queries_tests.rs"]
+mod tests;

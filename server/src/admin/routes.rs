@@ -1,237 +1,147 @@
-//! The admin listener's routes. Each handler is a few lines: who asks, what is asked, one body back.
+//! The admin listener's routes, as a table. The router is made from it, and so is the document that describes the API.
 
-use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Path, State as Shared};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Extension, Json, Router};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use replication::ids::{IdError, KeyVersionId, SignerId, TenantId};
-use replication::machine::outcome::Refusal;
-use replication::machine::request::{REQUEST_BYTES_MAX, SignedRequest};
-use replication::raft::group::ProposeError;
+use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Router};
 
-use crate::edge::peer::PeerCertificate;
+use crate::edge::service::Service;
+use crate::edge::tls::ServerTls;
 use crate::health::Readiness;
-use crate::keystore::{ExecuteError, KeyStore};
+use crate::keystore::KeyStore;
 
-use super::operator::{self, Operator};
-use super::queries;
+use super::failure::refused;
+use super::handlers;
+use super::openapi::{self, Shape, page_of, shape};
 use super::wire::{
-    Failure, FailureBody, FailureCode, REQUESTS_PATH, SIGNATURE_HEADER, SIGNER_HEADER, STATUS_PATH, TENANTS_PATH,
-    VERSIONS_PATH,
+    Answer, CALLERS_PATH, CallerBody, CryptoSpaceBody, EXPLAIN_PATH, ExplainRequest, Explanation, FailureCode,
+    ImportKeyBody, KeyBody, OPENAPI_PATH, OPERATORS_PATH, OwnedVersionBody, PersonBody, REQUESTS_PATH, SEEN_PATH,
+    STATUS_PATH, SeenBody, Status, TENANTS_PATH, TenantBody, VERSIONS_PATH,
 };
+
+/// How long a body may take to arrive.
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// What the handlers share.
 #[derive(Clone)]
-struct Admin {
-    store: Arc<KeyStore>,
-    readiness: Arc<Readiness>,
+pub struct Admin {
+    /// What carries requests out.
+    pub store: Arc<KeyStore>,
+    /// Whether this machine serves.
+    pub readiness: Arc<Readiness>,
+    /// What callers are answered with.
+    pub service: Arc<Service>,
+    /// What the listeners present, by their names.
+    pub certificates: Arc<[(&'static str, ServerTls)]>,
+    /// How long a body may take to arrive; [`BODY_TIME_MAX`] but in tests.
+    pub body_time_max: Duration,
+}
+
+/// What a route takes beside what stands in its path.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Takes {
+    /// Nothing.
+    Nothing,
+    /// Which page of a list.
+    Page,
+    /// A request, signed in the headers.
+    Signed(Shape),
+    /// A body.
+    Body(Shape),
+}
+
+/// One row.
+pub(super) struct Endpoint {
+    pub(super) path: String,
+    /// Its name in the document, and that of the method that a generated client gets.
+    pub(super) id: &'static str,
+    pub(super) says: &'static str,
+    pub(super) takes: Takes,
+    pub(super) gives: Shape,
+    /// How it can fail beside as every route does.
+    pub(super) fails: &'static [FailureCode],
+    handler: MethodRouter<Admin>,
+}
+
+impl Endpoint {
+    /// Whether it is a POST; otherwise it is a GET.
+    pub(super) const fn is_post(&self) -> bool {
+        matches!(self.takes, Takes::Signed(_) | Takes::Body(_))
+    }
+}
+
+const LISTS: &[FailureCode] = &[FailureCode::Invalid];
+const FINDS: &[FailureCode] = &[FailureCode::Invalid, FailureCode::NotFound];
+const READS: &[FailureCode] = &[FailureCode::Invalid, FailureCode::TooLarge, FailureCode::TooSlow];
+const CHANGES: &[FailureCode] = &[
+    FailureCode::Invalid,
+    FailureCode::NotFound,
+    FailureCode::Conflict,
+    FailureCode::TooLarge,
+    FailureCode::TooSlow,
+    FailureCode::Unavailable,
+    FailureCode::NoRoom,
+    FailureCode::Unknown,
+    FailureCode::Internal,
+];
+
+/// The table.
+#[rustfmt::skip]
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    use handlers as h;
+    let tenant = |rest: &str| format!("{TENANTS_PATH}/{{tenant}}{rest}");
+    let below = |path: &str, name: &str| format!("{path}/{{{name}}}");
+    let get = |path: String, id, says, gives, fails, handler| Endpoint { path, id, says, takes: Takes::Nothing, gives, fails, handler };
+    let list = |path: String, id, says, gives, fails, handler| Endpoint { path, id, says, takes: Takes::Page, gives: page_of(gives), fails, handler };
+    let signed = shape::<replication::machine::request::Request>();
+    vec![
+        Endpoint {
+            path: REQUESTS_PATH.to_owned(), id: "execute", says: "Has a signed request carried out.",
+            takes: Takes::Signed(signed), gives: shape::<Answer>(), fails: CHANGES, handler: post(h::execute),
+        },
+        Endpoint {
+            path: EXPLAIN_PATH.to_owned(), id: "explain", says: "What would be decided now, and by which rule.",
+            takes: Takes::Body(shape::<ExplainRequest>()), gives: shape::<Explanation>(), fails: READS, handler: post(h::explain),
+        },
+        get(STATUS_PATH.to_owned(), "status", "What the cluster is and how it stands.", shape::<Status>(), &[], self::get(h::status)),
+        list(TENANTS_PATH.to_owned(), "list_tenants", "The tenants within reach.", shape::<TenantBody>(), LISTS, self::get(h::tenants)),
+        get(tenant(""), "get_tenant", "One tenant.", shape::<TenantBody>(), FINDS, self::get(h::tenant)),
+        list(tenant("/cryptospaces"), "list_crypto_spaces", "A tenant's crypto spaces.", shape::<CryptoSpaceBody>(), FINDS, self::get(h::crypto_spaces)),
+        get(tenant("/cryptospaces/{name}"), "get_crypto_space", "One crypto space.", shape::<CryptoSpaceBody>(), FINDS, self::get(h::crypto_space)),
+        list(tenant("/keys"), "list_keys", "A tenant's keys.", shape::<KeyBody>(), FINDS, self::get(h::keys)),
+        get(tenant("/keys/{name}"), "get_key", "One key.", shape::<KeyBody>(), FINDS, self::get(h::key)),
+        list(tenant("/import-keys"), "list_import_keys", "A tenant's import keys.", shape::<ImportKeyBody>(), FINDS, self::get(h::import_keys)),
+        get(tenant("/import-keys/{import_key}"), "get_import_key", "One import key.", shape::<ImportKeyBody>(), FINDS, self::get(h::import_key)),
+        get(below(VERSIONS_PATH, "version"), "get_version", "One key version, by the id in its path or in that of an alias.", shape::<OwnedVersionBody>(), FINDS, self::get(h::version)),
+        list(below(CALLERS_PATH, "caller"), "list_caller_rules", "The rules that name a caller.", shape::<CallerBody>(), LISTS, self::get(h::caller)),
+        get(below(SEEN_PATH, "request"), "get_request_seen", "The audit record of a request of late.", shape::<SeenBody>(), FINDS, self::get(h::seen)),
+        list(OPERATORS_PATH.to_owned(), "list_people", "The people who are enrolled.", shape::<PersonBody>(), LISTS, self::get(h::operators)),
+        get(below(OPERATORS_PATH, "person"), "get_person", "One person.", shape::<PersonBody>(), FINDS, self::get(h::operator)),
+        get(OPENAPI_PATH.to_owned(), "openapi", "This document.", Shape::ANY, &[], self::get(h::document)),
+    ]
 }
 
 /// The admin API of a key store. Serve it behind mutual TLS only: handlers demand the peer's certificate.
-pub fn router(store: Arc<KeyStore>, readiness: Arc<Readiness>) -> Router {
-    Router::new()
-        .route(REQUESTS_PATH, post(execute))
-        .route(STATUS_PATH, get(status))
-        .route(TENANTS_PATH, get(tenants))
-        .route(&format!("{TENANTS_PATH}/{{tenant}}/cryptospaces"), get(crypto_spaces))
-        .route(&format!("{TENANTS_PATH}/{{tenant}}/keys"), get(keys))
-        .route(&format!("{VERSIONS_PATH}/{{version}}"), get(version))
-        .fallback(|| async { refuse(FailureCode::NotFound, "there is no such path in the admin API") })
-        .method_not_allowed_fallback(|| async { refuse(FailureCode::Invalid, "this path does not take that method") })
-        .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
-        .with_state(Admin { store, readiness })
+pub fn router(admin: Admin) -> Router {
+    let routes = endpoints().into_iter();
+    routes
+        .fold(Router::new(), |router, endpoint| router.route(&endpoint.path, endpoint.handler))
+        .fallback(|| async {
+            let message = "there is no such path in the admin API; its paths stand in /admin/v1/openapi.json";
+            refused(FailureCode::NotFound, message)
+        })
+        .method_not_allowed_fallback(|| async {
+            let message = "this path does not take that method; the header allow lists those it takes";
+            refused(FailureCode::Method, message)
+        })
+        .layer(Extension(handlers::Document(openapi::text().into())))
+        .with_state(admin)
 }
 
-type Peer = Option<Extension<PeerCertificate>>;
-
-async fn execute(Shared(admin): Shared<Admin>, peer: Peer, headers: HeaderMap, body: Bytes) -> Response {
-    let asked = admin.operator(peer).and_then(|operator| signed(&headers, &operator, &body));
-    match asked {
-        Ok(asked) => match admin.store.execute(asked).await {
-            Ok(answer) => Json(answer).into_response(),
-            Err(error) => failure(&error),
-        },
-        Err(response) => *response,
-    }
-}
-
-async fn status(Shared(admin): Shared<Admin>, peer: Peer) -> Response {
-    match admin.operator(peer) {
-        Ok(operator) => Json(queries::status(&admin.store, &admin.readiness, &operator)).into_response(),
-        Err(response) => *response,
-    }
-}
-
-async fn tenants(Shared(admin): Shared<Admin>, peer: Peer) -> Response {
-    match admin.operator(peer) {
-        Ok(operator) => Json(queries::tenants(&admin.store.shard_state(), &operator)).into_response(),
-        Err(response) => *response,
-    }
-}
-
-async fn crypto_spaces(Shared(admin): Shared<Admin>, peer: Peer, Path(tenant): Path<String>) -> Response {
-    match admin.operator(peer).and_then(|operator| Ok((operator, legal::<TenantId>(&tenant)?))) {
-        Ok((operator, tenant)) => {
-            listed(&tenant, queries::crypto_spaces(&admin.store.shard_state(), &tenant, &operator))
-        }
-        Err(response) => *response,
-    }
-}
-
-async fn keys(Shared(admin): Shared<Admin>, peer: Peer, Path(tenant): Path<String>) -> Response {
-    match admin.operator(peer).and_then(|operator| Ok((operator, legal::<TenantId>(&tenant)?))) {
-        Ok((operator, tenant)) => listed(&tenant, queries::keys(&admin.store.shard_state(), &tenant, &operator)),
-        Err(response) => *response,
-    }
-}
-
-async fn version(Shared(admin): Shared<Admin>, peer: Peer, Path(version): Path<String>) -> Response {
-    let asked = admin.operator(peer).and_then(|operator| Ok((operator, legal::<KeyVersionId>(&version)?)));
-    match asked.map(|(operator, id)| queries::version(&admin.store.shard_state(), id, &operator)) {
-        Ok(Some(version)) => Json(version).into_response(),
-        Ok(None) => refuse(FailureCode::NotFound, &format!("there is no key version v0/keys/{version}")),
-        Err(response) => *response,
-    }
-}
-
-impl Admin {
-    /// The enrolled operator behind the client certificate.
-    fn operator(&self, peer: Peer) -> Result<Operator, Box<Response>> {
-        peer.and_then(|Extension(certificate)| operator::enrolled(&self.store.shard_state(), &certificate)).ok_or_else(
-            || Box::new(refuse(FailureCode::Denied, "the client certificate belongs to no enrolled operator")),
-        )
-    }
-}
-
-/// The signed request that headers and body make.
-fn signed(headers: &HeaderMap, operator: &Operator, body: &[u8]) -> Result<SignedRequest, Box<Response>> {
-    let refused = |code, text: &str| Err(Box::new(refuse(code, text)));
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(signer) = text(SIGNER_HEADER).and_then(|name| name.parse::<SignerId>().ok()) else {
-        return refused(FailureCode::Invalid, "the header ekm-signer must name the operator who signed");
-    };
-    if signer != operator.id {
-        return refused(FailureCode::Denied, "the request is signed by another operator than the client certificate's");
-    }
-    let Some(signature) = text(SIGNATURE_HEADER).and_then(|value| STANDARD.decode(value).ok()) else {
-        return refused(
-            FailureCode::Invalid,
-            "the header ekm-signature must hold the request's Ed25519 signature in base64",
-        );
-    };
-    Ok(SignedRequest { bytes: body.to_vec(), signer, signature })
-}
-
-fn legal<T: FromStr<Err = IdError>>(text: &str) -> Result<T, Box<Response>> {
-    text.parse().map_err(|error: IdError| Box::new(refuse(FailureCode::Invalid, &error.to_string())))
-}
-
-fn listed<T: serde::Serialize>(tenant: &TenantId, list: Option<Vec<T>>) -> Response {
-    match list {
-        Some(list) => Json(list).into_response(),
-        None => failure(&Refusal::UnknownTenant { tenant: tenant.clone() }.into()),
-    }
-}
-
-/// The one mapping of what can go wrong to what the operator is told.
-fn failure(error: &ExecuteError) -> Response {
-    let code = match error {
-        ExecuteError::Refused(refusal) => refusal_code(refusal),
-        ExecuteError::Transport(_) => FailureCode::Invalid,
-        ExecuteError::Propose(ProposeError::Unknown) => FailureCode::Unknown,
-        ExecuteError::Propose(ProposeError::NoRoom(_)) => FailureCode::NoRoom,
-        ExecuteError::Propose(_) | ExecuteError::Complete(_) => FailureCode::Unavailable,
-        ExecuteError::Unexpected => FailureCode::Internal,
-    };
-    match code {
-        FailureCode::Internal => tracing::error!(%error, "an admin request failed by a fault of this program"),
-        FailureCode::Unavailable | FailureCode::Unknown => {
-            tracing::warn!(%error, "an admin request was not carried out");
-        }
-        // why there is no room was told when it began
-        FailureCode::NoRoom
-        | FailureCode::Invalid
-        | FailureCode::Denied
-        | FailureCode::NotFound
-        | FailureCode::Conflict => {
-            tracing::info!(%error, "an admin request was refused");
-        }
-    }
-    refuse(code, &error.to_string())
-}
-
-const fn refusal_code(refusal: &Refusal) -> FailureCode {
-    match refusal {
-        Refusal::NoGenesis => FailureCode::Unavailable,
-        Refusal::UnknownSigner { .. }
-        | Refusal::RevokedSigner { .. }
-        | Refusal::BadSignature { .. }
-        | Refusal::NotAllowed { .. }
-        | Refusal::NotAPerson { .. }
-        | Refusal::NotOfficer { .. }
-        | Refusal::NeedsSecondOfficer { .. }
-        | Refusal::SameOfficer { .. }
-        | Refusal::ReservedTenant { .. } => FailureCode::Denied,
-        Refusal::UnknownTenant { .. }
-        | Refusal::UnknownCryptoSpace { .. }
-        | Refusal::UnknownKey { .. }
-        | Refusal::UnknownVersion { .. }
-        | Refusal::UnknownAlias { .. }
-        | Refusal::UnknownImportKey { .. }
-        | Refusal::UnknownRule { .. }
-        | Refusal::UnknownPerson { .. } => FailureCode::NotFound,
-        Refusal::Exists { .. }
-        | Refusal::PathTaken
-        | Refusal::PersonKnown { .. }
-        | Refusal::TooFewOfficers { .. }
-        | Refusal::TooMany { .. }
-        | Refusal::IllegalStep { .. }
-        | Refusal::Conflict { .. }
-        | Refusal::PlanUnsettled { .. }
-        | Refusal::UnknownPlan
-        | Refusal::WrongStage
-        | Refusal::IdempotencyReused => FailureCode::Conflict,
-        Refusal::WrongLineage
-        | Refusal::MalformedRequest { .. }
-        | Refusal::NeedsPlan
-        | Refusal::NothingToApprove
-        | Refusal::NoRole { .. }
-        | Refusal::OtherCheckValue { .. }
-        | Refusal::BadWindow { .. }
-        | Refusal::BadQuota
-        | Refusal::BadRule { .. }
-        | Refusal::HidesInherited { .. }
-        | Refusal::PolicyTooLarge { .. }
-        | Refusal::TooLarge { .. } => FailureCode::Invalid,
-        Refusal::GenesisRepeated
-        | Refusal::NotWhatWasAsked
-        | Refusal::RequestMissing
-        | Refusal::WrongGroup
-        | Refusal::TooEarly { .. }
-        | Refusal::BadTick => FailureCode::Internal,
-    }
-}
-
-fn refuse(code: FailureCode, message: &str) -> Response {
-    let status = match code {
-        FailureCode::Invalid => StatusCode::BAD_REQUEST,
-        FailureCode::Denied => StatusCode::FORBIDDEN,
-        FailureCode::NotFound => StatusCode::NOT_FOUND,
-        FailureCode::Conflict => StatusCode::CONFLICT,
-        FailureCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        FailureCode::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
-        FailureCode::Unknown => StatusCode::GATEWAY_TIMEOUT,
-        FailureCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    (status, Json(Failure { error: FailureBody { code, message: message.to_owned() } })).into_response()
-}
+#[cfg(test)]
+#[path = "reach_tests.rs"]
+mod reach;
 
 #[cfg(test)]
 #[path = "routes_tests.rs"]

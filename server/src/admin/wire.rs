@@ -1,14 +1,29 @@
 //! The bodies of the admin API, as JSON. No logic.
 
+mod explain;
+mod page;
+mod seen;
+mod status;
+
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use replication::clock::Timestamp;
-use replication::ids::{GroupId, LineageId, LogIndex, Revision, TenantId};
+use replication::ids::{ImportKeyId, PublicKey, Revision, SignerId, TenantId};
 use replication::machine::lifecycle::VersionState;
-use replication::machine::policy::Policy;
-use replication::machine::rows::{Algorithm, Origin, Purpose, Staleness};
+use replication::machine::policy::{Policy, Rule};
+use replication::machine::request::Level;
+use replication::machine::roles::PersonRole;
+use replication::machine::rows::{Algorithm, Origin, Purpose, Quota, Staleness};
 
 pub use crate::keystore::Answer;
+pub use explain::{
+    Decision, ExplainRequest, ExplainedLevel, ExplainedRule, ExplainedVersion, Explanation, ReasonCovered, RuleEffect,
+    StatedReason,
+};
+pub use page::Page;
+pub use seen::SeenBody;
+pub use status::{AuditStatus, CertificateStatus, DiskStatus, GroupStatus, KeySetStatus, LoadStatus, Status};
 
 /// Who signed the request, by name.
 pub const SIGNER_HEADER: &str = "ekm-signer";
@@ -18,30 +33,42 @@ pub const SIGNATURE_HEADER: &str = "ekm-signature";
 pub const REQUESTS_PATH: &str = "/admin/v1/requests";
 /// What the cluster is and how it is, by GET.
 pub const STATUS_PATH: &str = "/admin/v1/status";
-/// The tenants, by GET; below it `/{tenant}/cryptospaces` and `/{tenant}/keys`.
+/// The tenants, by GET; below it `/{tenant}`, and below that `/cryptospaces` and `/keys`, each with `/{name}` below it.
 pub const TENANTS_PATH: &str = "/admin/v1/tenants";
-
 /// One key version with its owner, by GET below it with the 32 hex digits of its path.
 pub const VERSIONS_PATH: &str = "/admin/v1/versions";
+/// The people who are enrolled, by GET; below it each by name.
+pub const OPERATORS_PATH: &str = "/admin/v1/operators";
+/// What would be decided, by POST.
+pub const EXPLAIN_PATH: &str = "/admin/v1/explain";
+/// The rules that name a caller, by GET below it with the caller's e-mail address.
+pub const CALLERS_PATH: &str = "/admin/v1/callers";
+/// The audit record of a request of late, by GET below it with the request's id.
+pub const SEEN_PATH: &str = "/admin/v1/requests-seen";
+/// The description of all this, by GET.
+pub const OPENAPI_PATH: &str = "/admin/v1/openapi.json";
 
 /// A request was not carried out, or its outcome is not known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
     /// What went wrong.
     pub error: FailureBody,
 }
 
 /// What went wrong and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailureBody {
     /// Which kind.
     pub code: FailureCode,
-    /// For the operator.
+    /// What is wrong, and what to do about it.
     pub message: String,
+    /// Of a conflict with a plan made on an older revision: the tenant's revision now. Plan again on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_revision: Option<Revision>,
 }
 
 /// The kinds of failure, each with one HTTP status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureCode {
     /// 400: the request cannot be read or asks for something impossible.
@@ -52,6 +79,12 @@ pub enum FailureCode {
     NotFound,
     /// 409: it collides with what is there, or was planned on an older revision.
     Conflict,
+    /// 405: the path is there and takes other methods; the header `allow` lists them.
+    Method,
+    /// 413: the body is longer than any request may be.
+    TooLarge,
+    /// 408: the body did not arrive in time; nothing was changed.
+    TooSlow,
     /// 503: this replica cannot do it now; repeat the same request.
     Unavailable,
     /// 507: the disk is nearly full, and nothing was changed; make room and repeat the same request.
@@ -62,44 +95,42 @@ pub enum FailureCode {
     Internal,
 }
 
-/// What the cluster is and how it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Status {
-    /// The product's version.
-    pub version: String,
-    /// Goes into every request.
-    pub lineage: LineageId,
-    /// Made by `ekm dev`.
-    pub dev: bool,
-    /// The groups of this replica.
-    pub groups: Vec<GroupStatus>,
-    /// Tenants, the reserved one not counted.
-    pub tenants: usize,
-    /// Key versions by state, those of the reserved tenant not counted.
-    pub key_versions: std::collections::BTreeMap<VersionState, usize>,
-    /// Whether the machine's own probe passed last time; the reasons if not.
-    pub ready: bool,
-    /// Why it is not ready.
-    pub unready_reasons: Vec<String>,
-}
+impl FailureCode {
+    /// Every kind, in the order of the enum.
+    pub const ALL: [Self; 11] = [
+        Self::Invalid,
+        Self::Denied,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Method,
+        Self::TooLarge,
+        Self::TooSlow,
+        Self::Unavailable,
+        Self::NoRoom,
+        Self::Unknown,
+        Self::Internal,
+    ];
 
-/// One group of this replica.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct GroupStatus {
-    /// 0 is the system group.
-    pub group: GroupId,
-    /// The last entry applied here.
-    pub applied: LogIndex,
-    /// The entry that this release cannot decode, if it stopped at one.
-    pub halted: Option<LogIndex>,
-    /// The digest of its state.
-    pub digest: String,
-    /// How long ago the frontend's view was confirmed, in seconds; absent before the first time.
-    pub age_seconds: Option<f64>,
+    /// Its HTTP status.
+    pub const fn http(self) -> u16 {
+        match self {
+            Self::Invalid => 400,
+            Self::Denied => 403,
+            Self::NotFound => 404,
+            Self::Method => 405,
+            Self::TooSlow => 408,
+            Self::Conflict => 409,
+            Self::TooLarge => 413,
+            Self::Internal => 500,
+            Self::Unavailable => 503,
+            Self::Unknown => 504,
+            Self::NoRoom => 507,
+        }
+    }
 }
 
 /// A tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TenantBody {
     /// Its name.
     pub tenant: TenantId,
@@ -109,25 +140,29 @@ pub struct TenantBody {
     pub staleness: Staleness,
     /// Its policy.
     pub policy: Option<Policy>,
+    /// Bounds all its keys together; absent if nothing does at this level.
+    pub quota: Option<Quota>,
     /// Milliseconds since 1970.
     pub created_at: Timestamp,
 }
 
 /// A crypto space.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CryptoSpaceBody {
     /// Its name.
     pub name: String,
     /// The path for Google, without a leading slash.
     pub path: String,
-    /// Its policy.
+    /// Its policy; absent if it inherits.
     pub policy: Option<Policy>,
+    /// Bounds its keys together.
+    pub quota: Option<Quota>,
     /// Milliseconds since 1970.
     pub created_at: Timestamp,
 }
 
 /// A key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyBody {
     /// Its name.
     pub name: String,
@@ -137,6 +172,8 @@ pub struct KeyBody {
     pub purpose: Purpose,
     /// Its own policy; absent if it inherits.
     pub policy: Option<Policy>,
+    /// Bounds its versions together.
+    pub quota: Option<Quota>,
     /// The number of its primary version.
     pub primary: u32,
     /// Its versions.
@@ -146,7 +183,7 @@ pub struct KeyBody {
 }
 
 /// A key version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VersionBody {
     /// Its number within the key.
     pub number: u32,
@@ -158,12 +195,18 @@ pub struct VersionBody {
     pub algorithm: Algorithm,
     /// Where its material came from.
     pub origin: Origin,
+    /// In how many seconds of the cluster's time it is destroyed; only while that is scheduled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destroy_after_seconds: Option<u64>,
+    /// Further paths that lead to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
     /// Milliseconds since 1970.
     pub created_at: Timestamp,
 }
 
 /// A key version with its owner, as one who knows only its path finds it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OwnedVersionBody {
     /// The owner.
     pub tenant: TenantId,
@@ -171,6 +214,50 @@ pub struct OwnedVersionBody {
     pub revision: Revision,
     /// The key's name.
     pub key: String,
+    /// The alias by which it was found; absent if it was by its own path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_alias: Option<String>,
     /// The version.
     pub version: VersionBody,
+}
+
+/// A key under which material can be brought in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ImportKeyBody {
+    /// Its id, which the request that brings material in names.
+    pub import_key: ImportKeyId,
+    /// The key to wrap under with RSA-OAEP and SHA-256: `SubjectPublicKeyInfo` in PEM, 3072 bits.
+    pub public_key_pem: String,
+    /// Milliseconds since 1970.
+    pub created_at: Timestamp,
+    /// From then on it is of no use: milliseconds since 1970.
+    pub expires_at: Timestamp,
+}
+
+/// An enrolled person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PersonBody {
+    /// Their name.
+    pub name: SignerId,
+    /// The key that they sign with and that their certificate holds.
+    pub public_key: PublicKey,
+    /// What they are there for.
+    pub roles: std::collections::BTreeSet<PersonRole>,
+    /// The tenants in reach; absent if all are.
+    pub tenants: Option<std::collections::BTreeSet<TenantId>>,
+    /// Whether their signatures count no more.
+    pub is_revoked: bool,
+}
+
+/// The rules at one level that name a caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CallerBody {
+    /// Whose policy.
+    pub tenant: TenantId,
+    /// Where the policy stands.
+    pub level: Level,
+    /// Its denies that name the caller. They hold for everything below the level.
+    pub denies: Vec<Rule>,
+    /// Its grants that name the caller. They hold where no nearer level has a policy.
+    pub grants: Vec<Rule>,
 }

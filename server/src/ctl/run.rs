@@ -107,7 +107,7 @@ impl Ctl {
                 let operation = AdminOperation::CreateTenant { tenant: name.clone(), staleness: (*staleness).into() };
                 Printed::Answer(self.change(operation).await?)
             }
-            TenantCommand::List => Printed::Tenants(self.client.get::<Vec<TenantBody>>(TENANTS_PATH).await?),
+            TenantCommand::List => Printed::Tenants(self.client.list::<TenantBody>(TENANTS_PATH).await?),
         })
     }
 
@@ -119,7 +119,7 @@ impl Ctl {
             }
             CryptoSpaceCommand::List { tenant } => {
                 let path = format!("{TENANTS_PATH}/{tenant}/cryptospaces");
-                Printed::CryptoSpaces(self.client.get::<Vec<CryptoSpaceBody>>(&path).await?)
+                Printed::CryptoSpaces(self.client.list::<CryptoSpaceBody>(&path).await?)
             }
         })
     }
@@ -136,7 +136,7 @@ impl Ctl {
                 Printed::Answer(self.change(operation).await?)
             }
             KeyCommand::List { tenant } => {
-                Printed::Keys(self.client.get::<Vec<KeyBody>>(&format!("{TENANTS_PATH}/{tenant}/keys")).await?)
+                Printed::Keys(self.client.list::<KeyBody>(&format!("{TENANTS_PATH}/{tenant}/keys")).await?)
             }
         })
     }

@@ -45,6 +45,7 @@ fn tls_files(prepared: &Prepared, client_authority: Option<&Path>) -> TlsFiles {
 pub(super) fn start_admin(
     prepared: &Prepared,
     store: &Arc<KeyStore>,
+    frontend: &Frontend,
     readiness: &Arc<Readiness>,
     tasks: &Tasks,
 ) -> Result<(u16, ServerTls), DevError> {
@@ -52,7 +53,13 @@ pub(super) fn start_admin(
     let tls = ServerTls::load(files, prepared.clock.wall())?;
     let listener = Listener::bind(loopback(prepared.settings.ports.admin))?;
     let port = listener.local_addr().port();
-    let router = admin::routes::router(Arc::clone(store), Arc::clone(readiness));
+    let router = admin::routes::router(admin::routes::Admin {
+        store: Arc::clone(store),
+        readiness: Arc::clone(readiness),
+        service: Arc::clone(&frontend.service),
+        certificates: Arc::new([("data", frontend.tls.clone()), ("admin", tls.clone())]),
+        body_time_max: admin::routes::BODY_TIME_MAX,
+    });
     let counters = prepared.metrics.connections(ListenerLabel::Admin);
     let stop = tasks.stop_signal().clone();
     let limits = prepared.settings.admin_limits;

@@ -92,7 +92,7 @@ impl Serving {
             Frontend::start(frontend_settings, given, &planes.data, &planes.control)?
         };
         let readiness = Arc::new(Readiness::default());
-        let (admin_port, admin_tls) = start_admin(prepared, &store, &readiness, &planes.control)?;
+        let (admin_port, admin_tls) = start_admin(prepared, &store, &frontend, &readiness, &planes.control)?;
         let admin = (ListenerLabel::Admin, admin_tls);
         gauges::register(&prepared.metrics, &frontend, &store, admin.clone(), &prepared.clock);
         keep_certificates(prepared, [(ListenerLabel::Data, frontend.tls.clone()), admin], &planes.control);

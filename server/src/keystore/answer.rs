@@ -6,7 +6,7 @@ use replication::ids::{ImportKeyId, LogIndex, Revision};
 use replication::machine::lifecycle::VersionState;
 
 /// A request was carried out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Answer {
     /// Whether the same request had been carried out before; nothing was done again then.
     pub repeated: bool,

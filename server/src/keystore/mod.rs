@@ -89,6 +89,11 @@ impl KeyStore {
         self.parts.shard.watch().borrow().state.clone()
     }
 
+    /// Group 0's state, as applied here.
+    pub fn system_state(&self) -> State {
+        self.parts.system.watch().borrow().state.clone()
+    }
+
     /// The groups of this replica, group 0 first.
     pub fn groups(&self) -> [(GroupId, &Arc<Group>); 2] {
         [(GroupId::SYSTEM, &self.parts.system), (ShardId::FIRST.group(), &self.parts.shard)]

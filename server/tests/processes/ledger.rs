@@ -150,7 +150,7 @@ impl Ledger {
         }
         let mut listed = BTreeMap::new();
         for tenant in [STEADY, TOGGLED] {
-            let keys = soon("a list", admin.get::<Vec<KeyBody>>(&format!("{TENANTS_PATH}/{tenant}/keys"))).await;
+            let keys = soon("a list", admin.list::<KeyBody>(&format!("{TENANTS_PATH}/{tenant}/keys"))).await;
             for key in keys.expect("a list of keys") {
                 let [version] = key.versions.as_slice() else { panic!("{key:?} has one version") };
                 let known = self.keys.get(&key.name);

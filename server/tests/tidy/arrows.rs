@@ -70,7 +70,7 @@ const SERVER_ARROWS: Arrows = &[
     ),
     ("keystore", &["crypto", "lookup"]),
     ("gauges", &["metrics", "edge", "frontend", "keystore"]),
-    ("admin", &["edge", "health", "keystore"]),
+    ("admin", &["edge", "wire", "policy", "error", "operations", "audit", "health", "keystore"]),
     (
         "dev",
         &[
@@ -142,6 +142,7 @@ const REPLICATION_ARROWS: Arrows = &[
     ),
     ("freshness", &["machine::rows"]),
     ("directory", &["clock", "ids", "machine", "freshness"]),
+    ("schema", &["clock", "ids", "machine::policy", "machine::request"]),
     ("store", &["ids", "machine", "codec"]),
     ("raft", &["ids", "machine", "codec", "store"]),
     ("feed", &["clock", "directory", "raft"]),

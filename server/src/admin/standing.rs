@@ -1,0 +1,102 @@
+//! How the cluster and this machine stand, for a person or for `ekmctl doctor`: what gauges and health know already, in one
+//! body. Finds nothing out by itself, and asks no other machine.
+
+use std::collections::BTreeMap;
+
+use replication::ids::GroupId;
+use replication::machine::lifecycle::VersionState;
+use replication::machine::state::State;
+
+use super::person::Person;
+use super::routes::Admin;
+use super::wire::{AuditStatus, CertificateStatus, DiskStatus, GroupStatus, KeySetStatus, LoadStatus, Status};
+
+pub(super) fn status(admin: &Admin, person: &Person) -> Status {
+    let store = &admin.store;
+    let state = store.shard_state();
+    let unready_reasons = admin.readiness.reasons(store.now());
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        lineage: store.lineage(),
+        dev: state.meta().is_some_and(|meta| meta.dev),
+        groups: groups(admin),
+        tenants: state.tenants().keys().filter(|tenant| person.reaches(tenant)).count(),
+        key_versions: key_versions(&state, person),
+        ready: unready_reasons.is_empty(),
+        unready_reasons,
+        disk: disk(admin),
+        certificates: certificates(admin),
+        key_set: key_set(admin),
+        audit: audit(admin),
+        load: LoadStatus {
+            in_progress: admin.service.admission.in_progress(),
+            shed_total: admin.service.admission.shed_total(),
+        },
+    }
+}
+
+fn groups(admin: &Admin) -> Vec<GroupStatus> {
+    let now = admin.store.now();
+    let one = |(id, group): (GroupId, &std::sync::Arc<replication::raft::group::Group>)| {
+        let watch = group.watch();
+        let applied = watch.borrow();
+        GroupStatus {
+            group: id,
+            applied: applied.index,
+            halted: applied.halted,
+            digest: applied.state.digest().to_string(),
+            age_seconds: admin.store.directory().age(id, now).and_then(|age| Some(age.known()?.as_secs_f64())),
+        }
+    };
+    admin.store.groups().into_iter().map(one).collect()
+}
+
+/// Key versions by state, every state named.
+pub(super) fn key_versions(state: &State, person: &Person) -> BTreeMap<VersionState, usize> {
+    let mut counts: BTreeMap<_, _> = VersionState::ALL.into_iter().map(|state| (state, 0)).collect();
+    for version in state.key_versions().values().filter(|version| person.reaches(&version.tenant)) {
+        *counts.entry(version.state).or_default() += 1;
+    }
+    counts
+}
+
+fn disk(admin: &Admin) -> DiskStatus {
+    let groups = admin.store.groups();
+    let shortage = groups.iter().find_map(|(_, group)| group.shortage()).map(|shortage| shortage.to_string());
+    // all groups of a replica live on one disk
+    let [(_, system), _] = groups;
+    DiskStatus { free_bytes: system.room().free_bytes(), is_short: shortage.is_some(), shortage }
+}
+
+fn certificates(admin: &Admin) -> Vec<CertificateStatus> {
+    let now = admin.service.journey.clock.wall();
+    let one = |(listener, tls): &(&str, crate::edge::tls::ServerTls)| CertificateStatus {
+        listener: (*listener).to_owned(),
+        expires_in_seconds: tls.seconds_to_expiry(now),
+    };
+    admin.certificates.iter().map(one).collect()
+}
+
+fn key_set(admin: &Admin) -> KeySetStatus {
+    let journey = &admin.service.journey;
+    let sets = journey.verifier.key_sets();
+    let current = sets.current();
+    let progress = *sets.progress().borrow();
+    KeySetStatus {
+        is_loaded: current.is_some(),
+        age_seconds: current.as_ref().map(|keys| journey.clock.now().since(keys.fetched_at()).as_secs_f64()),
+        attempts: progress.attempts,
+        failures: progress.failures,
+    }
+}
+
+fn audit(admin: &Admin) -> AuditStatus {
+    let standing = admin.service.audit.standing();
+    AuditStatus {
+        records: standing.records,
+        unwritten_bytes: standing.unwritten_bytes,
+        write_errors: standing.write_errors,
+        sync_errors: standing.sync_errors,
+        lost_records: standing.lost,
+    }
+}

@@ -1,0 +1,15 @@
+//! A part of a list, with the way to the next. No logic.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A part of a list. What is made or removed between two pages is in the later one, or is not; nothing else is missed or
+/// shown twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    /// In the list's order. May be shorter than was asked for, and even empty, where more follows.
+    pub items: Vec<T>,
+    /// Asks for what follows, as `page_token`; absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_page_token: Option<String>,
+}
