@@ -4,14 +4,20 @@ use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// The request was refused, or its outcome is not known.
+/// The request was refused, or `doctor` found something broken.
 pub const REFUSED: u8 = 1;
+/// It is not known whether a change was made.
+pub const UNKNOWN: u8 = 2;
 /// Wrong usage, or settings that cannot be used.
 pub const USAGE: u8 = 64;
 /// Something that is needed does not answer.
 pub const UNAVAILABLE: u8 = 69;
 /// The operating system refused something.
 pub const OS: u8 = 71;
+/// A local file cannot be read or written.
+pub const LOCAL_FILE: u8 = 74;
+/// Not now; nothing was changed, and later the same may succeed.
+pub const TRY_LATER: u8 = 75;
 
 /// Prints what the command line parser said; help and version are no errors.
 pub fn usage(error: &clap::Error) -> ExitCode {

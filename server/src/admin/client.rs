@@ -10,6 +10,7 @@ use replication::machine::request::{AdminOperation, REQUEST_FORMAT, Request, Sig
 use replication::machine::signing::{SigningKey, SigningKeyError};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
@@ -179,6 +180,16 @@ impl AdminClient {
         self.get(STATUS_PATH).await
     }
 
+    /// The same with the server's `Date`, as it wrote it.
+    ///
+    /// # Errors
+    /// As [`AdminClient::status`].
+    pub async fn status_with_date(&self) -> Result<(Status, Option<String>), ClientError> {
+        let response = self.sent(self.http.get(format!("{}{STATUS_PATH}", self.url))).await?;
+        let date = response.headers().get("date").and_then(|date| date.to_str().ok()).map(str::to_owned);
+        Ok((self.answer(response).await?, date))
+    }
+
     /// What a path of the admin API gives.
     ///
     /// # Errors
@@ -203,6 +214,29 @@ impl AdminClient {
         }
     }
 
+    /// The answer to a question that is too long for a path.
+    ///
+    /// # Errors
+    /// As [`AdminClient::status`].
+    pub async fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, ClientError> {
+        self.call(self.http.post(format!("{}{path}", self.url)).json(body)).await
+    }
+
+    /// The operator's name.
+    pub fn name(&self) -> &SignerId {
+        self.operator.key.signer()
+    }
+
+    /// The operator's public key.
+    pub fn public_key(&self) -> PublicKey {
+        self.operator.key.public_key()
+    }
+
+    /// A signed request, not sent: for somebody else to carry on.
+    pub fn signed(&self, lineage: LineageId, id: IdempotencyId, operation: AdminOperation) -> SignedRequest {
+        self.operator.request(lineage, id, operation)
+    }
+
     /// Has an operation carried out, under a given id.
     ///
     /// # Errors
@@ -225,10 +259,17 @@ impl AdminClient {
     }
 
     async fn call<T: DeserializeOwned>(&self, call: reqwest::RequestBuilder) -> Result<T, ClientError> {
-        let unreachable = |source| ClientError::Unreachable { url: self.url.clone(), source };
-        let response = call.send().await.map_err(unreachable)?;
+        let response = self.sent(call).await?;
+        self.answer(response).await
+    }
+
+    async fn sent(&self, call: reqwest::RequestBuilder) -> Result<reqwest::Response, ClientError> {
+        call.send().await.map_err(|source| self.unreachable(source))
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, response: reqwest::Response) -> Result<T, ClientError> {
         let status = response.status();
-        let body = response.bytes().await.map_err(unreachable)?;
+        let body = response.bytes().await.map_err(|source| self.unreachable(source))?;
         let not_ours = |_| ClientError::NotOurs { status: status.as_u16() };
         if status.is_success() {
             serde_json::from_slice(&body).map_err(not_ours)
@@ -236,5 +277,9 @@ impl AdminClient {
             let failure: Failure = serde_json::from_slice(&body).map_err(not_ours)?;
             Err(ClientError::Refused(failure.error))
         }
+    }
+
+    fn unreachable(&self, source: reqwest::Error) -> ClientError {
+        ClientError::Unreachable { url: self.url.clone(), source }
     }
 }

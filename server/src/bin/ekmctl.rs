@@ -1,6 +1,7 @@
 //! `ekmctl`: the operator's command line. Parses, runs, prints; everything else is in the library.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks through its streams")]
+#![allow(clippy::print_stderr, reason = "a command line speaks through its streams")]
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -17,10 +18,12 @@ fn main() -> ExitCode {
         Err(error) => return exit::failure(exit::OS, &error),
     };
     match runtime.block_on(run(&args)) {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
+        Ok(printed) => match writeln!(std::io::stdout(), "{}", printed.render(args.output)) {
+            Ok(()) => ExitCode::from(printed.exit_code()),
+            // whoever read the answer has read enough of it
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(printed.exit_code()),
+            Err(error) => exit::failure(exit::LOCAL_FILE, &error),
+        },
         Err(error) if args.output == Output::Json => exit::failure_json(error.exit_code(), &error),
         Err(error) => exit::failure(error.exit_code(), &error),
     }

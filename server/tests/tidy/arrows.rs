@@ -94,7 +94,7 @@ const SERVER_ARROWS: Arrows = &[
             "admin",
         ],
     ),
-    ("ctl", &["exit", "admin", "dev"]),
+    ("ctl", &["clock", "exit", "crypto", "admin", "dev"]),
 ];
 
 /// What stands in the log is a language of its own, below the codec that writes it; the machine reads it through the codec.

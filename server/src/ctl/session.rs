@@ -1,0 +1,182 @@
+//! A connection to one cluster as one person, and the two ways to change something: at once, and by a plan.
+//!
+//! A change whose outcome is unknown is repeated under its id, never under another. A plan is made anew only if the tenant moved on
+//! while what the plan is about did not.
+
+use std::time::Duration;
+
+use replication::ids::{IdempotencyId, Revision, TenantId};
+use replication::machine::request::AdminOperation;
+
+use super::args::Output;
+use super::confirm::{Consent, Harm, confirmed};
+use super::error::CtlError;
+use super::progress::Progress;
+use crate::admin::client::{AdminClient, ClientError, new_idempotency_id};
+use crate::admin::wire::{Answer, FailureCode};
+
+/// How often a change whose outcome is unknown is asked for again, under the same id.
+const REPEATS_MAX: u32 = 3;
+/// How often a plan is made anew because the tenant moved on meanwhile.
+const PLANS_MAX: u32 = 5;
+/// The pause before a repetition.
+const REPEAT_AFTER: Duration = Duration::from_millis(300);
+/// How often a change is looked at again while some frontend has not acknowledged it.
+const WAITS_MAX: u32 = 10;
+/// The pause before each of these looks.
+const WAIT_FOR: Duration = Duration::from_secs(1);
+
+/// One person's connection.
+pub(super) struct Session {
+    pub(super) client: AdminClient,
+    pub(super) id: Option<IdempotencyId>,
+    pub(super) consent: Consent,
+    pub(super) output: Output,
+}
+
+/// What a plan looked at.
+pub(super) struct Seen<T> {
+    pub(super) tenant: TenantId,
+    pub(super) revision: Revision,
+    /// What the plan is about, as it stood.
+    pub(super) subject: T,
+}
+
+impl Session {
+    /// That the person wants what takes something away.
+    pub(super) fn confirm(&self, harm: &Harm) -> Result<(), CtlError> {
+        Ok(confirmed(harm, self.consent)?)
+    }
+
+    /// Has a change planned on what `look` sees, and planned again if the tenant moved on in between while the subject did not.
+    pub(super) async fn plan<T: PartialEq>(
+        &self,
+        look: impl AsyncFn() -> Result<Seen<T>, CtlError>,
+        operation: impl Fn(TenantId, Revision) -> AdminOperation,
+    ) -> Result<Answer, CtlError> {
+        let mut plans_left = PLANS_MAX;
+        let mut seen = look().await?;
+        loop {
+            let planned = self.change(operation(seen.tenant, seen.revision)).await;
+            plans_left -= 1;
+            match planned {
+                Err(CtlError::Client(ClientError::Refused(body)))
+                    if body.code == FailureCode::Conflict && plans_left > 0 && self.id.is_none() =>
+                {
+                    let now = look().await?;
+                    if now.revision == seen.revision || now.subject != seen.subject {
+                        return Err(ClientError::Refused(body).into());
+                    }
+                    seen = now;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Has an operation carried out; repeats it under its id while its outcome is unknown.
+    pub(super) async fn change(&self, operation: AdminOperation) -> Result<Answer, CtlError> {
+        let id = self.id.map_or_else(new_idempotency_id, Ok)?;
+        self.change_under(id, operation).await
+    }
+
+    /// The same under an id of the caller's.
+    pub(super) async fn change_under(&self, id: IdempotencyId, operation: AdminOperation) -> Result<Answer, CtlError> {
+        let lineage = self.client.status().await?.lineage;
+        let progress = Progress::new(self.output);
+        let mut is_open = false;
+        for repeats_left in (0..REPEATS_MAX).rev() {
+            let error = match self.client.execute(lineage, id, operation.clone()).await {
+                Ok(answer) => return Ok(self.everywhere(lineage, id, operation, answer).await),
+                Err(error) => error,
+            };
+            let after = after(&error);
+            is_open |= after == After::Unknown;
+            match after {
+                After::Final => return Err(error.into()),
+                After::NotDone | After::Unknown if repeats_left > 0 => {
+                    progress.say(format!("{error}; asking again"));
+                    tokio::time::sleep(REPEAT_AFTER).await;
+                }
+                After::NotDone | After::Unknown if is_open => {
+                    return Err(CtlError::Unknown { message: error.to_string(), id });
+                }
+                After::NotDone | After::Unknown if matches!(error, ClientError::Unreachable { .. }) => {
+                    return Err(error.into());
+                }
+                After::NotDone | After::Unknown => return Err(CtlError::NotNow { message: error.to_string(), id }),
+            }
+        }
+        unreachable!("the last repetition returns")
+    }
+
+    /// Waits a while for frontends that have not acknowledged a change. What is missing after that stands in the answer.
+    async fn everywhere(
+        &self,
+        lineage: replication::ids::LineageId,
+        id: IdempotencyId,
+        operation: AdminOperation,
+        mut answer: Answer,
+    ) -> Answer {
+        let progress = Progress::new(self.output);
+        for _ in 0..WAITS_MAX {
+            if answer.not_yet_on.is_empty() {
+                break;
+            }
+            progress.say(format!("waiting for {}", answer.not_yet_on.join(", ")));
+            tokio::time::sleep(WAIT_FOR).await;
+            // the change is made: what cannot be asked now is only who knows of it
+            if let Ok(again) = self.client.execute(lineage, id, operation.clone()).await {
+                answer.usable_on = again.usable_on;
+                answer.not_yet_on = again.not_yet_on;
+            }
+        }
+        answer
+    }
+}
+
+/// What is known after a change came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// It was refused, or never will be made.
+    Final,
+    /// It was not made; the same request may be, later.
+    NotDone,
+    /// It may have been made although no answer says so.
+    Unknown,
+}
+
+fn after(error: &ClientError) -> After {
+    match error {
+        ClientError::Refused(body) => match body.code {
+            FailureCode::Unknown => After::Unknown,
+            FailureCode::Unavailable => After::NotDone,
+            _ => After::Final,
+        },
+        ClientError::Unreachable { source, .. } if source.is_connect() => After::NotDone,
+        ClientError::Unreachable { .. } | ClientError::NotOurs { .. } => After::Unknown,
+        _ => After::Final,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::wire::FailureBody;
+
+    #[test]
+    fn only_what_may_have_happened_is_unknown() {
+        let refused = |code| ClientError::Refused(FailureBody { code, message: String::new(), current_revision: None });
+        let table = [
+            (refused(FailureCode::Conflict), After::Final),
+            (refused(FailureCode::Denied), After::Final),
+            (refused(FailureCode::NoRoom), After::Final),
+            (refused(FailureCode::Unavailable), After::NotDone),
+            (refused(FailureCode::Unknown), After::Unknown),
+            (ClientError::NotOurs { status: 502 }, After::Unknown),
+        ];
+        for (error, expected) in table {
+            assert_eq!(after(&error), expected, "{error:?}");
+        }
+    }
+}
