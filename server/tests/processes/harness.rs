@@ -86,9 +86,16 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn start(command: &mut Command) -> Self {
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        for name in
-            ["EKM_LOG", "EKM_DEV", "EKM_ADMIN_URL", "EKM_ADMIN_CA", "EKM_OPERATOR_CERT", "EKM_OPERATOR_KEY", "COLUMNS"]
-        {
+        for name in [
+            "EKM_LOG",
+            "EKM_DEV",
+            "EKM_ADMIN_URL",
+            "EKM_ADMIN_CA",
+            "EKM_OPERATOR_CERT",
+            "EKM_OPERATOR_KEY",
+            "EKM_HEALTH_URL",
+            "COLUMNS",
+        ] {
             command.env_remove(name);
         }
         let mut child = command.spawn().expect("the program under test can be started");
