@@ -15,7 +15,7 @@ use replication::machine::outcome::{Outcome, Refusal};
 use replication::machine::policy::{Operation, Policy, Rule};
 use replication::machine::request::{AdminOperation, Level, REQUEST_FORMAT, Request, SignedRequest};
 use replication::machine::roles::PersonRole;
-use replication::machine::rows::{Change, Origin, Quota, Role};
+use replication::machine::rows::{Change, ClusterClock, Origin, Quota, Role};
 use replication::machine::signing::SigningKey;
 use replication::machine::state::State;
 use replication::testkit::{Author, asks, consent_to, signing_key};
@@ -107,9 +107,10 @@ fn later_life(author: &Author, acme: &TenantId, version: KeyVersionId) -> Vec<Ve
     for (change, parent) in plans.into_iter().zip((10..).step_by(2)) {
         entries.extend(author.plan(acme, Revision(parent), change));
     }
-    entries.extend([author.tick(ClusterTime(0), 30_000), author.restore(acme, version)]);
+    let clock = |now, windows| ClusterClock { now: ClusterTime(now), windows };
+    entries.extend([author.tick(clock(0, 1), 30_000), author.restore(acme, version)]);
     entries.extend(author.plan(acme, Revision(23), Change::ScheduleDestroy { version, window_seconds: 1 }));
-    entries.extend([author.tick(ClusterTime(30_000), 1_000), author.destroy(version)]);
+    entries.extend([author.tick(clock(30_000, 2), 1_000), author.destroy(version)]);
     entries
 }
 

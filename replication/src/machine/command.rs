@@ -258,9 +258,11 @@ pub struct RevokeSigner {
 /// The group's time goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tick {
-    /// What it must be before: a tick that comes twice counts once.
+    /// Where the time stood when its author began to count: a tick that comes twice counts once.
     pub from: ClusterTime,
-    /// By how much it goes on, in milliseconds; at most [`super::apply::TICK_MAX`].
+    /// How many windows had begun when its author began to count: a window holds no time from before it.
+    pub windows: u64,
+    /// By how much it goes on, in milliseconds; at most [`super::cluster_time::TICK_MAX`].
     pub millis: u64,
 }
 

@@ -1,13 +1,15 @@
 //! What must hold after every entry. Tests check it after each step; a violation is a bug of `apply`.
 
+use std::collections::BTreeSet;
+
 use crate::ids::{AliasId, KeyVersionId};
 
-use super::apply::REMEMBERED_MAX;
+use super::apply::{IMPORT_KEYS_MAX, REACH_MAX, REMEMBERED_MAX};
 use super::digest::Digest;
 use super::lifecycle::VersionState;
 use super::policy::{POLICY_BYTES_MAX, POLICY_RULES_MAX, Policy};
-use super::rows::{Alias, CryptoSpace, Destruction, Key, KeyVersion, Tenant};
-use super::state::State;
+use super::rows::{Alias, CryptoSpace, Destruction, Key, KeyVersion, Plan, QUOTA_MAX, Quota, Role, Tenant};
+use super::state::{ROW_BYTES_MAX, State};
 
 /// An invariant that a state breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +35,21 @@ pub enum Violation {
     /// A policy is over its limits or names a rule twice.
     #[error("a policy is over its limits or names a rule twice")]
     BadPolicy,
+    /// A quota is beyond what can be counted.
+    #[error("a quota is beyond what can be counted")]
+    BadQuota,
+    /// Two signers share a key, or a person has no role, no reach or too many tenants, or a replica was enrolled or revoked.
+    #[error("signer {0} is one that could not have been enrolled")]
+    OddSigner(crate::ids::SignerId),
+    /// Two plans under way are about the same thing.
+    #[error("two plans under way meet, or one is of a tenant that is not there")]
+    PlansMeet,
+    /// A tenant has more import keys than may be of use at the same time.
+    #[error("tenant {0} has too many import keys")]
+    ManyImportKeys(crate::ids::TenantId),
+    /// A row is larger than rows may be.
+    #[error("a row of kind {0} is too large")]
+    LargeRow(u8),
     /// The remembered requests are too many, or their order does not fit them.
     #[error("the remembered requests are too many or out of order")]
     Remembered,
@@ -55,7 +72,13 @@ pub fn check(state: &State) -> Result<(), Violation> {
     versions(state)?;
     aliases(state)?;
     policies(state)?;
+    quotas(state)?;
+    signers(state)?;
+    plans(state)?;
     remembered(state)?;
+    if let Some((key, _)) = state.rows().find(|(_, value)| value.len() > ROW_BYTES_MAX) {
+        return Err(Violation::LargeRow(key[0]));
+    }
     let computed = State::from_rows(state.rows()).map(|again| again.digest()).unwrap_or_default();
     if computed == state.digest() { Ok(()) } else { Err(Violation::Digest { kept: state.digest(), computed }) }
 }
@@ -126,8 +149,45 @@ fn aliases(state: &State) -> Result<(), Violation> {
     }
     for (tenant, _) in state.import_keys().keys() {
         state.row::<Tenant>(tenant).ok_or_else(|| Violation::Orphan(tenant.clone()))?;
+        if state.import_keys_of(tenant).count() > IMPORT_KEYS_MAX {
+            return Err(Violation::ManyImportKeys(tenant.clone()));
+        }
     }
     Ok(())
+}
+
+fn quotas(state: &State) -> Result<(), Violation> {
+    let tenants = state.tenants().values().filter_map(|row| row.quota);
+    let spaces = state.crypto_spaces().values().filter_map(|row| row.quota);
+    let keys = state.keys().values().filter_map(|row| row.quota);
+    let fits = |quota: Quota| quota.per_second.get() <= QUOTA_MAX && quota.burst.get() <= QUOTA_MAX;
+    if tenants.chain(spaces).chain(keys).all(fits) { Ok(()) } else { Err(Violation::BadQuota) }
+}
+
+fn signers(state: &State) -> Result<(), Violation> {
+    let mut keys = BTreeSet::new();
+    for (id, row) in state.signers() {
+        let is_whole = match &row.role {
+            Role::Replica => row.revoked_at.is_none() && row.enrolled_by.is_none() && row.revoked_by.is_none(),
+            Role::Person { roles, tenants } => {
+                let reaches = tenants.as_ref().is_none_or(|reach| (1..=REACH_MAX).contains(&reach.len()));
+                !roles.is_empty() && reaches && row.revoked_at.is_some() == row.revoked_by.is_some()
+            }
+        };
+        if !is_whole || !keys.insert(row.public_key.as_bytes()) {
+            return Err(Violation::OddSigner(id.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn plans(state: &State) -> Result<(), Violation> {
+    let plans: Vec<_> = state.plans().values().map(|row| &row.plan).collect();
+    let is_alone = |(at, plan): (usize, &&Plan)| {
+        let mut others = plans[at + 1..].iter().filter(|other| other.tenant == plan.tenant);
+        state.row::<Tenant>(&plan.tenant).is_some() && !others.any(|other| other.change.meets(&plan.change))
+    };
+    if plans.iter().enumerate().all(is_alone) { Ok(()) } else { Err(Violation::PlansMeet) }
 }
 
 fn policies(state: &State) -> Result<(), Violation> {
@@ -138,7 +198,7 @@ fn policies(state: &State) -> Result<(), Violation> {
 }
 
 fn policy_holds(policy: &Policy) -> bool {
-    let names: std::collections::BTreeSet<_> = policy.rules().map(|rule| &rule.name).collect();
+    let names: BTreeSet<_> = policy.rules().map(|rule| &rule.name).collect();
     let rules = policy.rules().count();
     names.len() == rules && rules <= POLICY_RULES_MAX && crate::codec::encode_row(policy).len() <= POLICY_BYTES_MAX
 }

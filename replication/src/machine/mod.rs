@@ -3,6 +3,7 @@
 //! Pure: no clock, no randomness, no store, no openraft. The same entries give the same state and digest everywhere.
 
 pub mod apply;
+pub mod cluster_time;
 pub mod command;
 pub mod digest;
 pub mod invariants;

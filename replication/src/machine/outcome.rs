@@ -128,25 +128,29 @@ pub enum Effect {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
     /// The group has no genesis entry yet.
-    #[error("this group has not been set up yet")]
+    #[error("this group has not been set up yet; ask again once the server is ready")]
     NoGenesis,
     /// The group already has a genesis entry.
     #[error("this group is already set up")]
     GenesisRepeated,
     /// The signer is not enrolled in this group.
-    #[error("signer {signer} is not enrolled here")]
+    #[error(
+        "signer {signer} is not enrolled here; a security officer can enrol them with: ekmctl operator enrol {signer}"
+    )]
     UnknownSigner {
         /// Who.
         signer: SignerId,
     },
     /// The signer was enrolled and is no more.
-    #[error("signer {signer} has been revoked")]
+    #[error("signer {signer} has been revoked; a security officer can enrol a new name with a new key")]
     RevokedSigner {
         /// Who.
         signer: SignerId,
     },
     /// The signature is not the signer's over these bytes.
-    #[error("the signature of {signer} does not fit the bytes it came with")]
+    #[error(
+        "the signature of {signer} does not fit the bytes it came with; sign the request as it is sent, with the key that {signer} is enrolled with"
+    )]
     BadSignature {
         /// Who.
         signer: SignerId,
@@ -193,7 +197,9 @@ pub enum Refusal {
     )]
     NothingToApprove,
     /// A name that was used is not used again, nor is a key.
-    #[error("{what} is enrolled already, or was once; names and keys of people are never used again")]
+    #[error(
+        "{what} is enrolled already, or was once; names and keys of people are never used again, so take a new name and a new key"
+    )]
     PersonKnown {
         /// The name, or whose key it is.
         what: String,
@@ -207,6 +213,12 @@ pub enum Refusal {
     /// The enrolment says nothing that a person could do.
     #[error("{signer} would have no role; name at least one of viewer, operator, approver, security_officer, auditor")]
     NoRole {
+        /// Who.
+        signer: SignerId,
+    },
+    /// The enrolment reaches nothing.
+    #[error("{signer} would reach no tenant; name at least one, or leave the tenants out to reach all of them")]
+    NoReach {
         /// Who.
         signer: SignerId,
     },
@@ -226,10 +238,12 @@ pub enum Refusal {
         reason: String,
     },
     /// The completed command is not what the operator asked for.
-    #[error("the command does not do what its request asks; this is a fault of the replica that completed it")]
+    #[error(
+        "the command does not do what its request asks; this is a fault of the replica that completed it, so report it"
+    )]
     NotWhatWasAsked,
     /// Only an operator may do this, and no request came with it.
-    #[error("this needs an operator's signed request")]
+    #[error("this needs an operator's signed request; sign one and send it")]
     RequestMissing,
     /// The idempotency id was used for another request.
     #[error("this idempotency id was used for another request; take a new one")]
@@ -238,7 +252,7 @@ pub enum Refusal {
     #[error("this group does not hold such rows")]
     WrongGroup,
     /// The tenant is reserved for the product's own use.
-    #[error("tenant {tenant} is reserved")]
+    #[error("tenant {tenant} is reserved for the server itself; take another name")]
     ReservedTenant {
         /// Which.
         tenant: TenantId,
@@ -333,13 +347,15 @@ pub enum Refusal {
     #[error("a quota is 1 to 1000000 requests a second, with a burst of 1 to 1000000")]
     BadQuota,
     /// It is not yet time to destroy it.
-    #[error("key version v0/keys/{version} is to be destroyed later")]
+    #[error(
+        "key version v0/keys/{version} is not due: its window has not run out, or no destruction of it is scheduled; nothing was destroyed"
+    )]
     TooEarly {
         /// Which.
         version: KeyVersionId,
     },
     /// A tick does not begin where the group's time stands, or is too long.
-    #[error("the tick does not go on from the group's time")]
+    #[error("the tick does not go on from the group's time, or is too long; count anew from the state as it is")]
     BadTick,
     /// Something of that name exists.
     #[error("{what} {name} exists already; take another name")]
@@ -363,7 +379,7 @@ pub enum Refusal {
         event: Event,
     },
     /// A step that takes something away must go through a plan.
-    #[error("this takes something away, so it must be planned first")]
+    #[error("this takes something away, so it must be planned first; ask for it as an operation of its own")]
     NeedsPlan,
     /// The tenant has changed since the plan was made.
     #[error("conflict: tenant {tenant} is at revision {current}, the plan was made on {planned}; plan again")]
@@ -382,10 +398,10 @@ pub enum Refusal {
         what: String,
     },
     /// There is no such plan, or its digest is not that of its content.
-    #[error("there is no such plan")]
+    #[error("there is no such plan; ask for the change again")]
     UnknownPlan,
     /// The plan is in another stage.
-    #[error("the plan is not in the stage that was expected")]
+    #[error("the plan is not in the stage that was expected; look at it again")]
     WrongStage,
     /// The rule is no rule: no callers, no operations, an unknown justification code, or a caller that no operator may name.
     #[error("rule {name}: {reason}")]
@@ -421,8 +437,44 @@ pub enum Refusal {
     },
 }
 
-/// Why a state does not allow an event: it is there already, or the step is none.
+/// Why a state does not allow an event, and what would: it is there already, another step must come first, or none leads there.
 fn because(state: VersionState, event: Event) -> String {
     let leads_here = VersionState::ALL.into_iter().any(|from| lifecycle::next(from, event) == Some(state));
-    if leads_here { " already".to_owned() } else { format!(", which does not allow to {event}") }
+    if leads_here {
+        return " already".to_owned();
+    }
+    let is_first =
+        |first: &&Event| lifecycle::next(state, **first).and_then(|next| lifecycle::next(next, event)).is_some();
+    match OPERATORS_STEPS.iter().find(is_first) {
+        Some(first) => format!(", which does not allow to {event}; {first} it first"),
+        None if state == VersionState::Destroyed => {
+            ", and its material is gone for ever; use another version".to_owned()
+        }
+        None => format!(", which does not allow to {event}"),
+    }
+}
+
+/// The steps that an operator can take with a version.
+const OPERATORS_STEPS: [Event; 4] = [Event::Disable, Event::Enable, Event::Restore, Event::ScheduleDestroy];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_illegal_step_names_the_one_that_must_come_first() {
+        let version = KeyVersionId::from_bytes([1; 16]);
+        for (state, event, ending) in [
+            (VersionState::Enabled, Event::Enable, "is enabled already"),
+            (VersionState::Disabled, Event::Restore, "is disabled already"),
+            (VersionState::Enabled, Event::ScheduleDestroy, "allow to schedule its destruction; disable it first"),
+            (VersionState::DestroyScheduled, Event::Enable, "allow to enable; restore it first"),
+            (VersionState::DestroyScheduled, Event::Disable, "is destroy_scheduled, which does not allow to disable"),
+            (VersionState::Destroyed, Event::Restore, "and its material is gone for ever; use another version"),
+            (VersionState::Destroyed, Event::Destroy, "is destroyed already"),
+        ] {
+            let text = Refusal::IllegalStep { version, state, event }.to_string();
+            assert!(text.ends_with(ending), "{text}");
+        }
+    }
 }

@@ -50,7 +50,7 @@ pub enum RowKind {
     Alias = 12,
     /// `0d | tenant | 00 | id` → [`ImportKey`]. Shard. Written by `CreateImportKey`, which also removes the tenant's expired ones.
     ImportKey = 13,
-    /// `0e` → [`ClusterClock`]: the group's own time. Shard. Written by `Tick`.
+    /// `0e` → [`ClusterClock`]: the group's own time. Shard. Written by `Tick`, and by `AdvanceStage` where a window begins.
     ClusterClock = 14,
     /// `0f | due | version id` → [`Destruction`]: one that is scheduled. Shard. Written by `AdvanceStage`, removed by
     /// `StepVersion` and `DestroyVersion`.
@@ -321,10 +321,12 @@ impl ImportKey {
 }
 
 /// The time of a group: how much of it committed entries have counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ClusterClock {
     /// Now.
     pub now: ClusterTime,
+    /// How many windows of destructions have begun.
+    pub windows: u64,
 }
 
 /// A destruction that is scheduled, found by when it is due.

@@ -143,7 +143,12 @@ impl State {
 
     /// The group's own time.
     pub fn cluster_time(&self) -> ClusterTime {
-        self.cluster_clock_rows.get(&()).map_or(ClusterTime::default(), |clock| clock.now)
+        self.cluster_clock().now
+    }
+
+    /// The group's own time, with what a tick must know of it.
+    pub fn cluster_clock(&self) -> ClusterClock {
+        self.cluster_clock_rows.get(&()).map_or_else(ClusterClock::default, |clock| **clock)
     }
 
     /// One row by its key.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::clock::{ClusterTime, Timestamp};
+use crate::clock::Timestamp;
 use crate::codec;
 use crate::ids::{
     AliasId, CryptoSpaceId, CryptoSpaceName, Generation, GroupId, IdempotencyId, ImportKeyId, KeyName, KeyVersionId,
@@ -19,7 +19,8 @@ use crate::machine::policy::Rule;
 use crate::machine::request::{AdminOperation, Base64Bytes, Consent, Level, REQUEST_FORMAT, Request, SignedRequest};
 use crate::machine::roles::PersonRole;
 use crate::machine::rows::{
-    Algorithm, Change, Envelope, Meta, Origin, Plan, Purpose, Role, Sealed, Signer, Stage, Staleness, Trust,
+    Algorithm, Change, ClusterClock, Envelope, Meta, Origin, Plan, Purpose, Role, Sealed, Signer, Stage, Staleness,
+    Trust,
 };
 use crate::machine::signing::{self, SigningKey};
 
@@ -278,9 +279,10 @@ impl Author {
         self.does(ShardId::FIRST.group(), action)
     }
 
-    /// The shard's time goes on.
-    pub fn tick(&self, from: ClusterTime, millis: u64) -> Vec<u8> {
-        self.automatic(ShardId::FIRST.group(), Action::Tick(Tick { from, millis }))
+    /// The shard's time goes on from where it stands.
+    pub fn tick(&self, clock: ClusterClock, millis: u64) -> Vec<u8> {
+        let ClusterClock { now, windows } = clock;
+        self.automatic(ShardId::FIRST.group(), Action::Tick(Tick { from: now, windows, millis }))
     }
 
     /// A version that is due is destroyed.

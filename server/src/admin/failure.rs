@@ -95,6 +95,7 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         | Refusal::NeedsPlan
         | Refusal::NothingToApprove
         | Refusal::NoRole { .. }
+        | Refusal::NoReach { .. }
         | Refusal::OtherCheckValue { .. }
         | Refusal::BadWindow { .. }
         | Refusal::BadQuota

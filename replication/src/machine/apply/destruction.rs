@@ -1,7 +1,6 @@
 //! The end of a key version: the group's own time, and the destruction of what it has run out for.
 //!
-//! Time goes on by committed ticks alone, each of a bounded length and from where the last one ended: a clock that jumps, and
-//! an entry that comes twice, bring no destruction nearer than it is.
+//! Time goes on by committed ticks alone: see [`crate::machine::cluster_time`].
 
 use std::time::Duration;
 
@@ -9,14 +8,12 @@ use crate::ids::KeyVersionId;
 use crate::machine::command::{DestroyVersion, Tick};
 use crate::machine::lifecycle::Event;
 use crate::machine::outcome::{Effect, Refusal};
-use crate::machine::rows::{ClusterClock, Destruction, KeyVersion, Meta, Sealed};
+use crate::machine::rows::{Destruction, KeyVersion, Meta, Sealed};
 use crate::machine::state::Draft;
 
 use super::bump;
 use super::versions::stepped;
 
-/// The longest tick.
-pub const TICK_MAX: Duration = Duration::from_mins(2);
 /// The shortest time in which a destruction can be called off.
 pub const WINDOW_MIN: Duration = Duration::from_hours(7 * 24);
 /// The same in a cluster of `ekm dev`, whose keys protect nothing.
@@ -36,20 +33,17 @@ pub(super) fn check_window(meta: &Meta, window_seconds: u64) -> Result<Duration,
 }
 
 pub(super) fn tick(draft: &mut Draft, tick: &Tick) -> Result<Effect, Refusal> {
-    let step = Duration::from_millis(tick.millis);
-    if tick.from != draft.state().cluster_time() || step.is_zero() || step > TICK_MAX {
-        return Err(Refusal::BadTick);
-    }
-    let now = tick.from.plus(step);
-    draft.put((), ClusterClock { now });
-    Ok(Effect::Ticked { now })
+    let clock = draft.state().cluster_clock().after(tick).ok_or(Refusal::BadTick)?;
+    draft.put((), clock);
+    Ok(Effect::Ticked { now: clock.now })
 }
 
-/// Writes down when a version is due.
-pub(super) fn schedule(draft: &mut Draft, version: KeyVersionId, row: &KeyVersion) {
-    if let Some(due) = row.destroy_at {
-        draft.put((due, version), Destruction { tenant: row.tenant.clone() });
-    }
+/// Begins the window of a version whose destruction is scheduled, and writes down when it is due.
+pub(super) fn schedule(draft: &mut Draft, version: KeyVersionId, row: KeyVersion, window: Duration) {
+    let (clock, due) = draft.state().cluster_clock().begin_window(window);
+    draft.put((), clock);
+    draft.put((due, version), Destruction { tenant: row.tenant.clone() });
+    draft.put(version, KeyVersion { destroy_at: Some(due), ..row });
 }
 
 /// Forgets when a version was due.
@@ -63,8 +57,8 @@ pub(super) fn destroy(draft: &mut Draft, destroy: &DestroyVersion) -> Result<Eff
     let version = destroy.version;
     let row = draft.state().row::<KeyVersion>(&version).cloned().ok_or(Refusal::TooEarly { version })?;
     let state = stepped(version, row.state, Event::Destroy)?;
-    let now = draft.state().cluster_time();
-    if row.destroy_at.is_none_or(|due| due > now) {
+    let clock = draft.state().cluster_clock();
+    if !row.destroy_at.is_some_and(|due| clock.is_past(due)) {
         return Err(Refusal::TooEarly { version });
     }
     let mut row = row.as_ref().clone();

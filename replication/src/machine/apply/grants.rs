@@ -1,5 +1,5 @@
 //! One more grant in a policy, and what makes a policy one that may stand. A grant never takes anything away: where a new
-//! policy would hide an inherited one, it is refused.
+//! policy would hide an inherited one, it is refused; and none is lost to a plan that was made without it.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,11 @@ use crate::ids::TenantId;
 use crate::machine::command::AddGrant;
 use crate::machine::outcome::{Effect, Refusal};
 use crate::machine::policy::{POLICY_BYTES_MAX, POLICY_RULES_MAX, Policy, Principal, ResourcePattern, Rule};
-use crate::machine::rows::{CryptoSpace, Key, Tenant};
+use crate::machine::rows::{Change, CryptoSpace, Key, Tenant};
 use crate::machine::state::Draft;
 
 use super::levels::{Owner, owner};
+use super::plans::meets_none;
 use super::{bump, tenant_of};
 
 /// The largest code of Google's key access justifications that this release knows.
@@ -22,6 +23,8 @@ const PATTERN_PART_BYTES_MAX: usize = 128;
 
 pub(super) fn add(draft: &mut Draft, add: &AddGrant) -> Result<Effect, Refusal> {
     legible(&add.rule)?;
+    let rule = add.rule.name.clone();
+    meets_none(draft, &add.tenant, &Change::RemoveRule { level: add.level.clone(), rule })?;
     let owner = owner(draft, &add.tenant, &add.level)?;
     if owner.policy().is_none() {
         hides_nothing(draft, &add.tenant, &owner)?;

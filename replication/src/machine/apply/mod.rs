@@ -13,8 +13,9 @@ mod people;
 mod plans;
 mod versions;
 
-pub use destruction::{DEV_WINDOW_MIN, TICK_MAX, WINDOW_MAX, WINDOW_MIN};
-pub use people::OFFICERS_MIN;
+pub use super::cluster_time::TICK_MAX;
+pub use destruction::{DEV_WINDOW_MIN, WINDOW_MAX, WINDOW_MIN};
+pub use people::{OFFICERS_MIN, REACH_MAX};
 pub use versions::{ALIASES_MAX, IMPORT_KEYS_MAX, VERSIONS_MAX};
 
 use sha2::{Digest as _, Sha256};
@@ -56,7 +57,8 @@ fn unchanged(state: &State, outcome: Outcome) -> Transition {
 
 fn perform(draft: &mut Draft, index: LogIndex, signed: &SignedCommand, command: &Command) -> Result<Outcome, Refusal> {
     if let Action::Genesis(genesis) = &command.action {
-        return genesis::perform(draft, signed, genesis).map(Outcome::Done);
+        let effect = genesis::perform(draft, signed, genesis)?;
+        return rows_fit(draft).map(|()| Outcome::Done(effect));
     }
     let meta = draft.state().meta().cloned().ok_or(Refusal::NoGenesis)?;
     authority::check(draft.state(), &meta, signed, command)?;
@@ -74,11 +76,15 @@ fn perform(draft: &mut Draft, index: LogIndex, signed: &SignedCommand, command: 
     }
     let effect = change(draft, &meta, command, index)?;
     draft.remember(command.idempotency_id, Remembered { request, effect: effect.clone(), index }, REMEMBERED_MAX);
+    rows_fit(draft).map(|()| Outcome::Done(effect))
+}
+
+fn rows_fit(draft: &Draft) -> Result<(), Refusal> {
     match draft.largest_row() {
         bytes if bytes > ROW_BYTES_MAX => {
             Err(Refusal::TooLarge { what: "a row of this change".into(), bytes, bytes_max: ROW_BYTES_MAX })
         }
-        _ => Ok(Outcome::Done(effect)),
+        _ => Ok(()),
     }
 }
 

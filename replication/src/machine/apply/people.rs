@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::ids::{LogIndex, SignerId};
+use crate::ids::{LogIndex, SignerId, TenantId};
 use crate::machine::command::{Command, EnrolSigner, RevokeSigner};
 use crate::machine::outcome::{Effect, Refusal};
 use crate::machine::roles::PersonRole;
@@ -13,18 +13,17 @@ use crate::machine::state::{Draft, State};
 /// Fewest security officers that must stay: what concerns one takes two.
 pub const OFFICERS_MIN: usize = 2;
 
+/// Most tenants in one person's reach.
+pub const REACH_MAX: usize = 64;
+/// Largest request that enrols, in bytes: with the reach and the request that revokes, a person's row stays under 16 KiB, so that
+/// nobody can be enrolled who cannot be revoked.
+const ENROL_BYTES_MAX: usize = 7 * 1024;
+/// Largest request that revokes, in bytes.
+const REVOKE_BYTES_MAX: usize = 4 * 1024;
+
 pub(super) fn enrol(draft: &mut Draft, enrol: &EnrolSigner, command: &Command) -> Result<Effect, Refusal> {
-    let known = |what: &SignerId| Err(Refusal::PersonKnown { what: what.to_string() });
-    if draft.state().row::<Signer>(&enrol.signer).is_some() {
-        return known(&enrol.signer);
-    }
-    if let Some((owner, _)) = draft.state().signers().iter().find(|(_, row)| row.public_key == enrol.public_key) {
-        return known(owner);
-    }
-    match &enrol.role {
-        Role::Person { roles, .. } if !roles.is_empty() => {}
-        Role::Person { .. } => return Err(Refusal::NoRole { signer: enrol.signer.clone() }),
-        Role::Replica => return Err(Refusal::NotWhatWasAsked),
+    if enrol.role == Role::Replica {
+        return Err(Refusal::NotWhatWasAsked);
     }
     let row = Signer {
         public_key: enrol.public_key,
@@ -33,8 +32,26 @@ pub(super) fn enrol(draft: &mut Draft, enrol: &EnrolSigner, command: &Command) -
         enrolled_by: command.request.clone(),
         revoked_by: None,
     };
+    is_new(draft, &enrol.signer, &row)?;
+    proof_fits(command, ENROL_BYTES_MAX)?;
     draft.put(enrol.signer.clone(), row);
     Ok(Effect::SignerEnrolled)
+}
+
+/// Whether name and key were never used, and the role is one that a signer can have.
+pub(super) fn is_new(draft: &Draft, signer: &SignerId, row: &Signer) -> Result<(), Refusal> {
+    let known = |what: &SignerId| Err(Refusal::PersonKnown { what: what.to_string() });
+    if draft.state().row::<Signer>(signer).is_some() {
+        return known(signer);
+    }
+    if let Some((owner, _)) = draft.state().signers().iter().find(|(_, other)| other.public_key == row.public_key) {
+        return known(owner);
+    }
+    match &row.role {
+        Role::Replica => Ok(()),
+        Role::Person { roles, .. } if roles.is_empty() => Err(Refusal::NoRole { signer: signer.clone() }),
+        Role::Person { tenants, .. } => tenants.as_ref().map_or(Ok(()), |reach| check_reach(signer, reach)),
+    }
 }
 
 pub(super) fn revoke(
@@ -50,9 +67,33 @@ pub(super) fn revoke(
             return Err(Refusal::TooFewOfficers { left });
         }
     }
+    proof_fits(command, REVOKE_BYTES_MAX)?;
     let gone = Signer { revoked_at: Some(index), revoked_by: command.request.clone(), ..row };
     draft.put(revoke.signer.clone(), gone);
     Ok(Effect::SignerRevoked)
+}
+
+fn check_reach(signer: &SignerId, reach: &BTreeSet<TenantId>) -> Result<(), Refusal> {
+    match reach.len() {
+        0 => Err(Refusal::NoReach { signer: signer.clone() }),
+        1..=REACH_MAX => Ok(()),
+        count => Err(Refusal::TooMany {
+            owner: signer.to_string(),
+            what: "tenants in reach".to_owned(),
+            count,
+            remedy: format!("name at most {REACH_MAX}, or none to reach all of them"),
+        }),
+    }
+}
+
+/// The request is kept with the person.
+fn proof_fits(command: &Command, bytes_max: usize) -> Result<(), Refusal> {
+    match command.request.as_ref().map_or(0, |request| request.bytes.len()) {
+        bytes if bytes > bytes_max => {
+            Err(Refusal::TooLarge { what: "a request about a person".to_owned(), bytes, bytes_max })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A person whose signatures count.

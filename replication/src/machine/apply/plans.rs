@@ -3,6 +3,8 @@
 //! A plan that something additive has made impossible since it was adopted is dropped when it is advanced, so that none is
 //! ever under way for good.
 
+use std::time::Duration;
+
 use crate::ids::{RuleName, TenantId};
 use crate::machine::command::{AdoptPlan, AdvanceStage, Evidence};
 use crate::machine::lifecycle::Event;
@@ -29,16 +31,18 @@ pub(super) fn adopt(draft: &mut Draft, meta: &Meta, adopt: &AdoptPlan) -> Result
         return Err(Refusal::Conflict { tenant: plan.tenant.clone(), current, planned: plan.parent });
     }
     written(draft, meta, plan)?;
-    if draft
-        .state()
-        .plans()
-        .values()
-        .any(|other| other.plan.tenant == plan.tenant && other.plan.change.meets(&plan.change))
-    {
-        return Err(Refusal::PlanUnsettled { what: plan.change.to_string() });
-    }
+    meets_none(draft, &plan.tenant, &plan.change)?;
     draft.put(*digest, AdoptedPlan { plan: plan.clone(), stage: Stage::Adopted });
     Ok(Effect::PlanAdopted { digest: *digest, revision: bump(draft, &plan.tenant)? })
+}
+
+/// Refuses a change of what a plan under way is about.
+pub(super) fn meets_none(draft: &Draft, tenant: &TenantId, change: &Change) -> Result<(), Refusal> {
+    let meets = |other: &AdoptedPlan| other.plan.tenant == *tenant && other.plan.change.meets(change);
+    if draft.state().plans().values().any(|other| meets(other)) {
+        return Err(Refusal::PlanUnsettled { what: change.to_string() });
+    }
+    Ok(())
 }
 
 pub(super) fn advance(draft: &mut Draft, meta: &Meta, advance: &AdvanceStage) -> Result<Effect, Refusal> {
@@ -62,6 +66,7 @@ pub(super) fn advance(draft: &mut Draft, meta: &Meta, advance: &AdvanceStage) ->
 /// What a plan writes when it settles.
 enum Writes {
     Version(crate::ids::KeyVersionId, KeyVersion),
+    Scheduled(crate::ids::KeyVersionId, KeyVersion, Duration),
     WithoutAlias(crate::ids::AliasId, crate::ids::KeyVersionId, KeyVersion),
     Tenant(TenantId, Tenant),
     CryptoSpace((TenantId, crate::ids::CryptoSpaceName), CryptoSpace),
@@ -71,10 +76,8 @@ enum Writes {
 impl Writes {
     fn put(self, draft: &mut Draft) {
         match self {
-            Self::Version(id, row) => {
-                schedule(draft, id, &row);
-                draft.put(id, row);
-            }
+            Self::Version(id, row) => draft.put(id, row),
+            Self::Scheduled(id, row, window) => schedule(draft, id, row, window),
             Self::WithoutAlias(alias, id, row) => {
                 draft.remove::<Alias>(&alias);
                 draft.put(id, row);
@@ -99,8 +102,7 @@ fn written(draft: &Draft, meta: &Meta, plan: &Plan) -> Result<Writes, Refusal> {
             let window = check_window(meta, *window_seconds)?;
             let row = version_of(draft, tenant, *version)?;
             let state = stepped(*version, row.state, Event::ScheduleDestroy)?;
-            let destroy_at = Some(draft.state().cluster_time().plus(window));
-            Ok(Writes::Version(*version, KeyVersion { state, destroy_at, ..row }))
+            Ok(Writes::Scheduled(*version, KeyVersion { state, ..row }, window))
         }
         Change::RemoveAlias { alias } => {
             let unknown = || Refusal::UnknownAlias { tenant: tenant.clone(), alias: *alias };

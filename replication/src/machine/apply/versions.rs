@@ -13,8 +13,8 @@ use crate::machine::state::Draft;
 use super::additive::{exists, fits};
 use super::{bump, tenant_of};
 
-/// Most versions of one key, so that its row stays under 16 KiB.
-pub const VERSIONS_MAX: usize = 500;
+/// Most versions of one key, so that its row stays under 16 KiB beside the largest policy.
+pub const VERSIONS_MAX: usize = 200;
 /// Most further paths of one version.
 pub const ALIASES_MAX: usize = 16;
 /// Most import keys of one tenant that are of use at the same time.

@@ -14,7 +14,7 @@ use crate::machine::outcome::Outcome;
 use crate::machine::policy::Policy;
 use crate::machine::request::Level;
 use crate::machine::roles::PersonRole;
-use crate::machine::rows::{Change, Origin, Quota, Role};
+use crate::machine::rows::{Change, ClusterClock, Origin, Quota, Role};
 use crate::testkit::{Author, signing_key};
 
 use super::{Machine, SHARD, name, rule, tenant};
@@ -87,7 +87,7 @@ fn later_entries(author: &Author, acme: &TenantId, version: KeyVersionId) -> Vec
         ("step_version_restore", author.restore(acme, version)),
         ("adopt_plan_schedule_again", plan(24, Change::ScheduleDestroy { version, window_seconds: 60 })[0].clone()),
         ("advance_schedule_again", plan(24, Change::ScheduleDestroy { version, window_seconds: 60 })[1].clone()),
-        ("tick", author.tick(ClusterTime(0), 60_000)),
+        ("tick", author.tick(ClusterClock { now: ClusterTime(0), windows: 2 }, 60_000)),
         ("destroy_version", author.destroy(version)),
         ("enrol_signer", enrol("operator-2", 5, PersonRole::Operator, Some([acme.clone()].into()))),
         ("enrol_signer_officer", enrol("officer-3", 6, PersonRole::SecurityOfficer, None)),

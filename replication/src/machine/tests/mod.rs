@@ -1,11 +1,15 @@
 //! The state machine, told as a reviewer would read it: an entry in, its outcome out.
 
 mod authority;
+mod destruction;
 mod golden;
+mod lives;
 mod model;
+mod people;
 mod plain;
 mod properties;
 mod script;
+mod time_search;
 
 use crate::ids::{GroupId, KeyVersionId, LogIndex, Revision, ShardId, TenantId};
 use crate::machine::invariants;
