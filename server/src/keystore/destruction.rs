@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-use replication::clock::Moment;
 use replication::ids::{IdempotencyId, KeyVersionId};
-use replication::machine::apply::TICK_MAX;
-use replication::machine::command::{Action, DestroyVersion, Tick};
+use replication::machine::command::{Action, DestroyVersion};
+use replication::machine::outcome::Refusal;
 
 use super::KeyStore;
+use super::counting::Counting;
 use super::execute::{ExecuteError, SHARD};
 
 /// The longest pause between two ticks, well under the longest tick.
@@ -26,16 +26,14 @@ impl KeyStore {
     /// comes back; nothing is destroyed meanwhile.
     pub async fn keep_time(&self) {
         let mut watch = self.parts.shard.watch();
-        let mut counted_to = self.now();
         let mut is_told = false;
         loop {
             let Some(left) = self.until_next_destruction() else {
                 // the group lives as long as `self`
                 let _ = watch.wait_for(|applied| !applied.state.destructions().is_empty()).await;
-                counted_to = self.now();
                 continue;
             };
-            let step = if left.is_zero() { self.destroy_due().await } else { self.tick(&mut counted_to).await };
+            let step = if left.is_zero() { self.destroy_due().await } else { self.count_time().await };
             if let (Err(error), false) = (&step, is_told) {
                 tracing::warn!(%error, "the time until a destruction cannot be counted, or a destruction not be carried out; tried again");
             }
@@ -53,18 +51,22 @@ impl KeyStore {
         Some(state.cluster_time().until(*due))
     }
 
-    /// Counts what has passed since the last tick.
-    async fn tick(&self, counted_to: &mut Moment) -> Result<(), ExecuteError> {
-        let now = self.now();
-        let passed = now.since(*counted_to).min(TICK_MAX);
-        let millis = u64::try_from(passed.as_millis()).expect("a tick is bounded");
-        if millis == 0 {
-            return Ok(());
+    /// Has the time committed that has passed since the last tick. Another tick that comes first is no trouble.
+    pub(super) async fn count_time(&self) -> Result<(), ExecuteError> {
+        // the state before the clock: what is counted passed after the state was as it is
+        let clock = self.shard_state().cluster_clock();
+        let tick = {
+            let mut counting = self.counting.lock().expect("no count panics");
+            let now = self.now();
+            counting.get_or_insert_with(|| Counting::begin(clock, now)).tick(clock, now)
+        };
+        match tick {
+            Some(tick) => match self.by_itself(Action::Tick(tick)).await {
+                Err(ExecuteError::Refused(Refusal::BadTick)) => Ok(()),
+                other => other,
+            },
+            None => Ok(()),
         }
-        // counted once, whatever comes of it: an unknown outcome must not be counted again
-        *counted_to = now;
-        let from = self.shard_state().cluster_time();
-        self.by_itself(Action::Tick(Tick { from, millis })).await
     }
 
     async fn destroy_due(&self) -> Result<(), ExecuteError> {
@@ -73,8 +75,12 @@ impl KeyStore {
         let due: Vec<KeyVersionId> =
             state.destructions().keys().take_while(|(due, _)| *due <= now).map(|(_, version)| *version).collect();
         for version in due {
-            self.by_itself(Action::DestroyVersion(DestroyVersion { version })).await?;
-            tracing::info!(%version, "a key version is destroyed, as was scheduled");
+            match self.by_itself(Action::DestroyVersion(DestroyVersion { version })).await {
+                Ok(()) => tracing::info!(%version, "a key version is destroyed, as was scheduled"),
+                // restored at the last moment, or destroyed by an entry whose outcome was unknown
+                Err(ExecuteError::Refused(refusal)) => tracing::info!(%refusal, "a key version is not destroyed"),
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use replication::machine::command::{
 use replication::machine::lifecycle::{Event, VersionState};
 use replication::machine::outcome::{Effect, Outcome, Refusal};
 use replication::machine::request::{AdminOperation, Request, SignedRequest};
-use replication::machine::rows::{AdoptedPlan, Plan, Stage, Tenant};
+use replication::machine::rows::{AdoptedPlan, Change, Plan, Stage, Tenant};
 use replication::machine::signing;
 use replication::raft::group::ProposeError;
 
@@ -119,6 +119,9 @@ impl KeyStore {
         let state = self.shard_state();
         let meta = state.meta().ok_or(Refusal::NoGenesis)?;
         let request = authority::verify_request(&state, meta, &asked)?;
+        if request.operation.tenant().is_some() {
+            self.still_signs(&asked.signer)?;
+        }
         let done = self.perform(&asked, &request).await?;
         self.answer(done, &request.operation).await
     }
@@ -137,7 +140,7 @@ impl KeyStore {
             }
             AdminOperation::Grant { tenant, level, rule } => {
                 let add = AddGrant { tenant: tenant.clone(), level: level.clone(), rule: rule.clone() };
-                self.order(id, asked, Action::AddGrant(add)).await
+                self.grant(id, asked, add).await
             }
             AdminOperation::EnableVersion { tenant, version } => {
                 self.step(id, asked, (tenant, *version), Event::Enable).await
@@ -186,6 +189,22 @@ impl KeyStore {
             _ => Err(ExecuteError::Unexpected),
         };
         self.order_with_path(id, asked, tenant, complete).await
+    }
+
+    /// Adds a grant. Where a plan for the same policy is under way, that one goes first.
+    async fn grant(&self, id: IdempotencyId, asked: &SignedRequest, add: AddGrant) -> Result<Done, ExecuteError> {
+        let state = self.shard_state();
+        let (tenant, rule) = (add.tenant.clone(), add.rule.name.clone());
+        let same_policy = Change::RemoveRule { level: add.level.clone(), rule };
+        for (digest, row) in state.plans() {
+            if row.plan.tenant == tenant && row.plan.change.meets(&same_policy) {
+                match self.advance(*digest).await {
+                    Ok(_) | Err(ExecuteError::Refused(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.order(id, asked, Action::AddGrant(add)).await
     }
 
     async fn step(
@@ -291,6 +310,11 @@ impl KeyStore {
     /// its adoption, that one is advanced; the same one also where there is no room to ask for it again.
     async fn plan(&self, id: IdempotencyId, asked: &SignedRequest, plan: Plan) -> Result<Done, ExecuteError> {
         let (digest, tenant, change) = (signing::plan_digest(&plan), plan.tenant.clone(), plan.change.clone());
+        if matches!(change, Change::ScheduleDestroy { .. }) && !self.shard_state().destructions().is_empty() {
+            // a window that begins cuts the count off: what has passed for the others is counted before. Whoever keeps the
+            // time tells of a trouble
+            let _ = self.count_time().await;
+        }
         match self.adopt(id, asked, plan).await {
             Ok(adopted) => Ok(Done { repeated: adopted.repeated, ..self.advance(digest).await.map_err(begun)? }),
             Err(ExecuteError::Propose(ProposeError::NoRoom(_))) if self.shard_state().plans().contains_key(&digest) => {
@@ -301,9 +325,12 @@ impl KeyStore {
                 let meets = |row: &AdoptedPlan| row.plan.tenant == tenant && row.plan.change.meets(&change);
                 let earlier = state.plans().iter().find(|(_, row)| meets(row));
                 let (earlier, row) = earlier.ok_or_else(|| unsettled.clone())?;
-                let settled = self.advance(*earlier).await.map_err(begun)?;
                 // what was adopted is carried out; where that is not what is asked now, the operator must look again
-                if row.plan.change == change { Ok(Done { repeated: true, ..settled }) } else { Err(unsettled.into()) }
+                match self.advance(*earlier).await.map_err(begun) {
+                    settled if row.plan.change == change => Ok(Done { repeated: true, ..settled? }),
+                    Ok(_) | Err(ExecuteError::Refused(_)) => Err(unsettled.into()),
+                    Err(error) => Err(error),
+                }
             }
             Err(error) => Err(error),
         }

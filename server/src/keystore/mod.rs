@@ -5,6 +5,7 @@
 
 mod answer;
 mod complete;
+mod counting;
 mod destruction;
 mod execute;
 mod feed;
@@ -71,6 +72,8 @@ pub struct KeyStore {
     parts: Parts,
     lineage: LineageId,
     canary: KeyVersionId,
+    /// The time that this process counts for the shard.
+    counting: std::sync::Mutex<Option<counting::Counting>>,
 }
 
 impl KeyStore {
