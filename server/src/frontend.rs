@@ -20,7 +20,7 @@ use crate::edge::listener::{BindError, Listener};
 use crate::edge::service::Service;
 use crate::edge::tls::{ServerTls, TlsError};
 use crate::health::probe::Condition;
-use crate::lookup::{Lookup, TenantKeys};
+use crate::lookup::{Looked, Lookup, RELEASE_EVERY, TenantKeys};
 use crate::metrics::{ListenerLabel, Metrics};
 use crate::operations::Journey;
 use crate::quota::Quotas;
@@ -121,6 +121,7 @@ impl Frontend {
             admission: Admission::new(settings.in_progress_max),
             settings: settings.dialect,
         });
+        release_keys(Arc::clone(&service), background);
         let router = google::router(Arc::clone(&service));
         let counters = metrics.connections(ListenerLabel::Data);
         let stop = data.stop_signal().clone();
@@ -147,6 +148,17 @@ fn follow_key_set(
     background.spawn("key set", async move {
         if let Err(error) = key_set_task(source, publisher, clock, stop).await {
             tracing::error!(%error, "the key set cannot be fetched: no client can be made; callers get 503");
+        }
+    });
+}
+
+/// Material that nobody may use any more stays in no memory.
+fn release_keys(service: Arc<Service>, background: &Tasks) {
+    let stop = background.stop_signal().clone();
+    background.spawn("key release", async move {
+        let mut looked = Looked::default();
+        while stop.run_until_cancelled(tokio::time::sleep(RELEASE_EVERY)).await.is_some() {
+            service.journey.lookup.release(&service.journey.directory, &mut looked);
         }
     });
 }

@@ -3,6 +3,7 @@
 //! Only a grant that was counted, a [`Metered`], opens a key, and only an enabled version from a view young enough. Unsealed material stays in a bounded
 //! cache; the first unseal of a version checks its canary, and a canary that does not open marks the machine as unfit.
 
+mod release;
 mod tenant_keys;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use replication::directory::Target;
 use replication::freshness::Serving;
 use replication::ids::KeyVersionId;
 
+pub use release::{Looked, RELEASE_EVERY};
 pub use tenant_keys::TenantKeys;
 
 use crate::crypto::{Arena, Binding, OpenError, UsableMaterial, check_canary};

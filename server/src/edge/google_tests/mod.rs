@@ -2,6 +2,7 @@
 
 mod codes;
 mod quotas;
+mod release;
 mod world;
 
 use std::sync::atomic::Ordering;
