@@ -29,6 +29,8 @@ use crate::crypto::{Binding, LockPolicy, SystemEntropy, UsableMaterial, check_ca
 mod halted;
 #[path = "import_tests.rs"]
 mod import;
+#[path = "language_tests.rs"]
+mod language;
 #[path = "room_tests.rs"]
 mod room;
 
@@ -44,6 +46,7 @@ struct Site {
     root: PathBuf,
     replica: Vec<u8>,
     operator: Vec<u8>,
+    officers: [Vec<u8>; 2],
     clock: Arc<dyn Clock>,
 }
 
@@ -69,7 +72,18 @@ impl Site {
         let root = folder.path().join("root.key");
         RootKey::create(&root, 1, &arena(), &SystemEntropy).expect("a root key can be made");
         let made = || generate_pkcs8().expect("the system has randomness");
-        Self { folder, root, replica: made(), operator: made(), clock: Arc::new(SystemClock) }
+        Self {
+            folder,
+            root,
+            replica: made(),
+            operator: made(),
+            officers: [made(), made()],
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    fn officers(&self) -> [SigningKey; 2] {
+        [key("officer-1", &self.officers[0]), key("officer-2", &self.officers[1])]
     }
 
     async fn groups(&self) -> Host {
@@ -124,7 +138,11 @@ impl Site {
             frontend: "test-1".to_owned(),
         };
         let (signer, public_key) = (operator.signer().clone(), operator.public_key());
-        let people = vec![Person { signer, public_key, roles: [PersonRole::Operator].into() }];
+        let mut people = vec![Person { signer, public_key, roles: [PersonRole::Operator].into() }];
+        people.extend(self.officers().map(|officer| {
+            let (signer, public_key) = (officer.signer().clone(), officer.public_key());
+            Person { signer, public_key, roles: [PersonRole::SecurityOfficer].into() }
+        }));
         let founding = Founding { dev: true, people, trust: Trust { issuers: vec![], audiences: vec![] } };
         KeyStore::start(parts, &founding).await
     }

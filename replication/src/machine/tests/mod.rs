@@ -9,6 +9,7 @@ mod people;
 mod plain;
 mod properties;
 mod script;
+mod tampering;
 mod time_search;
 
 use crate::ids::{GroupId, KeyVersionId, LogIndex, Revision, ShardId, TenantId};
