@@ -60,9 +60,9 @@ fn alias(number: usize) -> AliasId {
     AliasId::from_bytes(bytes)
 }
 
-fn quota(per_second: u32, burst: u32) -> Option<Quota> {
+fn quota(per_second: u32, burst: u32) -> Quota {
     let positive = |number| NonZeroU32::new(number).expect("quotas are positive");
-    Some(Quota { per_second: positive(per_second), burst: positive(burst) })
+    Quota { per_second: positive(per_second), burst: positive(burst) }
 }
 
 #[test]
@@ -97,7 +97,9 @@ fn a_key_with_the_largest_policy_takes_as_many_versions_as_it_may_and_no_more() 
         machine.author.create_crypto_space(&owner, &space),
         machine.author.create_key(&owner, &key, Some(&space), version(0)),
     ];
-    entries.iter().for_each(|entry| machine.done(entry));
+    for entry in &entries {
+        machine.done(entry);
+    }
     // grants until no more fit, then smaller ones: the policy is as large as one can be
     let grants = (0..).map(|number| {
         let resources = vec![ResourcePattern { crypto_key: Some("k".repeat(120)), ..ResourcePattern::default() }; 4];
@@ -109,7 +111,8 @@ fn a_key_with_the_largest_policy_takes_as_many_versions_as_it_may_and_no_more() 
             break;
         }
     }
-    machine.planned(&owner, Change::SetQuota { level: Level::Key(key.clone()), quota: quota(QUOTA_MAX, QUOTA_MAX) });
+    machine
+        .planned(&owner, Change::SetQuota { level: Level::Key(key.clone()), quota: Some(quota(QUOTA_MAX, QUOTA_MAX)) });
     let id = |number: usize| KeyVersionId::from_bytes((0xbeef_0000_u128 + number as u128).to_be_bytes());
     for number in 2..=VERSIONS_MAX {
         let entry = machine.author.add_version(&owner, &key, id(number), Origin::Generated);
@@ -173,7 +176,9 @@ fn a_tenant_reaches_no_alias_and_no_import_key_of_another() {
         machine.author.create_import_key(&acme, import_key),
         machine.author.create_key(&rival, &name("k1"), None, version(7)),
     ];
-    entries.iter().for_each(|entry| machine.done(entry));
+    for entry in &entries {
+        machine.done(entry);
+    }
     let unknown = Refusal::UnknownAlias { tenant: rival.clone(), alias: alias(1) };
     assert_eq!(machine.plan_refused(&rival, Change::RemoveAlias { alias: alias(1) }), unknown);
     let entry = machine.author.create_alias(&rival, id, alias(2));
@@ -265,7 +270,7 @@ fn a_quota_is_set_at_every_level_and_lifted_again() {
     machine.done(&entry);
     let levels = [Level::Tenant, Level::CryptoSpace(space.clone()), Level::Key(name("k1"))];
     for (level, number) in levels.iter().zip(1..) {
-        machine.planned(&acme, Change::SetQuota { level: level.clone(), quota: quota(number, 10 * number) });
+        machine.planned(&acme, Change::SetQuota { level: level.clone(), quota: Some(quota(number, 10 * number)) });
     }
     let seen = |machine: &Machine| {
         let spaces = machine.state.crypto_spaces();
@@ -275,13 +280,13 @@ fn a_quota_is_set_at_every_level_and_lifted_again() {
             machine.key(&acme, &name("k1")).quota,
         ]
     };
-    assert_eq!(seen(&machine), [quota(1, 10), quota(2, 20), quota(3, 30)]);
+    assert_eq!(seen(&machine), [Some(quota(1, 10)), Some(quota(2, 20)), Some(quota(3, 30))]);
     for level in levels {
         machine.planned(&acme, Change::SetQuota { level, quota: None });
     }
     assert_eq!(seen(&machine), [None; 3]);
     for beyond in [quota(QUOTA_MAX + 1, 1), quota(1, QUOTA_MAX + 1)] {
-        let refusal = machine.plan_refused(&acme, Change::SetQuota { level: Level::Tenant, quota: beyond });
+        let refusal = machine.plan_refused(&acme, Change::SetQuota { level: Level::Tenant, quota: Some(beyond) });
         assert_eq!(refusal, Refusal::BadQuota);
     }
     let unknown = Refusal::UnknownKey { tenant: acme.clone(), name: name("k9") };
@@ -321,8 +326,8 @@ fn plans_that_meet_wait_for_one_another_and_others_do_not() {
         Change::DisableVersion { version: id },
         Change::RemoveAlias { alias: alias(1) },
         Change::SetPolicy { level: level.clone(), policy },
-        Change::SetQuota { level: level.clone(), quota: quota(1, 1) },
-        Change::SetQuota { level: Level::Tenant, quota: quota(1, 1) },
+        Change::SetQuota { level: level.clone(), quota: Some(quota(1, 1)) },
+        Change::SetQuota { level: Level::Tenant, quota: Some(quota(1, 1)) },
     ];
     let mut advances = Vec::new();
     for change in &changes {
@@ -334,7 +339,9 @@ fn plans_that_meet_wait_for_one_another_and_others_do_not() {
         let what = change.to_string();
         assert_eq!(machine.plan_refused(&acme, change), Refusal::PlanUnsettled { what });
     }
-    advances.iter().for_each(|advance| machine.done(advance));
+    for advance in &advances {
+        machine.done(advance);
+    }
     assert!(machine.state.plans().is_empty());
 }
 

@@ -9,7 +9,7 @@ use crate::machine::command::{Action, EnrolSigner, RevokeSigner};
 use crate::machine::outcome::{Effect, Outcome, Refusal};
 use crate::machine::request::{AdminOperation, Base64Bytes, SignedRequest};
 use crate::machine::roles::PersonRole;
-use crate::machine::rows::{Role, Signer};
+use crate::machine::rows::{Role, Signer, Staleness};
 use crate::machine::signing::SigningKey;
 use crate::machine::state::ROW_BYTES_MAX;
 use crate::testkit::{Author, consent_to, signing_key};
@@ -72,7 +72,7 @@ fn an_operator_is_enrolled_by_one_officer_acts_within_reach_and_is_revoked() {
 
     let ann = signing_key("ann", 20);
     let enable = |tenant: &TenantId| AdminOperation::EnableVersion { tenant: tenant.clone(), version };
-    let create = |text: &str| AdminOperation::CreateTenant { tenant: tenant(text), staleness: Default::default() };
+    let create = |text: &str| AdminOperation::CreateTenant { tenant: tenant(text), staleness: Staleness::default() };
     let out_of_reach = |text: &str| Err(Refusal::NotAllowed { signer: name("ann"), tenant: tenant(text) });
     assert_eq!(machine.verdict(&ann, enable(&acme)), Ok(()));
     assert_eq!(machine.verdict(&ann, enable(&tenant("rival"))), out_of_reach("rival"));
@@ -83,7 +83,7 @@ fn an_operator_is_enrolled_by_one_officer_acts_within_reach_and_is_revoked() {
     );
     assert_eq!(machine.verdict(&ann, create("another")), out_of_reach("another"));
     assert_eq!(
-        machine.verdict(&ann, AdminOperation::CreateTenant { tenant: name("system"), staleness: Default::default() }),
+        machine.verdict(&ann, AdminOperation::CreateTenant { tenant: name("system"), staleness: Staleness::default() }),
         Err(Refusal::ReservedTenant { tenant: name("system") })
     );
 
