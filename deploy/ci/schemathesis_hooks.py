@@ -22,6 +22,18 @@ MESSAGE = b"ekm request 1\0"
 REQUESTS = "/admin/v1/requests"
 TENANTS = ["fuzz-a", "fuzz-b"]
 NAMES = ["a", "b", "c", "d", "e", "f", "g", "h"]
+# values of policies and quotas that may stand, where chance alone hardly ever finds one
+LIKELY = {
+    "callers": [["service-1@gcp-sa-ekms.iam.gserviceaccount.com"], ["a@b.example", "c@d.example"]],
+    "operations": [["wrap"], ["unwrap"], ["unwrap", "wrap"]],
+    "resources": [[], [{"project": "p", "location": None, "key_ring": None, "crypto_key": None}]],
+    "justifications": [None, {"codes": [5, 6], "allow_missing": True}, {"codes": [0], "allow_missing": False}],
+    "level": ["tenant", {"crypto_space": "a"}, {"key": "a"}, {"key": "b"}],
+    # of a rule that is named, not one that is given
+    "rule": NAMES,
+    "per_second": [1, 1000],
+    "burst": [1, 1000],
+}
 # known versions, aliases and import keys: enough to collide, few enough to be met again
 KNOWN_MAX = 64
 
@@ -64,6 +76,8 @@ def fitted(dice, operation, tenant):
                 inner = revisions.get(tenant, inner)
             elif field == "window_seconds" and dice.random() < 0.5:
                 inner = dice.randint(1, 3)
+            elif field in LIKELY and not (field == "rule" and isinstance(inner, dict)) and dice.random() < 0.8:
+                inner = dice.choice(LIKELY[field])
             fitted[field] = fit(inner)
         return fitted
 

@@ -70,7 +70,7 @@ const SERVER_ARROWS: Arrows = &[
     ),
     ("keystore", &["crypto", "lookup"]),
     ("gauges", &["metrics", "edge", "frontend", "keystore"]),
-    ("admin", &["edge", "wire", "policy", "error", "operations", "audit", "health", "keystore"]),
+    ("admin", &["edge", "wire", "policy", "error", "operations", "health", "keystore"]),
     (
         "dev",
         &[
