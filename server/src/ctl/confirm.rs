@@ -66,7 +66,7 @@ pub(super) fn level_of(tenant: &str, level: &Level) -> String {
     }
 }
 
-/// What Google makes of a refusal.
+/// What Google makes of a refusal with 403.
 const FINAL: &str = "Cloud KMS takes that as final and disables its own key version at the first one.";
 
 impl fmt::Display for Harm {
@@ -75,7 +75,7 @@ impl fmt::Display for Harm {
             Self::DisableVersion { path, key, tenant } => write!(
                 f,
                 "This stops every wrap and unwrap with {path} (key {key} of tenant {tenant}) within seconds: data that needs it is out of \
-                 reach. {FINAL} `ekmctl version enable` puts it back here; at Google it must then be enabled too."
+                 reach. Cloud KMS takes that as final. `ekmctl version enable` puts it back."
             ),
             Self::ScheduleDestroy { path, key, tenant, window } => write!(
                 f,
@@ -85,7 +85,8 @@ impl fmt::Display for Harm {
             ),
             Self::RemoveAlias { path, key, tenant } => write!(
                 f,
-                "This takes the alias {path} of key {key} of tenant {tenant} away: calls to it are refused. {FINAL} The version itself stays."
+                "This takes the alias {path} of key {key} of tenant {tenant} away: calls to it get 404, which \
+                 Cloud KMS takes as final. The version itself stays."
             ),
             Self::SetPolicy { tenant, level } => write!(
                 f,
@@ -176,7 +177,7 @@ mod tests {
         let ((p1, k1, t1), (p2, k2, t2), (p3, k3, t3)) = (of(), of(), of());
         let window = Duration::from_hours(30 * 24);
         let table = [
-            (Harm::DisableVersion { path: p1, key: k1, tenant: t1 }, "v0/keys/00", "disables its own key version"),
+            (Harm::DisableVersion { path: p1, key: k1, tenant: t1 }, "v0/keys/00", "`ekmctl version enable` puts it back"),
             (Harm::ScheduleDestroy { path: p2, key: k2, tenant: t2, window }, "v0/keys/00", "when 30 days have passed"),
             (Harm::RemoveAlias { path: p3, key: k3, tenant: t3 }, "v0/keys/00", "The version itself stays"),
             (Harm::SetPolicy { tenant: text("acme"), level: key() }, "payroll", "key payroll of tenant acme"),

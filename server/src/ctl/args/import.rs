@@ -15,11 +15,13 @@ use replication::ids::{CheckValue, CryptoSpaceName, ImportKeyId, KeyName, Tenant
 #[command(after_help = "Examples:
   head -c 32 /dev/urandom | ekmctl key import ledger --tenant acme
   head -c 32 /dev/urandom | ekmctl key import ledger --tenant acme --version-of
-  head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \\n' | ekmctl key import archive --tenant acme --hex
+  head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \\n' | \\
+      ekmctl key import archive --tenant acme --hex
 
-Material that openssl wraps, with the public key that `import-key show` prints:
+Material that openssl wraps from its standard input, with the public key that `import-key show` prints:
   openssl pkeyutl -encrypt -pubin -inkey import.pem -pkeyopt rsa_padding_mode:oaep \\
-      -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256 -out ledger.wrapped")]
+      -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256 -out ledger.wrapped
+  ekmctl key import ledger --tenant acme --wrapped-file ledger.wrapped --import-key $IMPORT_KEY")]
 pub struct ImportArgs {
     /// The key's name: a new one, or with --version-of one that exists.
     pub name: KeyName,

@@ -65,7 +65,8 @@ pub struct KeyCreateArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ekmctl key show payroll --tenant acme
-  ekmctl key show payroll --tenant acme --project acme-prod --location europe-west3 --key-ring hr --hostname ekm.example.com
+  ekmctl key show payroll --tenant acme --project acme-prod --location europe-west3 \\
+      --key-ring hr --hostname ekm.example.com
   ekmctl key show payroll --tenant acme --protection-level external --location europe")]
 pub struct KeyShowArgs {
     /// Its name.

@@ -8,10 +8,10 @@ use replication::machine::request::Level;
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub struct LevelArgs {
-    /// That of this key.
+    /// That of this key. The tenant's own is meant if neither a key nor a crypto space is named.
     #[arg(long)]
     pub key: Option<KeyName>,
-    /// That of this crypto space: it covers its keys that have none of their own.
+    /// That of this crypto space: its grants count for its keys without a policy of their own, its denies and its quota for all its keys.
     #[arg(long, value_name = "NAME")]
     pub crypto_space: Option<CryptoSpaceName>,
 }

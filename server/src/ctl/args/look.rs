@@ -27,7 +27,8 @@ pub struct DoctorArgs {
 /// what would be decided now; or a caller alone to list the grants that name it. Nothing is called at Google, and nothing changes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  ekmctl explain $KEY_PATH --caller service-123@gcp-sa-ekms.iam.gserviceaccount.com --operation unwrap
+  ekmctl explain $KEY_PATH --caller service-123@gcp-sa-ekms.iam.gserviceaccount.com \\
+      --operation unwrap
   ekmctl explain service-123@gcp-sa-ekms.iam.gserviceaccount.com
   ekmctl explain $REQUEST_ID")]
 pub struct ExplainArgs {

@@ -54,9 +54,11 @@ pub enum OperatorCommand {
 #[command(after_help = "Examples:
   openssl genpkey -algorithm ed25519 -out ben-key.pem
   openssl pkey -in ben-key.pem -pubout -out ben.pem
-  ekmctl --as dev-officer-1 operator enrol ben --public-key-file ben.pem --role operator --tenant acme
+  ekmctl --as dev-officer-1 operator enrol ben --public-key-file ben.pem \\
+      --role operator --tenant acme
   openssl genpkey -algorithm ed25519 | openssl pkey -pubout -out cleo.pem
-  ekmctl --as dev-officer-1 operator enrol cleo --public-key-file cleo.pem --role security-officer --out cleo.request")]
+  ekmctl --as dev-officer-1 operator enrol cleo --public-key-file cleo.pem \\
+      --role security-officer --out cleo.request")]
 pub struct EnrolArgs {
     /// The name: the common name of the person's certificate.
     pub name: SignerId,

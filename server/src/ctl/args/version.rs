@@ -23,9 +23,9 @@ pub enum VersionCommand {
     },
     /// Take a version out of use: wrap and unwrap with it stop. The path is in `key list`.
     ///
-    /// This is revocation, within seconds and for everybody. Cloud KMS is refused with a final answer and disables its own key version
-    /// at the first one: data that needs it is out of reach, running workloads stop as they are configured to. `version enable` puts it
-    /// back here; at Google the version must then be enabled there too.
+    /// This is revocation, within seconds and for everybody. Cloud KMS gets a final answer (400): data that needs it is out of reach,
+    /// running workloads stop as they are configured to. `version enable` puts it back. Look then whether Cloud KMS has disabled its own
+    /// key version too: Google says that it does so after a refusal with 403 alone.
     #[command(after_help = "Examples:\n  ekmctl version disable $KEY_PATH --yes")]
     Disable {
         /// Its path, for example `v0/keys/0001…`.
@@ -57,8 +57,8 @@ pub enum VersionCommand {
     },
     /// Put a disabled version back into use.
     ///
-    /// Acts at once. If Cloud KMS was refused meanwhile it has disabled its own key version: enable that too, with
-    /// `gcloud kms keys versions update VERSION --state=enabled`.
+    /// Acts at once. If Cloud KMS was refused with 403 meanwhile it has disabled its own key version: enable that too, with
+    /// `gcloud kms keys versions enable VERSION --key KEY --keyring RING --location LOCATION`.
     #[command(after_help = "Examples:\n  ekmctl version enable $KEY_PATH")]
     Enable {
         /// Its path, for example `v0/keys/0001…`.
@@ -82,8 +82,7 @@ pub enum AliasCommand {
     },
     /// Take an alias away: calls to it are refused from then on.
     ///
-    /// The version and its own path stay. Cloud KMS versions that name the alias are refused with a final answer, and Cloud KMS disables
-    /// them.
+    /// The version and its own path stay. Cloud KMS versions that name the alias get a final answer (404) from then on.
     #[command(after_help = "Examples:\n  ekmctl alias remove $ALIAS_PATH --yes")]
     Remove {
         /// The alias's path, for example `v0/keys/0001…`.
