@@ -37,8 +37,9 @@ use crate::issuer::Issuer;
 
 const EXAMPLES: &str = "Examples:
   loadtest conformance --dev ./ekm-dev
-  loadtest conformance --url https://ekm.example.com --ca ca.pem --issuer-key test-issuer.pem --key-id test-1 \\
-      --email service-1@gcp-sa-ekms.iam.gserviceaccount.com --key-path v0/keys/payroll --junit result.xml
+  loadtest conformance --url https://ekm.example.com --ca ca.pem \\
+      --issuer-key test-issuer.pem --key-id test-1 --key-path v0/keys/payroll \\
+      --email service-1@gcp-sa-ekms.iam.gserviceaccount.com --junit result.xml
   loadtest conformance --dev ./ekm-dev --only tokens --only expired
   loadtest conformance --list
   loadtest conformance --issuer-key test-issuer.pem --key-id test-1 --print-key-set

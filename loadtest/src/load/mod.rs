@@ -66,9 +66,11 @@ Examples:
   loadtest run --dev ./ekm-dev --rate 500 --duration 10
   loadtest run --dev ./ekm-dev --rate 2000 --duration 60 --html report.html --good-min 0.999
   loadtest run --dev ./ekm-dev --rate 500 --output json | jq .latency.p99_seconds
-  loadtest run --url https://ekm.example --ca ca.pem --key-path v0/keys/abc --token-file token --rate 100
-  loadtest run --dev ./ekm-dev --issuer-key ./ekm-dev/issuer/issuer-key.pem --rate 500 --hot-share 0.8 \\
-      --key-path v0/keys/abc --key-path v0/keys/def=service-1@gcp-sa-ekms.iam.gserviceaccount.com")]
+  loadtest run --url https://ekm.example --ca ca.pem --key-path v0/keys/abc \\
+      --token-file token --rate 100
+  loadtest run --dev ./ekm-dev --issuer-key ./ekm-dev/issuer/issuer-key.pem --rate 500 \\
+      --hot-share 0.8 --key-path v0/keys/abc \\
+      --key-path v0/keys/def=service-1@gcp-sa-ekms.iam.gserviceaccount.com")]
 pub struct Args {
     #[command(flatten)]
     target: TargetArgs,

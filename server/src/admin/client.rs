@@ -61,7 +61,7 @@ pub enum ClientError {
     #[error("the certificates cannot be used for a connection")]
     Prepare(#[source] reqwest::Error),
     /// The server could not be reached, or broke off.
-    #[error("the admin API at {url} does not answer")]
+    #[error("the admin API at {url} does not answer; `ekmctl doctor` looks for the reason")]
     Unreachable {
         /// Where.
         url: String,

@@ -177,7 +177,11 @@ mod tests {
         let ((p1, k1, t1), (p2, k2, t2), (p3, k3, t3)) = (of(), of(), of());
         let window = Duration::from_hours(30 * 24);
         let table = [
-            (Harm::DisableVersion { path: p1, key: k1, tenant: t1 }, "v0/keys/00", "`ekmctl version enable` puts it back"),
+            (
+                Harm::DisableVersion { path: p1, key: k1, tenant: t1 },
+                "v0/keys/00",
+                "`ekmctl version enable` puts it back",
+            ),
             (Harm::ScheduleDestroy { path: p2, key: k2, tenant: t2, window }, "v0/keys/00", "when 30 days have passed"),
             (Harm::RemoveAlias { path: p3, key: k3, tenant: t3 }, "v0/keys/00", "The version itself stays"),
             (Harm::SetPolicy { tenant: text("acme"), level: key() }, "payroll", "key payroll of tenant acme"),

@@ -99,7 +99,7 @@ pub enum CtlError {
         source: serde_json::Error,
     },
     /// A local file about people cannot be used.
-    #[error("{} {source}", path.display())]
+    #[error("cannot use {}", path.display())]
     PeopleFile {
         /// Which.
         path: PathBuf,

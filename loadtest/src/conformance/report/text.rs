@@ -33,18 +33,19 @@ impl Report {
         let latency = &self.latency;
         let _ = write!(
             text,
-            "\n{} passed, {required} required and {recommended} recommended failed, {} skipped; {} calls.\n\
-             Served calls took {} ms in the median, {} ms at the 99th percentile, {} ms at most; {} of {} took longer\n\
-             than the 150 ms that Cloud KMS waits (measured from here, and no verdict).\n",
+            "\n{} passed, {required} required and {recommended} recommended failed, {} skipped; {} calls.\n",
             self.passed(),
             self.skipped(),
             self.calls,
-            latency.median_ms,
-            latency.p99_ms,
-            latency.max_ms,
-            latency.above_150_ms,
-            latency.answers,
         );
+        if latency.answers > 0 {
+            let _ = write!(
+                text,
+                "Served calls took {} ms in the median, {} ms at the 99th percentile, {} ms at most; {} of {} took longer\n\
+                 than the 150 ms that Cloud KMS waits (measured from here, and no verdict).\n",
+                latency.median_ms, latency.p99_ms, latency.max_ms, latency.above_150_ms, latency.answers,
+            );
+        }
         text.push_str(match (required, recommended) {
             (0, 0) => "Every case that was tried passed.\n",
             (0, _) => "Every required case that was tried passed.\n",

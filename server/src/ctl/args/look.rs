@@ -60,16 +60,15 @@ pub enum Subject {
     Caller(Email),
 }
 
-/// Longest id of a request, in characters.
-const REQUEST_ID_LENGTH_MAX: usize = 64;
+/// Length of a request's id, in hexadecimal digits.
+const REQUEST_ID_DIGITS: usize = 32;
 
 impl FromStr for Subject {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let is_id = |text: &str| {
-            (1..=REQUEST_ID_LENGTH_MAX).contains(&text.len())
-                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            text.len() == REQUEST_ID_DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         };
         if let Some(version) = parse_key_path(text) {
             Ok(Self::Version(version))
@@ -78,7 +77,7 @@ impl FromStr for Subject {
         } else if is_id(text) {
             Ok(Self::Request(text.to_owned()))
         } else {
-            Err("give the id of a request as a refusal or an audit record quotes it, a key's path as in `key list` (v0/keys/ and 32 \
+            Err("give the id of a request as a refusal or an audit record quotes it (32 lower-case hexadecimal digits), a key's path as in `key list` (v0/keys/ and 32 \
                  hexadecimal digits), or the e-mail of a caller"
                 .to_owned())
         }
@@ -95,7 +94,8 @@ mod tests {
         let version = parse_key_path(path).expect("a legal path");
         assert_eq!(path.parse(), Ok(Subject::Version(version)));
         assert_eq!("a@b.example".parse(), Ok(Subject::Caller("a@b.example".parse().expect("an e-mail"))));
-        assert_eq!("3f2a-11".parse(), Ok(Subject::Request("3f2a-11".to_owned())));
+        let id = "766bd0116f3f95f738dadf0afd61e9b9";
+        assert_eq!(id.parse(), Ok(Subject::Request(id.to_owned())));
         for text in ["", "v0/keys/short", "a@b@c", "two words", &"a".repeat(65)] {
             assert!(text.parse::<Subject>().is_err(), "{text}");
         }

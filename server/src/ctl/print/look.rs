@@ -66,14 +66,15 @@ pub(in crate::ctl) fn seen(body: &SeenBody) -> String {
         ("key", body.key.clone()),
         ("version", body.version.map(|version| version.to_string())),
         ("caller", body.caller.clone()),
+        // the rule that let the caller in, if what refused the call came after it
+        ("rule", body.rule.as_ref().map(ToString::to_string)),
         ("resource", body.resource.clone()),
         ("reason", body.justification.clone()),
         ("told", body.message.clone()),
         ("took", Some(format!("{} µs", body.latency_us))),
     ];
-    let by = body.rule.as_ref().map(|rule| format!(" by the rule {rule}")).unwrap_or_default();
     let lines: String = rows.into_iter().filter_map(|(name, value)| Some(format!("\n  {name:<9}{}", value?))).collect();
-    format!("{}{by}: {} {}{lines}", body.decision, body.status, body.code)
+    format!("{}: {} {}{lines}", body.decision, body.status, body.code)
 }
 
 pub(in crate::ctl) fn diagnosis(body: &Diagnosis) -> String {

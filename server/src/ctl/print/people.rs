@@ -54,7 +54,7 @@ pub(in crate::ctl) fn person_in_full(body: &PersonBody) -> String {
 
 pub(in crate::ctl) fn pending(pending: &Pending) -> String {
     format!(
-        "nothing has changed yet: a second security officer must consent\n  asks  {}\n  file  {}\n  next  {}",
+        "nothing has changed yet: a second security officer must consent\n  asks  {}\n  file  {}\n  next  the second one runs: {}",
         pending.asks, pending.file, pending.next
     )
 }
