@@ -17,7 +17,7 @@ pub enum IdError {
         what: &'static str,
     },
     /// Not exactly so many lower-case hexadecimal digits.
-    #[error("{digits} lower-case hexadecimal digits make a {what}")]
+    #[error("the {what} is {digits} lower-case hexadecimal digits")]
     Hex {
         /// Which kind of id was meant.
         what: &'static str,

@@ -304,7 +304,7 @@ pub enum Refusal {
         id: ImportKeyId,
     },
     /// There is no rule of that name at that level.
-    #[error("{level} has no rule {rule} in a policy of its own; see: ekmctl policy show")]
+    #[error("{level} has no rule {rule} in a policy of its own; see: ekmctl policy show --tenant TENANT")]
     UnknownRule {
         /// Where.
         level: String,

@@ -21,7 +21,7 @@ use replication::ids::{CheckValue, CryptoSpaceName, ImportKeyId, KeyName, Tenant
 Material that openssl wraps from its standard input, with the public key that `import-key show` prints:
   openssl pkeyutl -encrypt -pubin -inkey import.pem -pkeyopt rsa_padding_mode:oaep \\
       -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256 -out ledger.wrapped
-  ekmctl key import ledger --tenant acme --wrapped-file ledger.wrapped --import-key $IMPORT_KEY")]
+  ekmctl key import sealed --tenant acme --wrapped-file ledger.wrapped --import-key $IMPORT_KEY")]
 pub struct ImportArgs {
     /// The key's name: a new one, or with --version-of one that exists.
     pub name: KeyName,
