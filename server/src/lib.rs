@@ -23,5 +23,6 @@ pub mod quota;
 pub mod regular_file;
 pub mod replace_file;
 pub mod settings;
+pub mod shell;
 pub mod tasks;
 pub mod wire;

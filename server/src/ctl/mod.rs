@@ -16,7 +16,6 @@ mod registration;
 mod run;
 mod schema;
 mod session;
-mod shell;
 mod tools;
 
 pub use args::{Args, Output};

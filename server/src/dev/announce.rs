@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::HOSTNAME;
 use super::file::DevFile;
+use crate::shell;
 
 /// What the printed wrap wraps: "hello, external key manager", in base64.
 const PLAINTEXT: &str = "aGVsbG8sIGV4dGVybmFsIGtleSBtYW5hZ2Vy";
@@ -101,7 +102,7 @@ pub enum Calls {
 
 /// The text to print. `dev` has absolute paths.
 pub fn text(dev: &DevFile, folder: &Path, calls: &Calls) -> String {
-    let quoted = |path: &Path| shell_quoted(&path.display().to_string());
+    let quoted = |path: &Path| shell::quoted(&path.display().to_string());
     let call = |verb: &str, body: &str| {
         format!(
             "curl -sS -w '\\n' --cacert {} -H \"Authorization: Bearer $(cat {})\" -d '{body}' {}/{}:{verb}",
@@ -155,30 +156,7 @@ pub fn text(dev: &DevFile, folder: &Path, calls: &Calls) -> String {
 fn tool(name: &str) -> String {
     let beside = std::env::current_exe().ok().map(|program| program.with_file_name(name));
     match beside.filter(|path| path.exists()) {
-        Some(path) => shell_quoted(&path.display().to_string()),
+        Some(path) => shell::quoted(&path.display().to_string()),
         None => name.to_owned(),
-    }
-}
-
-/// A word that a POSIX shell takes as it is.
-fn shell_quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_survive_a_shell() {
-        for (word, quoted) in [("/a/b-c_1.pem", "/a/b-c_1.pem"), ("/a b", "'/a b'"), ("it's", r"'it'\''s'"), ("", "''")]
-        {
-            assert_eq!(shell_quoted(word), quoted);
-        }
     }
 }

@@ -15,6 +15,7 @@ const SERVER_ARROWS: Arrows = &[
     ("metrics", &[]),
     ("regular_file", &[]),
     ("replace_file", &[]),
+    ("shell", &[]),
     ("tasks", &[]),
     ("wire", &[]),
     ("edge::path", &[]),
@@ -78,6 +79,7 @@ const SERVER_ARROWS: Arrows = &[
             "metrics",
             "regular_file",
             "replace_file",
+            "shell",
             "tasks",
             "wire",
             "edge::admission",
@@ -94,7 +96,7 @@ const SERVER_ARROWS: Arrows = &[
             "admin",
         ],
     ),
-    ("ctl", &["clock", "exit", "crypto", "admin", "dev"]),
+    ("ctl", &["clock", "exit", "shell", "crypto", "admin", "dev"]),
 ];
 
 /// What stands in the log is a language of its own, below the codec that writes it; the machine reads it through the codec.

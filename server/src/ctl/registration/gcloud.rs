@@ -1,7 +1,7 @@
 //! The registration as `gcloud` commands, one a line, each a POSIX shell's. Pure.
 
 use super::{CERTIFICATE, Filled, SERVICE};
-use crate::ctl::shell::quoted;
+use crate::shell::quoted;
 
 pub(super) fn external_vpc(path: &str, place: &Filled<'_>) -> Vec<String> {
     let connection =

@@ -74,7 +74,7 @@ impl Session {
         let signed = self.client.signed(lineage, id, operation);
         let file = out.map_or_else(|| format!("{name}.request").into(), std::path::Path::to_owned);
         files::write(&file, &people::request_file(signed, asks.clone()))?;
-        let next = format!("ekmctl operator approve {}", crate::ctl::shell::quoted(&file.display().to_string()));
+        let next = format!("ekmctl operator approve {}", crate::shell::quoted(&file.display().to_string()));
         let pending = Pending { file: file.display().to_string(), asks, next };
         Ok(Printed::of(&pending, print::pending(&pending)))
     }

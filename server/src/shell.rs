@@ -1,7 +1,8 @@
-//! Words as a POSIX shell takes them. Pure.
+//! Words as a POSIX shell takes them, for lines that people paste. Pure. It must never leave a word that a shell reads as anything else.
 
 /// A word that a POSIX shell takes as it is.
-pub(super) fn quoted(word: &str) -> String {
+#[must_use]
+pub fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%=,".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {
         word.to_owned()
