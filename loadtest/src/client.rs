@@ -3,13 +3,14 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::Uri;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::clock;
 use crate::dev::DevServer;
 
 /// Longer than any answer may take; a server that needs more counts as unreachable.
@@ -115,7 +116,6 @@ impl Client {
     ///
     /// # Errors
     /// If no answer arrives.
-    #[expect(clippy::disallowed_methods, reason = "a latency is measured here, with the clock of this machine")]
     pub async fn call(&self, verb: Verb, bearer: Bearer, body: &impl Serialize) -> Result<Answer, ClientError> {
         let url = format!("{}:{}", self.key_url, verb.name());
         let body = serde_json::to_vec(body).expect("bodies of plain strings always become JSON");
@@ -123,7 +123,7 @@ impl Client {
         if bearer == Bearer::Granted {
             request = request.header(AUTHORIZATION, &self.authorization);
         }
-        let sent_at = Instant::now();
+        let sent_at = clock::now();
         let unreachable =
             |cause: reqwest::Error| ClientError::Unreachable { url: url.clone(), cause: cause.without_url() };
         let response = request.send().await.map_err(unreachable)?;

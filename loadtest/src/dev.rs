@@ -33,6 +33,8 @@ pub struct DevDescription {
     pub caller_email: String,
     /// Where the token is renewed while the server runs.
     pub token_file: PathBuf,
+    /// The key that its tokens are signed with, for those who play their issuer.
+    pub issuer_key_file: Option<PathBuf>,
     /// Its process id; 0 if it does not say.
     pub pid: u32,
 }
@@ -49,6 +51,7 @@ struct DevFile {
     audience: String,
     #[serde(default)]
     caller_email: String,
+    issuer_key_file: Option<PathBuf>,
     #[serde(default)]
     pid: u32,
 }
@@ -107,7 +110,14 @@ pub fn describe(folder: &Path) -> Result<DevDescription, DevError> {
         token: String::from_utf8_lossy(&token).trim().to_owned(),
         key_path: file.key_path.trim_start_matches('/').to_owned(),
     };
-    Ok(DevDescription { server, audience: file.audience, caller_email: file.caller_email, token_file, pid: file.pid })
+    Ok(DevDescription {
+        server,
+        audience: file.audience,
+        caller_email: file.caller_email,
+        token_file,
+        issuer_key_file: file.issuer_key_file.map(|file| folder.join(file)),
+        pid: file.pid,
+    })
 }
 
 fn bytes_of(path: PathBuf) -> Result<Vec<u8>, DevError> {

@@ -22,7 +22,6 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum;
 use thiserror::Error;
@@ -32,6 +31,7 @@ use self::options::{OptionError, Target};
 use self::report::Report;
 use self::run::Parties;
 use self::sender::Sender;
+use crate::clock;
 use crate::exit::{UNREACHABLE, USAGE, WRONG_ANSWER, complain};
 use crate::issuer::Issuer;
 
@@ -189,10 +189,10 @@ async fn examine(args: &Args, target: Target, chosen: &[&'static Case]) -> ExitC
     let forger = Issuer::unknown(issuer.key_id());
     let parties = Parties { facts: &facts, issuer: &issuer, forger: &forger };
     let mut sender = Sender::new(address, tls);
-    if let Err(error) = preflight::look(&mut sender, &parties, now()).await {
+    if let Err(error) = preflight::look(&mut sender, &parties, clock::unix_seconds()).await {
         return complain(&error, if error.is_usage() { USAGE } else { UNREACHABLE });
     }
-    let (verdicts, seen) = run::run(&mut sender, &parties, chosen, now).await;
+    let (verdicts, seen) = run::run(&mut sender, &parties, chosen, clock::unix_seconds).await;
     let report = Report::new(&url, &facts.key_path, verdicts, seen);
     let text = match args.output {
         Output::Text => report.text(),
@@ -214,10 +214,4 @@ fn print(text: &str) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error, WRONG_ANSWER),
     }
-}
-
-/// Seconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "tokens are made for the time at which they are sent")]
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

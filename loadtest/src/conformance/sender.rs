@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderName, RETRY_AFTER};
@@ -25,6 +25,7 @@ use tokio_rustls::TlsConnector;
 use super::call::{Call, Framing, HostForm, Protocol};
 use super::judge::Answer;
 use super::trust;
+use crate::clock;
 
 /// Longer than any answer may take.
 const CALL_TIME_MAX: Duration = Duration::from_secs(10);
@@ -107,9 +108,8 @@ impl Sender {
     ///
     /// # Errors
     /// If no whole answer arrives in time.
-    #[expect(clippy::disallowed_methods, reason = "a latency is measured here, with the clock of this machine")]
     pub async fn send(&mut self, call: &Call, body: Vec<u8>) -> Result<Answer, NoAnswer> {
-        let started_at = Instant::now();
+        let started_at = clock::now();
         let exchange = async {
             let response = self.exchange(call, Bytes::from(body)).await?;
             let (head, body) = response.into_parts();
