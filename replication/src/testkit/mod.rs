@@ -6,9 +6,11 @@ mod author;
 mod clock;
 mod dice;
 pub mod disk;
+mod played;
 
 pub use asks::asks;
 pub use author::{Author, consent_to, new_version, signing_key};
 pub use clock::ManualClock;
 pub use dice::Dice;
 pub use disk::Disk;
+pub use played::played;

@@ -1,10 +1,9 @@
 //! Which rules are found, by whom, and in how many pages.
 
-use replication::ids::{KeyVersionId, LogIndex, ShardId};
-use replication::machine::outcome::Outcome;
+use replication::ids::{KeyVersionId, ShardId};
 use replication::machine::policy::Operation;
 use replication::machine::roles::PersonRole;
-use replication::testkit::Author;
+use replication::testkit::{Author, played};
 
 use super::*;
 use crate::admin::pages::PageQuery;
@@ -29,13 +28,7 @@ fn state() -> State {
         let levels = [Level::Key(key), Level::CryptoSpace(space), Level::Tenant];
         entries.extend(levels.into_iter().map(|level| author.grant(&tenant, level, rule(CALLER))));
     }
-    let mut state = State::empty();
-    for (index, entry) in (1..).zip(&entries) {
-        let transition = state.apply(LogIndex(index), entry).expect("this release's own entries decode");
-        assert!(matches!(transition.outcome, Outcome::Done(_)), "{:?}", transition.outcome);
-        state = transition.state;
-    }
-    state
+    played(&entries)
 }
 
 fn rule(caller: &str) -> Rule {

@@ -1,9 +1,8 @@
 //! Who sees what.
 
-use replication::ids::{LogIndex, ShardId};
-use replication::machine::outcome::Outcome;
+use replication::ids::ShardId;
 use replication::machine::roles::PersonRole;
-use replication::testkit::Author;
+use replication::testkit::{Author, played};
 
 use super::*;
 use crate::admin::pages::PageQuery;
@@ -20,13 +19,7 @@ fn two_tenants(versions: &[(&str, KeyVersionId)]) -> State {
         entries.push(author.create_crypto_space(&tenant, &space));
         entries.push(author.create_key(&tenant, &key, Some(&space), *id));
     }
-    let mut state = State::empty();
-    for (index, entry) in (1..).zip(&entries) {
-        let transition = state.apply(LogIndex(index), entry).expect("this release's own entries decode");
-        assert!(matches!(transition.outcome, Outcome::Done(_)), "{:?}", transition.outcome);
-        state = transition.state;
-    }
-    state
+    played(&entries)
 }
 
 #[test]

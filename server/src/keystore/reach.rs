@@ -31,10 +31,9 @@ fn space_decides(state: &State, tenant: &TenantId, key: &Key) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use replication::ids::{CryptoSpaceName, KeyVersionId, LogIndex, ShardId};
-    use replication::machine::outcome::Outcome;
+    use replication::ids::{CryptoSpaceName, KeyVersionId, ShardId};
     use replication::machine::policy::{Operation, Rule};
-    use replication::testkit::Author;
+    use replication::testkit::{Author, played};
 
     use super::*;
 
@@ -64,12 +63,7 @@ mod tests {
             author.grant(&tenant, Level::Key(name("inside-own")), rule("r2")),
             author.grant(&tenant, Level::CryptoSpace(space.clone()), rule("r3")),
         ];
-        let mut state = State::empty();
-        for (index, entry) in (1..).zip(&entries) {
-            let transition = state.apply(LogIndex(index), entry).expect("the author writes decodable entries");
-            assert!(matches!(transition.outcome, Outcome::Done(_)), "{:?}", transition.outcome);
-            state = transition.state;
-        }
+        let state = played(&entries);
         assert_eq!(beyond(&state, &tenant, &Level::Tenant), ["inside", "inside-own", "own"]);
         assert_eq!(beyond(&state, &tenant, &Level::CryptoSpace(space)), ["inside-own"]);
         assert!(beyond(&state, &tenant, &Level::Key(name("own"))).is_empty());
