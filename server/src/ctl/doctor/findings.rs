@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
+use super::notes::Notes;
 use super::observed::{Admin, DevFolder, Health, HealthAnswer, Identity, Observed, Process, TlsTrouble};
-use super::{Diagnosis, Finding, Severity};
+use super::troubles::{
+    CERTIFICATE_WARNING, audit_is_lost, certificate_ends, days, disk_is_short, halted, span, stale, unready,
+};
+use super::{Diagnosis, Severity};
 use crate::admin::wire::{FailureCode, Status};
 
-/// A certificate that ends within this time is warned of, as the log does.
-const CERTIFICATE_WARNING: Duration = Duration::from_hours(14 * 24);
 /// Two clocks that are further apart than this are not believed: times in tokens are judged by them.
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(30);
-/// Up to this age a view gives final answers.
-const FRESH_MAX_SECONDS: f64 = 5.0;
-/// The bounds of the classes: how old a view may be that answers for them. The last goes on beyond it, with an alarm.
-const CLASSES: [(&str, f64); 3] = [("strict", 300.0), ("balanced", 86_400.0), ("available", 7.0 * 86_400.0)];
 /// Less free room than this is warned of.
 const FREE_BYTES_WARNING: u64 = 1 << 30;
 
@@ -31,39 +29,6 @@ pub(super) fn diagnose(seen: &Observed) -> Diagnosis {
     findings.sort_by_key(|finding| finding.severity);
     let healthy = findings.iter().all(|finding| finding.severity != Severity::Broken);
     Diagnosis { healthy, findings, looked_at: notes.looked_at, not_looked_at: notes.not_looked_at }
-}
-
-#[derive(Default)]
-struct Notes {
-    findings: Vec<Finding>,
-    looked_at: Vec<String>,
-    not_looked_at: Vec<String>,
-}
-
-impl Notes {
-    fn broken(&mut self, what: impl Into<String>, hurts: &str, todo: impl Into<String>) {
-        self.add(Severity::Broken, what, hurts, todo);
-    }
-
-    fn warning(&mut self, what: impl Into<String>, hurts: &str, todo: impl Into<String>) {
-        self.add(Severity::Warning, what, hurts, todo);
-    }
-
-    fn add(&mut self, severity: Severity, what: impl Into<String>, hurts: &str, todo: impl Into<String>) {
-        let (what, todo) = (what.into(), todo.into());
-        if self.findings.iter().all(|known| known.what != what) {
-            self.findings.push(Finding { severity, what, hurts: hurts.to_owned(), todo });
-        }
-    }
-
-    /// Whether another source told of it already.
-    fn told(&self, beginning: &str) -> bool {
-        self.findings.iter().any(|known| known.what.starts_with(beginning))
-    }
-
-    fn looked(&mut self, at: &str) {
-        self.looked_at.push(at.to_owned());
-    }
 }
 
 const ALL_CALLERS: &str =
@@ -260,46 +225,6 @@ fn cluster(notes: &mut Notes, status: &Status) {
     }
 }
 
-fn halted(notes: &mut Notes, group: &str, entry: Option<u64>) {
-    let at = entry.map(|entry| format!(" at entry {entry}")).unwrap_or_default();
-    notes.broken(
-        format!("group {group} has halted{at}: this release cannot decode what stands there"),
-        "operators now: changes are refused; callers by class as the view ages: strict after 5 min, balanced after a day get 503",
-        "start the release that wrote the entry on the same data; nothing is lost",
-    );
-}
-
-fn stale(notes: &mut Notes, group: &str, age: f64) {
-    if age <= FRESH_MAX_SECONDS {
-        return;
-    }
-    let refused: Vec<&str> = CLASSES[..2].iter().filter(|(_, bound)| age >= *bound).map(|(class, _)| *class).collect();
-    let next = CLASSES[..2].iter().find(|(_, bound)| age < *bound);
-    let now = if refused.is_empty() {
-        String::new()
-    } else {
-        format!("tenants of class {} get 503 now; ", refused.join(" and "))
-    };
-    let then = next.map_or_else(
-        || "tenants of class available are served, with an alarm after 7 days".to_owned(),
-        |(class, bound)| format!("tenants of class {class} get 503 in {}", span(bound - age)),
-    );
-    let hurts = format!("{now}{then}; callers of unknown keys or without a grant get 503 at once");
-    notes.broken(
-        format!("the view of group {group} was last confirmed {} ago", span(age)),
-        &hurts,
-        "the group has no leader, or this machine does not reach it: look at the other replicas and the network between",
-    );
-}
-
-fn unready(notes: &mut Notes, reasons: &[String]) {
-    notes.broken(
-        format!("the machine is not ready: {}", reasons.join("; ")),
-        "callers whom the load balancer sends here; it takes the machine out if others are ready",
-        "do what the reason names; the probe looks again every half second",
-    );
-}
-
 fn clocks(notes: &mut Notes, seen: &Observed) {
     let Some(theirs) = seen.server_time else { return };
     notes.looked("the clocks of both machines");
@@ -361,56 +286,8 @@ fn listener(notes: &mut Notes, answer: &HealthAnswer) {
     }
 }
 
-fn disk_is_short(notes: &mut Notes) {
-    notes.broken(
-        "the disk is nearly full: changes are refused",
-        "operators: nothing can be created, granted or disabled; callers are served",
-        "make room: runbooks/full-disk.md",
-    );
-}
-
-fn audit_is_lost(notes: &mut Notes) {
-    notes.warning(
-        "audit records were lost since the start",
-        "auditors: the file says at the place how many are missing; callers are served",
-        "make room for the audit file: runbooks/full-disk.md",
-    );
-}
-
-fn certificate_ends(notes: &mut Notes, listener: &str, left_seconds: f64) {
-    let of = format!("the certificate of the {listener} listener ");
-    let hurts = "whoever calls that listener: on the data listener Cloud KMS, which then takes the endpoint for down";
-    if notes.told(&of) {
-        return;
-    }
-    if left_seconds <= 0.0 {
-        notes.broken(format!("{of}has expired"), hurts, "put a new certificate in place: runbooks/certificates.md");
-    } else if left_seconds < CERTIFICATE_WARNING.as_secs_f64() {
-        notes.warning(
-            format!("{of}ends in {}", span(left_seconds)),
-            hurts,
-            "add the next one at Google first, then put it in place: runbooks/certificates.md",
-        );
-    }
-}
-
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn days(seconds: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "shown in days")]
-    span(seconds as f64)
-}
-
-/// A span of time as a person says it.
-fn span(seconds: f64) -> String {
-    match seconds {
-        s if s < 90.0 => format!("{s:.0} s"),
-        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
-        s if s < 172_800.0 => format!("{:.0} h", s / 3600.0),
-        s => format!("{:.0} days", s / 86_400.0),
-    }
 }
 
 #[cfg(test)]

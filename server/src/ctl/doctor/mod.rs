@@ -4,8 +4,10 @@
 mod findings;
 mod look;
 mod metrics;
+mod notes;
 mod observed;
 mod tls;
+mod troubles;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
