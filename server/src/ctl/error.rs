@@ -161,7 +161,15 @@ impl CtlError {
             Self::Client(ClientError::Unreachable { .. } | ClientError::NotOurs { .. }) => exit::UNAVAILABLE,
             Self::Client(ClientError::Refused(body)) => match body.code {
                 FailureCode::Unavailable | FailureCode::NoRoom => exit::TRY_LATER,
-                _ => exit::REFUSED,
+                FailureCode::Invalid
+                | FailureCode::Denied
+                | FailureCode::NotFound
+                | FailureCode::Conflict
+                | FailureCode::Unknown
+                | FailureCode::Method
+                | FailureCode::TooLarge
+                | FailureCode::TooSlow
+                | FailureCode::Internal => exit::REFUSED,
             },
             Self::Client(ClientError::Entropy(_))
             | Self::Material(ReadError::Memory(_) | ReadError::Exhausted(_))

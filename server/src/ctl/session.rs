@@ -151,11 +151,25 @@ fn after(error: &ClientError) -> After {
         ClientError::Refused(body) => match body.code {
             FailureCode::Unknown => After::Unknown,
             FailureCode::Unavailable => After::NotDone,
-            _ => After::Final,
+            FailureCode::Invalid
+            | FailureCode::Denied
+            | FailureCode::NotFound
+            | FailureCode::Conflict
+            | FailureCode::NoRoom
+            | FailureCode::Method
+            | FailureCode::TooLarge
+            | FailureCode::TooSlow
+            | FailureCode::Internal => After::Final,
         },
         ClientError::Unreachable { source, .. } if source.is_connect() => After::NotDone,
         ClientError::Unreachable { .. } | ClientError::NotOurs { .. } => After::Unknown,
-        _ => After::Final,
+        // nothing was sent
+        ClientError::Read { .. }
+        | ClientError::Pem { .. }
+        | ClientError::Key { .. }
+        | ClientError::Name { .. }
+        | ClientError::Prepare(_)
+        | ClientError::Entropy(_) => After::Final,
     }
 }
 

@@ -155,7 +155,17 @@ impl KeyStore {
             operation @ (AdminOperation::ImportKey { .. } | AdminOperation::ImportVersion { .. }) => {
                 self.import(id, asked, operation).await
             }
-            _ => self.make(id, asked, &request.operation).await,
+            AdminOperation::CreateCryptoSpace { .. }
+            | AdminOperation::CreateKey { .. }
+            | AdminOperation::AddVersion { .. }
+            | AdminOperation::CreateAlias { .. } => self.make(id, asked, &request.operation).await,
+            // planned above
+            AdminOperation::DisableVersion { .. }
+            | AdminOperation::ScheduleDestroy { .. }
+            | AdminOperation::RemoveAlias { .. }
+            | AdminOperation::SetPolicy { .. }
+            | AdminOperation::RemoveRule { .. }
+            | AdminOperation::SetQuota { .. } => Err(ExecuteError::Unexpected),
         }
     }
 
@@ -408,13 +418,16 @@ fn made_by(effect: &Effect, operation: &AdminOperation) -> Option<Answer> {
         }
         Effect::PlanSettled { revision } => {
             answer.revision = Some(*revision);
-            match operation {
-                AdminOperation::DisableVersion { .. } => answer.state = Some(VersionState::Disabled),
-                AdminOperation::ScheduleDestroy { window_seconds, .. } => {
+            match authority::planned(operation)?.0 {
+                Change::DisableVersion { .. } => answer.state = Some(VersionState::Disabled),
+                Change::ScheduleDestroy { window_seconds, .. } => {
                     answer.state = Some(VersionState::DestroyScheduled);
-                    answer.destroy_after_seconds = Some(*window_seconds);
+                    answer.destroy_after_seconds = Some(window_seconds);
                 }
-                _ => {}
+                Change::RemoveAlias { .. }
+                | Change::SetPolicy { .. }
+                | Change::RemoveRule { .. }
+                | Change::SetQuota { .. } => {}
             }
         }
         Effect::SignerEnrolled | Effect::SignerRevoked => {}

@@ -63,9 +63,11 @@ impl KeyStore {
         asked: &SignedRequest,
         operation: &AdminOperation,
     ) -> Result<Done, ExecuteError> {
-        let (tenant, key, material) = match operation {
-            AdminOperation::ImportKey { tenant, name, material, .. } => (tenant, name, material),
-            AdminOperation::ImportVersion { tenant, key, material } => (tenant, key, material),
+        let (tenant, key, material, new_key) = match operation {
+            AdminOperation::ImportKey { tenant, name, crypto_space, purpose, material } => {
+                (tenant, name, material, Some((crypto_space, *purpose)))
+            }
+            AdminOperation::ImportVersion { tenant, key, material } => (tenant, key, material, None),
             _ => return Err(ExecuteError::Unexpected),
         };
         // the import key may have run out since, and what was done is done
@@ -75,15 +77,12 @@ impl KeyStore {
         let complete = |drawn| {
             let version = self.opened(tenant, key, KeyVersionId::from_bytes(drawn), material)?;
             let (tenant, name) = (tenant.clone(), key.clone());
-            Ok(match operation {
-                AdminOperation::ImportKey { crypto_space, purpose, .. } => Action::CreateKey(CreateKey {
-                    tenant,
-                    name,
-                    crypto_space: crypto_space.clone(),
-                    purpose: *purpose,
-                    version,
-                }),
-                _ => Action::AddVersion(AddVersion { tenant, key: name, version }),
+            Ok(match new_key {
+                Some((crypto_space, purpose)) => {
+                    let crypto_space = crypto_space.clone();
+                    Action::CreateKey(CreateKey { tenant, name, crypto_space, purpose, version })
+                }
+                None => Action::AddVersion(AddVersion { tenant, key: name, version }),
             })
         };
         let done = self.order_with_path(id, asked, tenant, complete).await?;

@@ -122,7 +122,25 @@ fn concerns_officer<'a>(state: &State, operation: &'a AdminOperation) -> Option<
         AdminOperation::Revoke { signer } => {
             state.row::<Signer>(signer).is_some_and(|row| people::is_officer(&row.role)).then_some(signer)
         }
-        _ => None,
+        // the person is named in the request that this one carries
+        AdminOperation::Approve(_)
+        | AdminOperation::CreateTenant { .. }
+        | AdminOperation::CreateCryptoSpace { .. }
+        | AdminOperation::CreateKey { .. }
+        | AdminOperation::AddVersion { .. }
+        | AdminOperation::ImportKey { .. }
+        | AdminOperation::ImportVersion { .. }
+        | AdminOperation::CreateImportKey { .. }
+        | AdminOperation::CreateAlias { .. }
+        | AdminOperation::Grant { .. }
+        | AdminOperation::EnableVersion { .. }
+        | AdminOperation::RestoreVersion { .. }
+        | AdminOperation::DisableVersion { .. }
+        | AdminOperation::ScheduleDestroy { .. }
+        | AdminOperation::RemoveAlias { .. }
+        | AdminOperation::SetPolicy { .. }
+        | AdminOperation::RemoveRule { .. }
+        | AdminOperation::SetQuota { .. } => None,
     }
 }
 
@@ -190,7 +208,20 @@ pub fn planned(asked: &AdminOperation) -> Option<(Change, Revision)> {
         AdminOperation::SetPolicy { level, policy, parent, .. } => Some((Change::SetPolicy { level, policy }, parent)),
         AdminOperation::RemoveRule { level, rule, parent, .. } => Some((Change::RemoveRule { level, rule }, parent)),
         AdminOperation::SetQuota { level, quota, parent, .. } => Some((Change::SetQuota { level, quota }, parent)),
-        _ => None,
+        AdminOperation::CreateTenant { .. }
+        | AdminOperation::CreateCryptoSpace { .. }
+        | AdminOperation::CreateKey { .. }
+        | AdminOperation::AddVersion { .. }
+        | AdminOperation::ImportKey { .. }
+        | AdminOperation::ImportVersion { .. }
+        | AdminOperation::CreateImportKey { .. }
+        | AdminOperation::CreateAlias { .. }
+        | AdminOperation::Grant { .. }
+        | AdminOperation::EnableVersion { .. }
+        | AdminOperation::RestoreVersion { .. }
+        | AdminOperation::Enrol { .. }
+        | AdminOperation::Revoke { .. }
+        | AdminOperation::Approve(_) => None,
     }
 }
 

@@ -22,37 +22,35 @@ use super::{schema, tools};
 /// See [`CtlError`].
 pub async fn run(args: &Args) -> Result<Printed, CtlError> {
     match &args.command {
-        Command::Completions(asked) => return Ok(tools::completions(asked.shell)),
-        Command::Man(asked) => return tools::write_manual(&asked.folder),
-        Command::Schema(asked) => return schema::print(&asked.command),
-        Command::Doctor(asked) => return look::doctor(&args.connection, asked).await,
-        _ => {}
+        Command::Completions(asked) => Ok(tools::completions(asked.shell)),
+        Command::Man(asked) => tools::write_manual(&asked.folder),
+        Command::Schema(asked) => schema::print(&asked.command),
+        Command::Doctor(asked) => look::doctor(&args.connection, asked).await,
+        Command::Status => {
+            let body = session(args)?.client.status().await?;
+            Ok(Printed::of(&body, status(&body)))
+        }
+        Command::Whoami => session(args)?.whoami().await,
+        Command::Tenant(command) => session(args)?.tenant(command).await,
+        Command::CryptoSpace(command) => session(args)?.crypto_space(command).await,
+        Command::Key(command) => session(args)?.key(command).await,
+        Command::ImportKey(command) => session(args)?.import_key(command).await,
+        Command::Version(command) => session(args)?.version(command).await,
+        Command::Alias(command) => session(args)?.alias(command).await,
+        Command::Grant(grant) => Ok(answer(&session(args)?.change(grant.request()).await?)),
+        Command::Policy(command) => session(args)?.policy(command).await,
+        Command::Quota(command) => session(args)?.quota(command).await,
+        Command::Explain(asked) => session(args)?.explain(asked).await,
+        Command::Operator(command) => session(args)?.operator(command).await,
     }
-    let session = Session {
+}
+
+/// The connection of whoever the arguments name.
+fn session(args: &Args) -> Result<Session, CtlError> {
+    Ok(Session {
         client: connect::client(&args.connection)?,
         id: args.idempotency_id,
         consent: if args.yes { Consent::Given } else { Consent::Asked },
         output: args.output,
-    };
-    match &args.command {
-        Command::Status => {
-            let body = session.client.status().await?;
-            Ok(Printed::of(&body, status(&body)))
-        }
-        Command::Whoami => session.whoami().await,
-        Command::Tenant(command) => session.tenant(command).await,
-        Command::CryptoSpace(command) => session.crypto_space(command).await,
-        Command::Key(command) => session.key(command).await,
-        Command::ImportKey(command) => session.import_key(command).await,
-        Command::Version(command) => session.version(command).await,
-        Command::Alias(command) => session.alias(command).await,
-        Command::Grant(grant) => Ok(answer(&session.change(grant.request()).await?)),
-        Command::Policy(command) => session.policy(command).await,
-        Command::Quota(command) => session.quota(command).await,
-        Command::Explain(asked) => session.explain(asked).await,
-        Command::Operator(command) => session.operator(command).await,
-        Command::Completions(_) | Command::Man(_) | Command::Schema(_) | Command::Doctor(_) => {
-            unreachable!("what needs no connection was carried out above")
-        }
-    }
+    })
 }
