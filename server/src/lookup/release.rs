@@ -27,6 +27,7 @@ impl Lookup {
         let shards = || directory.groups().filter(|group| *group != GroupId::SYSTEM);
         let views: Option<Vec<_>> = shards().map(|group| Some((group, directory.view(group)?))).collect();
         let Some(views) = views else { return };
+        // every view is counted: `any` would stop at the first new one
         let is_new = views.iter().filter(|(group, view)| looked.counts(*group, view.index)).count() > 0;
         if !is_new {
             return;
