@@ -1,4 +1,4 @@
-//! Everything on disk on one screen: each row kind with its key and its value.
+//! Everything on disk in one file: each row kind with its key and its value.
 //!
 //! The numbers are on customers' disks: never reuse one, never change one. Values stay under 16 KiB.
 
