@@ -320,13 +320,22 @@ impl KeyStore {
     /// its adoption, that one is advanced; the same one also where there is no room to ask for it again.
     async fn plan(&self, id: IdempotencyId, asked: &SignedRequest, plan: Plan) -> Result<Done, ExecuteError> {
         let (digest, tenant, change) = (signing::plan_digest(&plan), plan.tenant.clone(), plan.change.clone());
-        if matches!(change, Change::ScheduleDestroy { .. }) && !self.shard_state().destructions().is_empty() {
+        let begins_window = matches!(change, Change::ScheduleDestroy { .. });
+        if begins_window && !self.shard_state().destructions().is_empty() {
             // a window that begins cuts the count off: what has passed for the others is counted before. Whoever keeps the
             // time tells of a trouble
             let _ = self.count_time().await;
         }
         match self.adopt(id, asked, plan).await {
-            Ok(adopted) => Ok(Done { repeated: adopted.repeated, ..self.advance(digest).await.map_err(begun)? }),
+            Ok(adopted) => {
+                let done = self.advance(digest).await.map_err(begun)?;
+                if begins_window {
+                    // and the count begins anew at once: windows that begin one after the other would else leave no time between
+                    // them that counts, and put off everybody's destructions for good
+                    let _ = self.count_time().await;
+                }
+                Ok(Done { repeated: adopted.repeated, ..done })
+            }
             Err(ExecuteError::Propose(ProposeError::NoRoom(_))) if self.shard_state().plans().contains_key(&digest) => {
                 Ok(Done { repeated: true, ..self.advance(digest).await.map_err(begun)? })
             }

@@ -1,6 +1,6 @@
 //! Every operation over real groups: what it comes to, and what a start goes on with.
 
-use replication::clock::ClusterTime;
+use replication::clock::{ClusterTime, Timestamp};
 use replication::directory::Resolution;
 use replication::ids::{AliasId, KeyVersionId, SignerId, TenantId, parse_key_path};
 use replication::machine::command::{Action, EnrolSigner};
@@ -12,7 +12,7 @@ use replication::machine::roles::PersonRole;
 use replication::machine::rows::{Key, KeyVersion, Role, Signer, Tenant};
 use replication::machine::signing::{SigningKey, generate_pkcs8};
 use replication::machine::state::State;
-use replication::testkit::consent_to;
+use replication::testkit::{ManualClock, consent_to};
 
 use super::super::execute::ExecuteError;
 use super::*;
@@ -165,6 +165,32 @@ async fn a_destruction_that_is_called_off_in_time_does_not_happen() {
     assert!(running.store.shard_state().destructions().is_empty());
     let enable = AdminOperation::EnableVersion { tenant: name("acme"), version };
     assert_eq!(running.done(running.asked(6, enable)).await.state, Some(VersionState::Enabled));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn windows_that_begin_one_after_the_other_put_off_nobodys_destruction() {
+    let clock = Arc::new(ManualClock::at(Timestamp(1_800_000_000_000)));
+    let site = Site { clock: clock.clone(), ..Site::new() };
+    let running = site.start().await.expect("a new site is founded");
+    let waits = running.disabled().await;
+    running.done(running.asked(4, running.schedule(waits, 365 * 86_400))).await;
+    let rotate = AdminOperation::AddVersion { tenant: name("acme"), key: name("key-1") };
+    let rotated = running.done(running.asked(5, rotate)).await;
+    let other = rotated.path.as_deref().and_then(parse_key_path).expect("a version has a path");
+    let parent = running.revision();
+    let disable = AdminOperation::DisableVersion { tenant: name("acme"), version: other, parent };
+    running.done(running.asked(6, disable)).await;
+    // somebody schedules and restores without end, more often than whoever keeps the time looks
+    let (times, pause) = (5_u8, Duration::from_secs(30));
+    for time in 0..times {
+        clock.advance(pause);
+        running.done(running.asked(10 + 2 * time, running.schedule(other, 86_400))).await;
+        let restore = AdminOperation::RestoreVersion { tenant: name("acme"), version: other };
+        running.done(running.asked(11 + 2 * time, restore)).await;
+    }
+    let passed = running.store.shard_state().cluster_time();
+    assert_eq!(passed, ClusterTime(0).plus(pause * times.into()), "all of the time between them counts");
     running.stop().await;
 }
 
