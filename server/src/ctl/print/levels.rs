@@ -3,6 +3,7 @@
 use replication::machine::policy::{Policy, ResourcePattern, Rule};
 use replication::machine::rows::Quota;
 
+use super::safe::safe;
 use crate::ctl::levels::{PolicyInForce, QuotaAt, QuotasInForce};
 
 pub(in crate::ctl) fn policy(policy: &PolicyInForce) -> String {
@@ -67,7 +68,7 @@ pub(super) fn rule(rule: &Rule) -> String {
 fn pattern(pattern: &ResourcePattern) -> String {
     let ResourcePattern { project, location, key_ring, crypto_key } = pattern;
     let parts = [("project", project), ("location", location), ("key-ring", key_ring), ("crypto-key", crypto_key)];
-    let said = parts.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));
+    let said = parts.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", safe(value.as_ref()?))));
     said.collect::<Vec<_>>().join(" ")
 }
 
@@ -83,5 +84,8 @@ mod tests {
         assert_eq!(rule(&full), "kms: a@b.example to wrap and unwrap for project=p key-ring=r with reason 1,5 or none");
         let bare = Rule { resources: Vec::new(), justifications: None, ..full };
         assert_eq!(rule(&bare), "kms: a@b.example to wrap and unwrap");
+        let feed = text.replace("\"r\"", "\"r\\n  deny all\"");
+        let feed: Rule = serde_json::from_str(&feed).expect("a rule whose pattern no ring can match");
+        assert!(!rule(&feed).contains('\n'), "{}", rule(&feed));
     }
 }

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
+use super::safe::safe;
 use super::{below, levels, word};
 use crate::admin::wire::{CallerBody, ExplainedLevel, ExplainedRule, Explanation, SeenBody};
 use crate::ctl::doctor::{Diagnosis, Finding, Severity};
@@ -32,7 +33,7 @@ pub(in crate::ctl) fn explanation(body: &Explanation) -> String {
     let by = body.rule.as_ref().map(|rule| format!(" by the rule {rule}")).unwrap_or_default();
     let mut text = format!("{}{by}: {} {}", word(&body.decision), body.status, body.code);
     if let Some(message) = &body.message {
-        text.push_str(&format!("\nthe caller is told: {message}"));
+        text.push_str(&format!("\nthe caller is told: {}", safe(message)));
     }
     if let Some(version) = &body.version {
         let fresh = if version.is_fresh { "fresh" } else { "not fresh, so nothing is refused for good" };
@@ -73,7 +74,9 @@ pub(in crate::ctl) fn seen(body: &SeenBody) -> String {
         ("told", body.message.clone()),
         ("took", Some(format!("{} µs", body.latency_us))),
     ];
-    let lines: String = rows.into_iter().filter_map(|(name, value)| Some(format!("\n  {name:<9}{}", value?))).collect();
+    let lines: String =
+        rows.into_iter().filter_map(|(name, value)| Some(format!("
+  {name:<9}{}", safe(&value?)))).collect();
     format!("{}: {} {}{lines}", body.decision, body.status, body.code)
 }
 
@@ -112,6 +115,17 @@ pub(super) fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_shows_what_its_caller_wrote_and_its_terminal_obeys_none_of_it() {
+        let record = r#"{"time":"2026-01-31T23:59:59.999Z","machine":"m","request":"00","operation":"wrap","path":"v0/\u001b[2J",
+            "resource":"a\n  told     nothing","justification":null,"health_check":false,"probe":false,"decision":"refused",
+            "code":"NOT_FOUND","status":404,"message":"\u001b]0;x\u0007","latency_us":1}"#;
+        let record: SeenBody = serde_json::from_str(record).expect("a record");
+        let text = seen(&record);
+        assert!(!text.contains(|one: char| one.is_control() && one != '\n'), "{text:?}");
+        assert!(text.lines().filter(|line| line.trim_start().starts_with("told")).count() == 1, "{text}");
+    }
 
     #[test]
     fn spans_and_moments_read_well() {

@@ -4,6 +4,7 @@ mod key;
 mod levels;
 mod look;
 mod people;
+mod safe;
 
 use std::fmt::Write as _;
 
