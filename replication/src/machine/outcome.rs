@@ -435,6 +435,14 @@ pub enum Refusal {
         /// What fits.
         bytes_max: usize,
     },
+    /// Anybody can sign for the key.
+    #[error(
+        "the public key of {signer} is one that anybody can sign for; have {signer} make a new key, and ask who gave them this one"
+    )]
+    AnybodysKey {
+        /// Who would be enrolled with it.
+        signer: SignerId,
+    },
 }
 
 /// Why a state does not allow an event, and what would: it is there already, another step must come first, or none leads there.

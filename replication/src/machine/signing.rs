@@ -33,6 +33,27 @@ pub fn verifies(public_key: &PublicKey, message: &[u8], signature: &[u8]) -> boo
     UnparsedPublicKey::new(&ED25519, public_key.as_bytes()).verify(message, signature).is_ok()
 }
 
+/// The encodings of the curve's points of small order, the sign bit aside; the last two are no reduced numbers, and decoded all
+/// the same.
+const SMALL_ORDER: [&str; 7] = [
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+];
+
+/// Whether anybody can sign for this key: RFC 8032 has a signature pass under a point of small order that nobody made with a
+/// private key.
+pub fn is_anybodys(public_key: &PublicKey) -> bool {
+    let mut bytes = *public_key.as_bytes();
+    bytes[31] &= 0x7f; // the sign bit
+    let shown = PublicKey::from_bytes(bytes).to_string();
+    SMALL_ORDER.contains(&shown.as_str())
+}
+
 /// A private Ed25519 key that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningKeyError {

@@ -94,6 +94,7 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         | Refusal::MalformedRequest { .. }
         | Refusal::NeedsPlan
         | Refusal::NothingToApprove
+        | Refusal::AnybodysKey { .. }
         | Refusal::NoRole { .. }
         | Refusal::NoReach { .. }
         | Refusal::OtherCheckValue { .. }

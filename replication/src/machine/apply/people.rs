@@ -8,6 +8,7 @@ use crate::machine::command::{Command, EnrolSigner, RevokeSigner};
 use crate::machine::outcome::{Effect, Refusal};
 use crate::machine::roles::PersonRole;
 use crate::machine::rows::{Role, Signer};
+use crate::machine::signing;
 use crate::machine::state::{Draft, State};
 
 /// Fewest security officers that must stay: what concerns one takes two.
@@ -38,7 +39,7 @@ pub(super) fn enrol(draft: &mut Draft, enrol: &EnrolSigner, command: &Command) -
     Ok(Effect::SignerEnrolled)
 }
 
-/// Whether name and key were never used, and the role is one that a signer can have.
+/// Whether name and key were never used, the key is somebody's own, and the role is one that a signer can have.
 pub(super) fn is_new(draft: &Draft, signer: &SignerId, row: &Signer) -> Result<(), Refusal> {
     let known = |what: &SignerId| Err(Refusal::PersonKnown { what: what.to_string() });
     if draft.state().row::<Signer>(signer).is_some() {
@@ -46,6 +47,9 @@ pub(super) fn is_new(draft: &Draft, signer: &SignerId, row: &Signer) -> Result<(
     }
     if let Some((owner, _)) = draft.state().signers().iter().find(|(_, other)| other.public_key == row.public_key) {
         return known(owner);
+    }
+    if signing::is_anybodys(&row.public_key) {
+        return Err(Refusal::AnybodysKey { signer: signer.clone() });
     }
     match &row.role {
         Role::Replica => Ok(()),

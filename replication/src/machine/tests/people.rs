@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::ids::{GroupId, SignerId, TenantId};
+use crate::ids::{GroupId, PublicKey, SignerId, TenantId};
 use crate::machine::apply::authority::verify_request;
 use crate::machine::apply::{OFFICERS_MIN, REACH_MAX};
 use crate::machine::command::{Action, EnrolSigner, RevokeSigner};
@@ -10,7 +10,7 @@ use crate::machine::outcome::{Effect, Outcome, Refusal};
 use crate::machine::request::{AdminOperation, Base64Bytes, SignedRequest};
 use crate::machine::roles::PersonRole;
 use crate::machine::rows::{Role, Signer, Staleness};
-use crate::machine::signing::SigningKey;
+use crate::machine::signing::{SigningKey, verifies};
 use crate::machine::state::ROW_BYTES_MAX;
 use crate::testkit::{Author, consent_to, signing_key};
 
@@ -245,6 +245,39 @@ fn names_and_keys_of_people_are_used_once() {
     assert_eq!(
         refused(machine.enrol(&person("bea", 28, &[PersonRole::Viewer], none))),
         Refusal::NoReach { signer: name("bea") }
+    );
+}
+
+#[test]
+fn nobody_is_enrolled_with_a_key_that_anybody_can_sign_for() {
+    let mut machine = Machine::shard();
+    // S = 0, and R the neutral point: made without a private key, it passes under the neutral point whatever the message is
+    let mut signature = [0; 64];
+    signature[0] = 1;
+    let neutral = PublicKey::from_bytes(*signature.first_chunk().expect("64 bytes"));
+    assert!(verifies(&neutral, b"anything", &signature));
+    let weak = [
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000080",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    ];
+    for key in weak {
+        let public_key = key.parse().expect("64 digits");
+        let roles: [&[PersonRole]; 2] = [&[PersonRole::Viewer], &[PersonRole::SecurityOfficer]];
+        for roles in roles {
+            let new = EnrolSigner { public_key, ..person("bea", 28, roles, None) };
+            assert_eq!(refused(machine.enrol(&new)), Refusal::AnybodysKey { signer: name("bea") }, "{key}");
+        }
+    }
+    assert_eq!(
+        machine.enrol(&person("bea", 28, &[PersonRole::Viewer], None)),
+        Outcome::Done(Effect::SignerEnrolled),
+        "with a key of her own"
     );
 }
 
