@@ -5,10 +5,15 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use server::crypto::harden_process;
 use server::ctl::{Args, Output, run};
 use server::exit;
 
 fn main() -> ExitCode {
+    // it holds the operator's key, and material on its way in
+    if let Err(error) = harden_process() {
+        return exit::failure(exit::OS, &error);
+    }
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => return exit::usage(&error),

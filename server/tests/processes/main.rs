@@ -7,6 +7,7 @@ mod bad_folder;
 mod bad_input;
 mod certificates;
 mod confirm;
+mod core_dumps;
 mod ctl;
 mod doctor;
 mod examples;
