@@ -91,7 +91,13 @@ impl KeyStore {
         parts.found_group(lineage, SHARD, founding).await?;
         let canary = parts.found_canary(lineage).await?;
         parts.open_tenant_keys(&state_of(&parts.shard));
-        let store = Self { parts, lineage, canary, counting: std::sync::Mutex::default() };
+        let store = Self {
+            parts,
+            lineage,
+            canary,
+            counting: std::sync::Mutex::default(),
+            making: tokio::sync::Mutex::default(),
+        };
         store.settle_plans().await?;
         store.catch_up_people().await?;
         Ok(store)

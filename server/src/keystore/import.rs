@@ -31,6 +31,9 @@ impl KeyStore {
         if let Some(done) = self.done_before(id, asked)? {
             return Ok(done);
         }
+        // one processor at most: all of them, busy with the keys of a hundred requests, would answer nobody's wraps. Whoever has
+        // waited is refused before the time is spent, if those before took what was left
+        let _making = self.making.lock().await;
         let key = ImportKeyId::from_bytes(self.parts.draw_id()?);
         let create = |public_key, sealed| {
             Action::CreateImportKey(CreateImportKey { tenant: tenant.clone(), id: key, public_key, sealed })

@@ -196,6 +196,16 @@ async fn a_tenant_has_so_many_import_keys_at_a_time_and_no_more() {
     assert_eq!(ids.len(), IMPORT_KEYS_MAX);
     let refused = running.refused(50, create_import_key("acme")).await;
     assert!(matches!(&refused, ExecuteError::Refused(Refusal::TooMany { .. })), "{refused:?}");
+
+    // whoever comes while one is being made waits for it, even to be refused, and keeps nothing else waiting
+    let making = running.store.making.lock().await;
+    let (store, asked) = (Arc::clone(&running.store), running.asked(51, create_import_key("acme")));
+    let next = tokio::spawn(async move { store.execute(asked).await });
+    running.done(running.asked(52, create_tenant("other"))).await;
+    assert!(!next.is_finished(), "two would be made at once");
+    drop(making);
+    let refused = next.await.expect("it does not panic").expect_err("there is no room for one more");
+    assert!(matches!(&refused, ExecuteError::Refused(Refusal::TooMany { .. })), "{refused:?}");
     running.stop().await;
 }
 

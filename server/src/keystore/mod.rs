@@ -74,6 +74,8 @@ pub struct KeyStore {
     canary: KeyVersionId,
     /// The time that this process counts for the shard.
     counting: std::sync::Mutex<Option<counting::Counting>>,
+    /// Held by whoever makes an import key: one at a time, whoever asks.
+    making: tokio::sync::Mutex<()>,
 }
 
 impl KeyStore {
