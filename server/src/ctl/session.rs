@@ -149,7 +149,8 @@ enum After {
 fn after(error: &ClientError) -> After {
     match error {
         ClientError::Refused(body) => match body.code {
-            FailureCode::Unknown => After::Unknown,
+            // a bug may come after a first step is in a log
+            FailureCode::Unknown | FailureCode::Internal => After::Unknown,
             FailureCode::Unavailable => After::NotDone,
             FailureCode::Invalid
             | FailureCode::Denied
@@ -158,8 +159,7 @@ fn after(error: &ClientError) -> After {
             | FailureCode::NoRoom
             | FailureCode::Method
             | FailureCode::TooLarge
-            | FailureCode::TooSlow
-            | FailureCode::Internal => After::Final,
+            | FailureCode::TooSlow => After::Final,
         },
         ClientError::Unreachable { source, .. } if source.is_connect() => After::NotDone,
         ClientError::Unreachable { .. } | ClientError::NotOurs { .. } => After::Unknown,
@@ -187,6 +187,7 @@ mod tests {
             (refused(FailureCode::NoRoom), After::Final),
             (refused(FailureCode::Unavailable), After::NotDone),
             (refused(FailureCode::Unknown), After::Unknown),
+            (refused(FailureCode::Internal), After::Unknown),
             (ClientError::NotOurs { status: 502 }, After::Unknown),
         ];
         for (error, expected) in table {

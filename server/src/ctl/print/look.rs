@@ -75,8 +75,7 @@ pub(in crate::ctl) fn seen(body: &SeenBody) -> String {
         ("took", Some(format!("{} µs", body.latency_us))),
     ];
     let lines: String =
-        rows.into_iter().filter_map(|(name, value)| Some(format!("
-  {name:<9}{}", safe(&value?)))).collect();
+        rows.into_iter().filter_map(|(name, value)| Some(format!("\n  {name:<9}{}", safe(&value?)))).collect();
     format!("{}: {} {}{lines}", body.decision, body.status, body.code)
 }
 
