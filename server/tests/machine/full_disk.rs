@@ -131,7 +131,7 @@ async fn a_full_disk_refuses_changes_and_nothing_else_and_recovers_by_itself() {
     assert_eq!(code, FailureCode::NoRoom, "{message}");
     assert!(message.contains("wraps and unwraps go on") && message.contains("Make room"), "{message}");
     let by_hand = ekmctl(&data, &["tenant", "create", "refused"]).await;
-    assert_eq!(by_hand.code, Some(i32::from(server::exit::REFUSED)), "{}", by_hand.err);
+    assert_eq!(by_hand.code, Some(i32::from(server::exit::TRY_LATER)), "{}", by_hand.err);
     assert!(by_hand.err.contains("Make room"), "{}", by_hand.err);
     serves(&scene, &path, &blob).await;
     said(&format!("nearly full, {} KiB free: {message}", free_bytes(disk.root()) >> 10));
