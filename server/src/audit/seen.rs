@@ -17,7 +17,7 @@ pub const BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Parts with a lock each. Ids are random, so they fill evenly.
 const STRIPES: usize = 64;
 
-/// The last [`RECORDS_MAX`] records.
+/// The last `RECORDS_MAX` records.
 pub struct Seen {
     stripes: Box<[Mutex<Stripe>]>,
 }

@@ -1,5 +1,5 @@
 //! Which rules a question meets, listed: what a person is shown of a decision. Decides nothing; the decision is made by
-//! [`super::decide`], from the same answers of [`covers`].
+//! [`super::decide()`], from the same answers of [`covers`].
 
 use replication::machine::policy::{Policy, Rule};
 
