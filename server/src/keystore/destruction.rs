@@ -39,7 +39,12 @@ impl KeyStore {
             }
             is_told = step.is_err();
             if !left.is_zero() || is_told {
-                tokio::time::sleep((left / PAUSE_PART).clamp(PAUSE_MIN, PAUSE_MAX)).await;
+                // a nearer destruction that is scheduled meanwhile must not wait for the pause of a farther one
+                let first = self.shard_state().destructions().get_min().map(|(key, _)| *key);
+                let changes =
+                    watch.wait_for(|applied| applied.state.destructions().get_min().map(|(key, _)| *key) != first);
+                // over is over: what came is looked at next
+                let _ = tokio::time::timeout((left / PAUSE_PART).clamp(PAUSE_MIN, PAUSE_MAX), changes).await;
             }
         }
     }
