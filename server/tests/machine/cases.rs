@@ -1,8 +1,11 @@
 //! What several of these tests begin and end with, what whoever runs them may choose, and what a test tells them.
 
 use std::any::Any;
+use std::panic::{AssertUnwindSafe, set_hook, take_hook};
 use std::path::Path;
+use std::sync::Once;
 
+use futures::FutureExt as _;
 use tempfile::TempDir;
 use tokio::sync::mpsc::channel;
 
@@ -42,6 +45,25 @@ pub(crate) fn told_by(panic: Box<dyn Any + Send>) -> String {
         Ok(told) => *told,
         Err(panic) => panic.downcast_ref::<&str>().copied().unwrap_or("a panic without words").to_owned(),
     }
+}
+
+tokio::task_local! {
+    /// Set where a panic is what is looked for.
+    static SOUGHT: ();
+}
+
+/// What a look finds wrong. The panic by which it says so is no failure of the test, so it is not printed as one.
+pub(crate) async fn found_by(look: impl Future) -> Option<String> {
+    static HOOKED: Once = Once::new();
+    HOOKED.call_once(|| {
+        let others = take_hook();
+        set_hook(Box::new(move |panic| {
+            if SOUGHT.try_with(|()| ()).is_err() {
+                others(panic);
+            }
+        }));
+    });
+    SOUGHT.scope((), AssertUnwindSafe(look).catch_unwind()).await.err().map(told_by)
 }
 
 /// A data directory with acknowledged changes, and what is known of them.
