@@ -20,6 +20,11 @@ impl Moment {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// The moment this long before; `None` if that is before the clock's origin.
+    pub fn before(self, by: Duration) -> Option<Self> {
+        self.0.checked_sub(by).map(Self)
+    }
+
     /// This moment, moved on.
     #[must_use]
     pub const fn plus(self, by: Duration) -> Self {

@@ -142,7 +142,7 @@ const REPLICATION_ARROWS: Arrows = &[
             "codec",
         ],
     ),
-    ("freshness", &["machine::rows"]),
+    ("freshness", &["clock", "ids", "machine::rows"]),
     ("directory", &["clock", "ids", "machine", "freshness"]),
     ("schema", &["clock", "ids", "machine::policy", "machine::request"]),
     ("store", &["ids", "machine", "codec"]),

@@ -43,7 +43,7 @@ const ROOT_PLACES: &[&str] = &["server/src/crypto/", "server/src/keystore/", "se
 
 /// Places that decide and never perform: no clock, no store, no waiting.
 const PURE: &[&str] =
-    &["replication/src/machine/", "replication/src/freshness.rs", "server/src/policy/", "server/src/quota/"];
+    &["replication/src/machine/", "replication/src/freshness/", "server/src/policy/", "server/src/quota/"];
 
 /// What a pure place never says.
 const IMPURE_WORDS: &[&str] = &[

@@ -1,6 +1,4 @@
-//! Ages of a view, and what may be answered at which. Pure: ages come in, verdicts go out.
-//!
-//! Positive answers tolerate staleness; final refusals need [`Fresh`], and nothing but a young enough [`Age`] makes one.
+//! Ages of a view, and what may be answered at which: ages come in, verdicts go out.
 
 use std::time::Duration;
 
