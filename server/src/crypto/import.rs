@@ -15,7 +15,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rsa::{
     KeySize, OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey,
@@ -235,7 +235,9 @@ pub enum WrapForTransportError {
 /// If the public key is none, or the library fails.
 pub fn wrap_for_transport(public_key: &[u8], material: &ClearMaterial) -> Result<Wrapped, WrapForTransportError> {
     let key = PublicEncryptingKey::from_der(public_key).map_err(|_| WrapForTransportError::NoPublicKey)?;
-    if key.key_size_bits() != KEY_BITS {
+    // the library reads a key with anything behind it, and with lengths that DER forbids
+    let canonical: PublicKeyX509Der<'_> = key.as_der()?;
+    if key.key_size_bits() != KEY_BITS || canonical.as_ref() != public_key {
         return Err(WrapForTransportError::NoPublicKey);
     }
     let key = OaepPublicEncryptingKey::new(key)?;

@@ -152,6 +152,9 @@ fn material_is_wrapped_to_nothing_but_an_rsa_3072_key() {
     for other in [&b""[..], b"PEM", small.as_ref(), cut] {
         assert_eq!(wrap_for_transport(other, &clear(&PATTERN)).err(), Some(WrapForTransportError::NoPublicKey));
     }
+    // one that is followed by anything is none
+    let followed = [&golden.public_key[..], b"W"].concat();
+    assert_eq!(wrap_for_transport(&followed, &clear(&PATTERN)).err(), Some(WrapForTransportError::NoPublicKey));
 }
 
 #[test]
