@@ -14,14 +14,13 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
-use openraft::impls::BasicNode;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{AsyncRuntime, EntryPayload, OptionalSend};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::config::{Answer, Answered, Entry, Leader, LogId, Replica, SnapshotMeta, StoredMembership, Types};
+use super::config::{Answer, Answered, Entry, Leader, LogId, Member, Replica, SnapshotMeta, StoredMembership, Types};
 use super::error::OpenError;
 use super::log::{encode, io_error};
 use crate::ids::{GroupId, LogIndex};
@@ -207,7 +206,7 @@ fn index_in(place: LogId) -> LogIndex {
     LogIndex(place.index)
 }
 
-fn meta_of(position: Position) -> SnapshotMeta {
+pub(super) fn meta_of(position: Position) -> SnapshotMeta {
     SnapshotMeta { last_log_id: position.applied, last_membership: position.membership }
 }
 
@@ -267,7 +266,7 @@ impl<RT: AsyncRuntime> RaftStateMachine<Types<RT>> for Machine {
 
     async fn get_current_snapshot(
         &mut self,
-    ) -> io::Result<Option<openraft::Snapshot<Leader, Replica, BasicNode, Snapshot>>> {
+    ) -> io::Result<Option<openraft::Snapshot<Leader, Replica, Member, Snapshot>>> {
         let newest = self.snapshots.reading(Snapshots::newest).await.map_err(snapshot_error)?;
         let newest = newest.map(|snapshot| Ok((postcard::from_bytes(&snapshot.meta)?, snapshot))).transpose();
         let newest: Option<(Position, Snapshot)> = newest.map_err(|error: postcard::Error| io::Error::other(error))?;
@@ -286,7 +285,7 @@ pub struct Builder {
 impl<RT: AsyncRuntime> RaftSnapshotBuilder<Types<RT>> for Builder {
     type SnapshotData = Snapshot;
 
-    async fn build_snapshot(&mut self) -> io::Result<openraft::Snapshot<Leader, Replica, BasicNode, Snapshot>> {
+    async fn build_snapshot(&mut self) -> io::Result<openraft::Snapshot<Leader, Replica, Member, Snapshot>> {
         let offered = self.offered.0.lock().take();
         if let Some((position, snapshot)) = offered {
             return Ok(openraft::Snapshot { meta: meta_of(position), snapshot });

@@ -1,18 +1,24 @@
 //! One Raft group on openraft, and the groups on this replica.
 //!
+//! What a group says to other replicas leaves as bytes through [`network::Peers`], and comes back through `answering`.
+//!
 //! Everything that names openraft is here. Entries are opaque bytes, decoded by the state machine alone.
 
+pub mod answering;
 pub mod config;
 mod ending;
 pub mod error;
+mod forward;
 pub mod group;
 pub mod host;
 mod keeper;
 mod limits;
 pub mod log;
 pub mod machine;
+pub mod membership;
 pub mod network;
 mod schedule;
+pub mod status;
 #[cfg(test)]
 mod tests;
 mod timers;
