@@ -19,6 +19,6 @@ pub mod tls;
 
 /// The messages, as `build.rs` makes them of `proto/peer.proto`.
 mod wire {
-    #![allow(missing_docs, clippy::pedantic, unused_qualifications)]
+    #![allow(missing_docs, clippy::all, clippy::pedantic, unused_qualifications)]
     tonic::include_proto!("ekm.peer.v1");
 }

@@ -135,7 +135,15 @@ impl Peer for Service {
         tracing::warn!(sender = %proven.0, %error, "a snapshot is not taken");
         let reason = match &error {
             ReceiveError::Header(error) => header_reason(error),
-            _ => wire::Reason::Snapshot,
+            ReceiveError::NotAnnounced
+            | ReceiveError::TooLarge { .. }
+            | ReceiveError::OutOfPlace { .. }
+            | ReceiveError::Digest { .. }
+            | ReceiveError::Truncated { .. }
+            | ReceiveError::Excess { .. }
+            | ReceiveError::Late { .. }
+            | ReceiveError::Broken(_)
+            | ReceiveError::Answer(_) => wire::Reason::Snapshot,
         };
         Ok(Response::new(refusal(reason, &error)))
     }

@@ -78,8 +78,13 @@ impl<RT: AsyncRuntime> Group<RT> {
         self.links.incarnation
     }
 
-    /// By which store a replica is bound in the group's membership, as far as it is known here.
+    /// By which store a replica is bound in the group's memberships, past ones included, as far as they are known here.
     pub fn bound(&self, replica: ReplicaId) -> Option<Incarnation> {
+        let known = self.applied.borrow().position.known.get(&replica.0).copied();
+        if known.is_some() {
+            return known;
+        }
+        // one that is not applied yet binds too
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         metrics.membership_config.membership().get_node(&replica.0).map(|member| member.incarnation)

@@ -1,10 +1,11 @@
 //! One Raft group on openraft, and the groups on this replica.
 //!
-//! What a group says to other replicas leaves as bytes through [`network::Peers`], and comes back through `answering`.
+//! What a group says to other replicas leaves as bytes through [`carrying::Peers`], and comes back through `answering`.
 //!
 //! Everything that names openraft is here. Entries are opaque bytes, decoded by the state machine alone.
 
 pub mod answering;
+pub mod carrying;
 pub mod config;
 mod ending;
 pub mod error;
@@ -13,6 +14,7 @@ pub mod group;
 pub mod host;
 mod keeper;
 mod limits;
+mod links;
 pub mod log;
 pub mod machine;
 pub mod membership;

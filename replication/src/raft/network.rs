@@ -3,15 +3,11 @@
 //! Every call ends at its deadline. Never grants a vote in another's name, and never tells openraft of an answer that takes back
 //! what the same replica acknowledged to the same leader: its store is an older one then, and must not serve as a witness.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::future::Future;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures::future::{BoxFuture, Either, FutureExt, select};
+use futures::future::{Either, select};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
 use openraft::network::{RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
@@ -19,151 +15,22 @@ use openraft::raft::{
     VoteRequest, VoteResponse,
 };
 use openraft::{AsyncRuntime, EntryPayload, OptionalSend};
-use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::config::{Entry, Leader, LogId, Member, Replica, Types, Vote};
+pub use super::carrying::{AskError, Cause, Destination, Kind, Lane, NoPeers, NoSuchPeer, Peers, Question, Shipment};
+pub(super) use super::links::{Links, decode};
+
+use super::config::{Entry, Leader, Member, Replica, Types, Vote};
+use super::links::Trouble;
 use super::log::encode;
-use crate::ids::{GroupId, Incarnation, LogIndex, ReplicaId};
+use crate::ids::LogIndex;
 use crate::store::snapshots::Snapshot;
 
 /// Bytes of entries in one append, as far as they are more than one entry.
 pub const APPEND_BYTES: usize = 1024 * 1024;
 /// What an entry needs beside its bytes, at most; a membership is taken for as large.
 const ENTRY_OVERHEAD: usize = 4 * 1024;
-
-/// What is asked of another replica.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Which store of the group it has.
-    Hello,
-    /// Whether it would vote.
-    PreVote,
-    /// A vote.
-    Vote,
-    /// To take entries, or to hear that there are none.
-    Append,
-    /// To stand for election at once.
-    Transfer,
-    /// A read index.
-    ReadIndex,
-    /// To order an entry.
-    Propose,
-}
-
-/// Which connection a question takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lane {
-    /// What elections depend on.
-    Urgent,
-    /// What may be large.
-    Entries,
-}
-
-/// A question on its way.
-#[derive(Debug, Clone)]
-pub struct Question {
-    /// What is asked.
-    pub kind: Kind,
-    /// Over which connection.
-    pub lane: Lane,
-    /// In the words of the group.
-    pub body: Vec<u8>,
-    /// How long an answer is waited for.
-    pub within: Duration,
-}
-
-/// A snapshot on its way.
-#[derive(Debug, Clone)]
-pub struct Shipment {
-    /// What it is, in the words of the group.
-    pub body: Vec<u8>,
-    /// The file.
-    pub path: PathBuf,
-}
-
-/// Who asks whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Destination {
-    /// In which group.
-    pub group: GroupId,
-    /// By which store.
-    pub from: Incarnation,
-    /// Whom.
-    pub replica: ReplicaId,
-    /// Where.
-    pub address: String,
-    /// By which store it is known; `None` to ask for that.
-    pub incarnation: Option<Incarnation>,
-}
-
-/// An error of whoever carries.
-pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
-
-/// Why a question has no answer.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum AskError {
-    /// It was not sent.
-    #[error("the replica cannot be reached; nothing was sent to it")]
-    Unreachable(#[source] Cause),
-    /// It was refused before anything was done.
-    #[error("the replica refused the message and did nothing")]
-    Refused(#[source] Cause),
-    /// It was sent, and what became of it is unknown.
-    #[error("the connection broke before an answer came")]
-    Lost(#[source] Cause),
-    /// No answer came in time.
-    #[error("no answer came within {within:?}")]
-    Late {
-        /// How long was waited.
-        within: Duration,
-    },
-    /// The answer is none.
-    #[error("the answer cannot be decoded; the replica may be of a newer release")]
-    Undecodable,
-}
-
-/// Carries what groups say to other replicas.
-pub trait Peers: fmt::Debug + Send + Sync {
-    /// Asks. Ends within the time that the question grants.
-    fn ask(&self, to: Destination, question: Question) -> BoxFuture<'static, Result<Vec<u8>, AskError>>;
-
-    /// Sends a snapshot. Ends when it is installed or refused there, or when nothing moves any more; dropped, it leaves nothing.
-    fn ship(&self, to: Destination, shipment: Shipment) -> BoxFuture<'static, Result<Vec<u8>, AskError>>;
-}
-
-/// Reaches nobody: for a group with one voter.
-#[derive(Debug, Clone, Copy)]
-pub struct NoPeers;
-
-/// What every call comes to.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("this replica was started without peers, and its groups have one voter")]
-pub struct NoSuchPeer;
-
-impl Peers for NoPeers {
-    fn ask(&self, _: Destination, _: Question) -> BoxFuture<'static, Result<Vec<u8>, AskError>> {
-        async { Err(AskError::Unreachable(Arc::new(NoSuchPeer))) }.boxed()
-    }
-
-    fn ship(&self, _: Destination, _: Shipment) -> BoxFuture<'static, Result<Vec<u8>, AskError>> {
-        async { Err(AskError::Unreachable(Arc::new(NoSuchPeer))) }.boxed()
-    }
-}
-
-/// A follower took back what it had acknowledged to this leader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "replica {replica} acknowledged entry {acknowledged} to this leader and does not have it any more: its disk is an older one, \
-     of a copy or a snapshot of its machine. Nothing is sent to it. Have that machine join under a new replica id"
-)]
-pub struct OlderStore {
-    /// Which.
-    pub replica: ReplicaId,
-    /// What it had.
-    pub acknowledged: LogIndex,
-}
 
 /// What is announced of a snapshot before its bytes.
 #[derive(Debug, Serialize, Deserialize)]
@@ -174,99 +41,6 @@ pub(super) struct Announced {
     pub(super) covered: LogIndex,
     /// Position and membership, as the file holds them too.
     pub(super) meta: Vec<u8>,
-}
-
-/// What a follower acknowledged, and to whom.
-#[derive(Debug, Clone, Copy)]
-struct Acknowledged {
-    vote: Vote,
-    upto: Option<LogId>,
-}
-
-/// What a group's clients share.
-#[derive(Debug)]
-pub(super) struct Links {
-    pub(super) group: GroupId,
-    pub(super) own: ReplicaId,
-    pub(super) incarnation: Incarnation,
-    pub(super) peers: Arc<dyn Peers>,
-    acknowledged: Mutex<BTreeMap<Replica, Acknowledged>>,
-    /// Which replicas were told of as refusing or older, until they answer again.
-    told: Mutex<BTreeMap<Replica, String>>,
-}
-
-impl Links {
-    pub(super) fn new(group: GroupId, own: ReplicaId, incarnation: Incarnation, peers: Arc<dyn Peers>) -> Self {
-        Self { group, own, incarnation, peers, acknowledged: Mutex::default(), told: Mutex::default() }
-    }
-
-    pub(super) fn to(&self, replica: Replica, member: &Member) -> Destination {
-        Destination {
-            group: self.group,
-            from: self.incarnation,
-            replica: ReplicaId(replica),
-            address: member.address.clone(),
-            incarnation: Some(member.incarnation),
-        }
-    }
-
-    /// Asks, at most until the deadline, whatever the carrier does.
-    pub(super) async fn ask<RT: AsyncRuntime, T: DeserializeOwned>(
-        &self,
-        to: Destination,
-        question: Question,
-    ) -> Result<T, AskError> {
-        let within = question.within;
-        let answer = RT::timeout(within, self.peers.ask(to, question)).await;
-        decode(&answer.map_err(|_| AskError::Late { within })??)
-    }
-
-    fn acknowledge(&self, from: Replica, vote: Vote, upto: Option<LogId>) {
-        let mut all = self.acknowledged.lock();
-        let known = all.entry(from).or_insert(Acknowledged { vote, upto: None });
-        if known.vote != vote {
-            *known = Acknowledged { vote, upto: None };
-        }
-        known.upto = known.upto.max(upto);
-    }
-
-    /// Whether a follower denies an entry that it acknowledged to the same leader.
-    fn taken_back(&self, by: Replica, vote: Vote, denied: Option<LogId>) -> Option<OlderStore> {
-        let known = self.acknowledged.lock().get(&by).copied().filter(|known| known.vote == vote)?;
-        let (upto, denied) = (known.upto?, denied?);
-        (denied <= upto).then_some(OlderStore { replica: ReplicaId(by), acknowledged: LogIndex(upto.index) })
-    }
-
-    /// What was told of other replicas and has not ended.
-    pub(super) fn troubles(&self) -> BTreeMap<ReplicaId, String> {
-        self.told.lock().iter().map(|(replica, trouble)| (ReplicaId(*replica), trouble.clone())).collect()
-    }
-
-    /// Tells once why a replica is not spoken to, and once that it is again.
-    fn tell(&self, replica: Replica, trouble: Option<&(dyn std::error::Error + 'static)>) {
-        let mut told = self.told.lock();
-        match trouble {
-            Some(error) => {
-                let text = error.to_string();
-                if told.get(&replica) != Some(&text) {
-                    tracing::error!(group = %self.group, replica, error, "a replica is not replicated to");
-                    told.insert(replica, text);
-                }
-            }
-            None => {
-                if told.remove(&replica).is_some() {
-                    tracing::info!(group = %self.group, replica, "a replica is replicated to again");
-                }
-            }
-        }
-    }
-}
-
-pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, AskError> {
-    match postcard::take_from_bytes(body) {
-        Ok((value, [])) => Ok(value),
-        _ => Err(AskError::Undecodable),
-    }
 }
 
 /// Makes a client for each replica and each purpose.
@@ -300,24 +74,24 @@ impl Client {
         let question = Question { kind, lane, body: encode(body), within: option.soft_ttl() };
         let asked = self.links.ask::<RT, T>(self.links.to(self.target, &self.member), question).await;
         self.heard(&asked);
-        asked.map_err(|error| self.rpc_error(error, action))
+        asked.map_err(|error| self.rpc_error(&error, action))
     }
 
     /// A refusal is for a person to look at; that a replica is away is not.
     fn heard<T>(&self, asked: &Result<T, AskError>) {
         match asked {
-            Ok(_) => self.links.tell(self.target, None),
-            Err(AskError::Refused(cause)) => self.links.tell(self.target, Some(&**cause)),
+            Ok(_) => self.links.ended(self.target, Trouble::Refuses),
+            Err(AskError::Refused(cause)) => self.links.tell(self.target, Trouble::Refuses, &**cause),
             Err(AskError::Unreachable(_) | AskError::Lost(_) | AskError::Late { .. } | AskError::Undecodable) => {}
         }
     }
 
-    fn rpc_error<RT: AsyncRuntime>(&self, error: AskError, action: RPCTypes) -> RPCError<Types<RT>> {
+    fn rpc_error<RT: AsyncRuntime>(&self, error: &AskError, action: RPCTypes) -> RPCError<Types<RT>> {
         match error {
-            AskError::Unreachable(_) | AskError::Refused(_) => Unreachable::new(&error).into(),
-            AskError::Lost(_) | AskError::Undecodable => NetworkError::new(&error).into(),
+            AskError::Unreachable(_) | AskError::Refused(_) => Unreachable::new(error).into(),
+            AskError::Lost(_) | AskError::Undecodable => NetworkError::new(error).into(),
             AskError::Late { within } => {
-                Timeout { action, id: self.links.own.0, target: self.target, timeout: within }.into()
+                Timeout { action, id: self.links.own.0, target: self.target, timeout: *within }.into()
             }
         }
     }
@@ -363,7 +137,7 @@ impl<RT: AsyncRuntime> RaftNetworkV2<Types<RT>> for Client {
             }
             AppendEntriesResponse::Conflict => match self.links.taken_back(self.target, vote, prev) {
                 Some(older) => {
-                    self.links.tell(self.target, Some(&older));
+                    self.links.tell(self.target, Trouble::IsOlder, &older);
                     Err(Unreachable::new(&older).into())
                 }
                 None => Ok(answer),
@@ -413,7 +187,7 @@ impl<RT: AsyncRuntime> RaftNetworkV2<Types<RT>> for Client {
                 }
                 Ok(answer)
             }
-            Err(error) => Err(self.rpc_error::<RT>(error, RPCTypes::InstallSnapshot).into()),
+            Err(error) => Err(self.rpc_error::<RT>(&error, RPCTypes::InstallSnapshot).into()),
         }
     }
 
@@ -428,41 +202,16 @@ impl<RT: AsyncRuntime> RaftNetworkV2<Types<RT>> for Client {
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::EntryBytes;
-    use super::*;
     use openraft::Membership;
+
+    use super::super::config::{EntryBytes, LogId};
+    use super::*;
 
     fn place(index: u64) -> LogId {
         LogId::new(Leader { term: 3, node_id: 2 }, index)
     }
 
     const VOTE: Vote = Vote { leader_id: Leader { term: 3, node_id: 2 }, committed: true };
-
-    fn links() -> Links {
-        Links::new(GroupId(1), ReplicaId(2), Incarnation::from_bytes([1; 16]), Arc::new(NoPeers))
-    }
-
-    #[test]
-    fn a_follower_may_deny_what_it_never_acknowledged_to_this_leader_and_nothing_else() {
-        let links = links();
-        assert_eq!(links.taken_back(3, VOTE, Some(place(5))), None);
-        links.acknowledge(3, VOTE, Some(place(5)));
-        links.acknowledge(3, VOTE, Some(place(4)));
-        assert_eq!(links.taken_back(3, VOTE, Some(place(6))), None);
-        let older = Some(OlderStore { replica: ReplicaId(3), acknowledged: LogIndex(5) });
-        for index in [4, 5] {
-            assert_eq!(links.taken_back(3, VOTE, Some(place(index))), older);
-        }
-        assert_eq!(links.taken_back(4, VOTE, Some(place(5))), None, "another follower");
-        let later = Vote { leader_id: Leader { term: 4, node_id: 2 }, committed: true };
-        assert_eq!(
-            links.taken_back(3, later, Some(place(5))),
-            None,
-            "what was not committed may go under a later leader"
-        );
-        links.acknowledge(3, later, None);
-        assert_eq!(links.taken_back(3, VOTE, Some(place(5))), None);
-    }
 
     #[test]
     fn an_append_is_bounded_and_never_empty() {

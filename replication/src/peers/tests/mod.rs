@@ -6,5 +6,6 @@ mod refusals;
 mod replicating;
 mod silence;
 mod snapshots;
+mod soak;
 mod stores;
 mod tls;

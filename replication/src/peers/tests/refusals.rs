@@ -1,8 +1,5 @@
 //! What a replica refuses of whoever passed the handshake: wrong claims, unknown words, and speech in another's name.
 
-use openraft::raft::VoteRequest;
-use openraft_rt_tokio::TokioRuntime;
-
 use super::cluster::{GENERATION, NEVER, Replicas, SHARD};
 use super::pki::OTHER_LINEAGE;
 use crate::ids::{Generation, Incarnation};
@@ -10,8 +7,9 @@ use crate::peers::carried::{Refused, to_wire};
 use crate::peers::connections::Connections;
 use crate::peers::limits::FORMAT;
 use crate::peers::wire;
-use crate::raft::config::{Leader, Types, Vote};
 use crate::raft::network::{AskError, Destination, Kind, Lane};
+
+type Change = fn(&mut wire::Call);
 
 fn hello() -> wire::Call {
     wire::Call { header: None, kind: to_wire(Kind::Hello).into(), within_millis: 60_000, body: vec![] }
@@ -19,8 +17,8 @@ fn hello() -> wire::Call {
 
 /// A vote for a replica in a term that nobody has reached.
 fn ballot(candidate: u64) -> Vec<u8> {
-    let vote = Vote { leader_id: Leader { term: 99, node_id: candidate }, committed: false };
-    let request = VoteRequest::<Types<TokioRuntime>> { vote, last_log_id: None, leadership_transfer: true };
+    // term, candidate, not won yet; no log; a transfer, which no lease of a leader holds up
+    let request = (99_u64, candidate, false, None::<u64>, true);
     postcard::to_stdvec(&request).expect("a ballot encodes")
 }
 
@@ -59,7 +57,6 @@ async fn every_wrong_claim_is_refused_over_a_real_connection_and_changes_nothing
     let replicas = Replicas::voters(2, NEVER).await;
     let before = replicas.group(2).status();
     let (connections, to) = (replicas.in_the_name_of(1), replicas.way(1, 2));
-    type Change = fn(&mut wire::Call);
     let table: [(&str, Change, wire::Reason); 12] = [
         ("no header", |call| call.header = None, wire::Reason::Malformed),
         ("newer format", |call| header(call).format = FORMAT + 1, wire::Reason::Format),

@@ -59,6 +59,14 @@ async fn a_wiped_store_under_its_old_id_is_refused_both_ways_and_joins_under_a_n
     replicas.group(leader).change_voters(&voters, AMPLE).await.expect("all are members");
     let index = replicas.keys(10..20).await;
     replicas.agree(index).await;
+
+    // it has left, and its id is still not free
+    replicas.start(3).await;
+    let leader = replicas.leader().await;
+    assert!(!replicas.group(leader).status().members.contains_key(&ReplicaId(3)));
+    let address = replicas.node(3).address.to_string();
+    let refused = replicas.group(leader).add_learner(ReplicaId(3), &address, AMPLE).await;
+    assert!(matches!(refused, Err(MembershipError::OtherStore { .. })), "{refused:?}");
     replicas.shutdown().await;
 }
 
