@@ -150,7 +150,7 @@ async fn accept(
                     drop(taken.send(stream).await);
                 }
                 Ok(Err(error)) => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "a connection proved no peer")
+                    tracing::debug!(error = &error as &dyn std::error::Error, "a connection proved no peer");
                 }
                 Err(_) => tracing::debug!("a connection did not end its handshake in time"),
             }

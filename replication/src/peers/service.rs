@@ -15,7 +15,7 @@ use super::receiving::{self, ReceiveError};
 use super::wire;
 use super::wire::peer_server::Peer;
 use crate::ids::{GroupId, ReplicaId};
-use crate::raft::answering::AnswerError;
+use crate::raft::answering::{AnswerError, expect_snapshot};
 use crate::raft::group::Group;
 use crate::raft::network::{Kind, Lane};
 
@@ -91,7 +91,7 @@ impl Service {
     async fn received(&self, proven: Proven, mut parts: Streaming<wire::Part>) -> Result<Vec<u8>, ReceiveError> {
         let wire::Announcement { header, bytes, body } = receiving::announcement(&mut parts).await?;
         let (admitted, group) = self.admitted(header.as_ref(), proven, Meeting::Known)?;
-        let expected = group.expect_snapshot(admitted.sender, &body)?;
+        let expected = expect_snapshot(admitted.sender, &body)?;
         receiving::receive(group, expected, bytes, &mut parts).await
     }
 }

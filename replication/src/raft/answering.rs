@@ -72,6 +72,20 @@ pub struct Expected {
     position: Position,
 }
 
+/// What a proven replica announces to send.
+///
+/// # Errors
+/// [`AnswerError::Malformed`] or [`AnswerError::NotItsName`].
+pub fn expect_snapshot(sender: ReplicaId, body: &[u8]) -> Result<Expected, AnswerError> {
+    let announced: Announced = read(body)?;
+    own_name(sender, &announced.vote)?;
+    let position: Position = read(&announced.meta)?;
+    if index_of(&position) != announced.covered {
+        return Err(AnswerError::Malformed);
+    }
+    Ok(Expected { announced, position })
+}
+
 impl<RT: AsyncRuntime> Group<RT> {
     /// Which store of the group this is.
     pub fn incarnation(&self) -> Incarnation {
@@ -140,20 +154,6 @@ impl<RT: AsyncRuntime> Group<RT> {
             Kind::ReadIndex => encode(&self.answer_read_index().await),
             Kind::Propose => encode(&self.answer_proposal(read(&body)?, within).await),
         })
-    }
-
-    /// What a proven replica announces to send.
-    ///
-    /// # Errors
-    /// [`AnswerError::Malformed`] or [`AnswerError::NotItsName`].
-    pub fn expect_snapshot(&self, sender: ReplicaId, body: &[u8]) -> Result<Expected, AnswerError> {
-        let announced: Announced = read(body)?;
-        own_name(sender, &announced.vote)?;
-        let position: Position = read(&announced.meta)?;
-        if index_of(&position) != announced.covered {
-            return Err(AnswerError::Malformed);
-        }
-        Ok(Expected { announced, position })
     }
 
     /// A place for its bytes.

@@ -38,7 +38,7 @@ use crate::store::folder;
 use crate::store::log::{LogStore, Owner, Written};
 use crate::store::room::{Room, Shortage};
 use crate::store::snapshots::{SnapshotError, Snapshots};
-use crate::store::state::{StateMirror, Use};
+use crate::store::state::{Opened, StateMirror, Use};
 
 const LOG_FILE: &str = "log.redb";
 const STATE_FOLDER: &str = "state";
@@ -147,19 +147,7 @@ impl<RT: AsyncRuntime> Group<RT> {
         let snapshots =
             snapshots.map_err(|source| OpenError::Snapshots { folder: folder.join(SNAPSHOTS_FOLDER), source })?;
         let opened = StateMirror::open(&folder.join(STATE_FOLDER), blocking)?;
-        let doubt = opened.doubt.as_ref().map(tracing::field::display);
-        match opened.use_made {
-            Use::Kept if doubt.is_some() => {
-                tracing::info!(%group, doubt, "the mirror of the applied state was thrown away and is rebuilt from the log");
-            }
-            Use::Kept => {}
-            Use::NoRoom => {
-                tracing::warn!(%group, doubt, "the disk has no room for the mirror of the applied state, which stays as it is until the next start");
-            }
-            Use::Removed => {
-                tracing::warn!(%group, doubt, "the mirror of the applied state was thrown away, and the disk has no room for a new one until the next start");
-            }
-        }
+        tell_of_mirror(group, &opened);
         let was_thrown_away = opened.was_thrown_away();
         let mirror = opened.mirror;
         let offered = Offered::default();
@@ -410,6 +398,23 @@ impl<RT: AsyncRuntime> Group<RT> {
     /// Whether the mirror of the state was thrown away when the group was opened.
     pub fn mirror_was_rebuilt(&self) -> bool {
         self.rebuilt
+    }
+}
+
+/// What became of the mirror, where it was not simply used.
+fn tell_of_mirror(group: GroupId, opened: &Opened) {
+    let doubt = opened.doubt.as_ref().map(tracing::field::display);
+    match opened.use_made {
+        Use::Kept if doubt.is_some() => {
+            tracing::info!(%group, doubt, "the mirror of the applied state was thrown away and is rebuilt from the log");
+        }
+        Use::Kept => {}
+        Use::NoRoom => {
+            tracing::warn!(%group, doubt, "the disk has no room for the mirror of the applied state, which stays as it is until the next start");
+        }
+        Use::Removed => {
+            tracing::warn!(%group, doubt, "the mirror of the applied state was thrown away, and the disk has no room for a new one until the next start");
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::{Either, select};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
@@ -22,6 +23,7 @@ pub use super::carrying::{AskError, Cause, Destination, Kind, Lane, NoPeers, NoS
 pub(super) use super::links::{Links, decode};
 
 use super::config::{Entry, Leader, Member, Replica, Types, Vote};
+use super::limits::APPEND_WAIT;
 use super::links::Trouble;
 use super::log::encode;
 use crate::ids::LogIndex;
@@ -69,9 +71,9 @@ impl Client {
         &self,
         (kind, lane, action): (Kind, Lane, RPCTypes),
         body: &impl Serialize,
-        option: &RPCOption,
+        within: Duration,
     ) -> Result<T, RPCError<Types<RT>>> {
-        let question = Question { kind, lane, body: encode(body), within: option.soft_ttl() };
+        let question = Question { kind, lane, body: encode(body), within };
         let asked = self.links.ask::<RT, T>(self.links.to(self.target, &self.member), question).await;
         self.heard(&asked);
         asked.map_err(|error| self.rpc_error(&error, action))
@@ -124,8 +126,12 @@ impl<RT: AsyncRuntime> RaftNetworkV2<Types<RT>> for Client {
         let sent = request.entries.len();
         let (vote, prev) = (request.vote, request.prev_log_id);
         let last = request.entries.last().map(|entry| entry.log_id).or(prev);
-        let lane = if request.entries.is_empty() { Lane::Urgent } else { Lane::Entries };
-        let answer = self.ask::<RT, _>((Kind::Append, lane, RPCTypes::AppendEntries), &request, &option).await?;
+        // openraft grants a heartbeat's time to both, and a disk may take longer to make entries durable
+        let (lane, within) = match sent {
+            0 => (Lane::Urgent, option.soft_ttl()),
+            _ => (Lane::Entries, option.soft_ttl().max(APPEND_WAIT)),
+        };
+        let answer = self.ask::<RT, _>((Kind::Append, lane, RPCTypes::AppendEntries), &request, within).await?;
         match &answer {
             AppendEntriesResponse::Success => {
                 self.links.acknowledge(self.target, vote, last);
@@ -151,7 +157,7 @@ impl<RT: AsyncRuntime> RaftNetworkV2<Types<RT>> for Client {
         request: VoteRequest<Types<RT>>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types<RT>>, RPCError<Types<RT>>> {
-        self.ask::<RT, _>((Kind::Vote, Lane::Urgent, RPCTypes::Vote), &request, &option).await
+        self.ask::<RT, _>((Kind::Vote, Lane::Urgent, RPCTypes::Vote), &request, option.soft_ttl()).await
     }
 
     // The default grants in the peer's name.
@@ -160,7 +166,7 @@ impl<RT: AsyncRuntime> RaftNetworkV2<Types<RT>> for Client {
         request: VoteRequest<Types<RT>>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types<RT>>, RPCError<Types<RT>>> {
-        self.ask::<RT, _>((Kind::PreVote, Lane::Urgent, RPCTypes::Vote), &request, &option).await
+        self.ask::<RT, _>((Kind::PreVote, Lane::Urgent, RPCTypes::Vote), &request, option.soft_ttl()).await
     }
 
     async fn full_snapshot(
@@ -196,7 +202,7 @@ impl<RT: AsyncRuntime> RaftNetworkV2<Types<RT>> for Client {
         request: TransferLeaderRequest<Types<RT>>,
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<Types<RT>>, RPCError<Types<RT>>> {
-        self.ask::<RT, _>((Kind::Transfer, Lane::Urgent, RPCTypes::TransferLeader), &request, &option).await
+        self.ask::<RT, _>((Kind::Transfer, Lane::Urgent, RPCTypes::TransferLeader), &request, option.soft_ttl()).await
     }
 }
 
