@@ -176,6 +176,11 @@ hex_id! {
     LineageId, "lineage id", 16
 }
 hex_id! {
+    /// One store of one group on one replica, from its first moment on: drawn at random when the store is made, so that one
+    /// that comes back empty under the replica's old id is known for another.
+    Incarnation, "store incarnation", 16
+}
+hex_id! {
     /// One key version: one immutable key material, one path for ever.
     KeyVersionId, "key version id", 16
 }
@@ -223,6 +228,12 @@ impl Generation {
     }
 }
 
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// One Raft group: 0 is the system group, every other number is the shard of that number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GroupId(pub u16);
@@ -255,6 +266,12 @@ impl ShardId {
 /// One key-store replica. Never reused: a replica that lost its disk comes back under a new id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ReplicaId(pub u64);
+
+impl fmt::Display for ReplicaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// An entry's position in its group's log, from 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

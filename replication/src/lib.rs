@@ -1,7 +1,7 @@
 //! The replicated key store: a pure state machine, the log and state that keep it, and the Raft group that orders it.
 //!
 //! Knows no HTTP endpoint, no token and no settings file; sees sealed material only, never key bytes. Everything
-//! named redb or sled stays in [`store`], everything named openraft in [`raft`].
+//! named redb or sled stays in [`store`], everything named openraft in [`raft`], everything named tonic or rustls in [`peers`].
 
 pub mod clock;
 pub mod codec;
@@ -10,6 +10,7 @@ pub mod feed;
 pub mod freshness;
 pub mod ids;
 pub mod machine;
+pub mod peers;
 pub mod raft;
 #[cfg(feature = "schema")]
 mod schema;

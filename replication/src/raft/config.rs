@@ -5,13 +5,13 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use openraft::impls::{BasicNode, BoxedErrorSource, InlineBatch, OneshotResponder};
+use openraft::impls::{BoxedErrorSource, InlineBatch, OneshotResponder};
 use openraft::vote::leader_id_adv::LeaderId;
 use openraft::{AsyncRuntime, EntryPayload, OptionalSend, RaftTypeConfig};
 use openraft_rt_tokio::TokioRuntime;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::ids::LogIndex;
+use crate::ids::{Incarnation, LogIndex};
 use crate::machine::outcome::Outcome;
 
 /// openraft's type configuration over a runtime.
@@ -22,6 +22,24 @@ pub type TokioTypes = Types<TokioRuntime>;
 
 /// A replica's number in openraft's terms: [`crate::ids::ReplicaId`].
 pub type Replica = u64;
+/// What a membership says of a replica: where it is, and by which store of the group it is known. The store is bound here, in
+/// the log of the group, so that every replica refuses another one under the same id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Where its peers reach it, as `host:port`; empty in a group that has no peers.
+    pub address: String,
+    /// Its store of the group.
+    pub incarnation: Incarnation,
+}
+
+/// openraft's own suite makes memberships of such.
+#[cfg(test)]
+impl Default for Member {
+    fn default() -> Self {
+        Self { address: String::new(), incarnation: Incarnation::from_bytes([1; 16]) }
+    }
+}
+
 /// Who led when an entry was written.
 pub type Leader = LeaderId<u64, Replica>;
 /// An entry's place: the term and leader that wrote it, and its index.
@@ -29,19 +47,19 @@ pub type LogId = openraft::LogId<Leader>;
 /// A vote, given or won.
 pub type Vote = openraft::Vote<Leader>;
 /// What an entry carries.
-pub type Payload = EntryPayload<EntryBytes, Replica, BasicNode>;
+pub type Payload = EntryPayload<EntryBytes, Replica, Member>;
 /// A log entry.
 pub type Entry = openraft::Entry<Leader, Payload>;
 /// A membership and the entry that made it.
-pub type StoredMembership = openraft::StoredMembership<Leader, Replica, BasicNode>;
+pub type StoredMembership = openraft::StoredMembership<Leader, Replica, Member>;
 /// Position and membership of a snapshot.
-pub type SnapshotMeta = openraft::SnapshotMeta<Leader, Replica, BasicNode>;
+pub type SnapshotMeta = openraft::SnapshotMeta<Leader, Replica, Member>;
 
 impl<RT: AsyncRuntime> RaftTypeConfig for Types<RT> {
     type D = EntryBytes;
     type R = Answer;
     type NodeId = Replica;
-    type Node = BasicNode;
+    type Node = Member;
     type Term = u64;
     type LeaderId = Leader;
     type Vote = Vote;

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aws_lc_rs::rand;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, InitializeError, LinearizableReadError, RaftError};
-use openraft::impls::BasicNode;
 use openraft::{AsyncRuntime, Instant, Raft, ReadPolicy, ServerState};
 use openraft_rt_tokio::TokioRuntime;
 use parking_lot::Mutex;
@@ -22,13 +22,14 @@ pub use super::limits::{ENTRY_BYTES_MAX, PROPOSALS_MAX, READ_INDEX_WAIT_MAX};
 pub use super::schedule::SnapshotLimits;
 pub use super::timers::Timers;
 
-use super::config::{Answer, Answered, EntryBytes, Types};
+use super::config::{Answer, Answered, EntryBytes, Member, Types};
+use super::forward::{OtherLeader, Purpose};
 use super::keeper::{Keeper, Running, keep_snapshots};
 use super::log::RaftLog;
 use super::machine::{Applied, Machine, Offered, Parts};
-use super::network::NoPeers;
+use super::network::{Links, Network, Peers};
 use crate::codec;
-use crate::ids::{GroupId, LogIndex, ReplicaId};
+use crate::ids::{GroupId, Incarnation, LogIndex, ReplicaId};
 use crate::machine::digest::Digest;
 use crate::machine::outcome::Outcome;
 use crate::store::blocking::Blocking;
@@ -37,7 +38,7 @@ use crate::store::folder;
 use crate::store::log::{LogStore, Owner, Written};
 use crate::store::room::{Room, Shortage};
 use crate::store::snapshots::{SnapshotError, Snapshots};
-use crate::store::state::{StateMirror, Use};
+use crate::store::state::{Opened, StateMirror, Use};
 
 const LOG_FILE: &str = "log.redb";
 const STATE_FOLDER: &str = "state";
@@ -60,6 +61,8 @@ pub struct GroupSettings {
     pub limits: SnapshotLimits,
     /// How much room the disk has, as whoever watches it publishes.
     pub room: watch::Receiver<Room>,
+    /// Who carries what the group says to other replicas.
+    pub peers: Arc<dyn Peers>,
 }
 
 impl GroupSettings {
@@ -81,12 +84,14 @@ pub struct Proposed {
 /// One Raft group on this replica.
 pub struct Group<RT: AsyncRuntime = TokioRuntime> {
     pub(super) id: GroupId,
-    replica: ReplicaId,
+    pub(super) replica: ReplicaId,
+    /// What leads to the other replicas.
+    pub(super) links: Arc<Links>,
     pub(super) raft: Raft<Types<RT>, Machine>,
     pub(super) log: LogStore,
     pub(super) mirror: StateMirror,
     pub(super) applied: watch::Receiver<Applied>,
-    room: watch::Receiver<Room>,
+    pub(super) room: watch::Receiver<Room>,
     pub(super) proposals: Arc<Semaphore>,
     pub(super) stopping: AtomicBool,
     rebuilt: bool,
@@ -133,24 +138,16 @@ impl<RT: AsyncRuntime> Group<RT> {
         files: Arc<dyn Files>,
         settings: GroupSettings,
     ) -> Result<Self, OpenError> {
-        let GroupSettings { group, replica, folder, timers, blocking, limits, room } = settings;
+        let GroupSettings { group, replica, folder, timers, blocking, limits, room, peers } = settings;
+        // before anything is voted or written, so that no store is ever known without it
+        let incarnation = log.incarnation(drawn()).await;
+        let incarnation = incarnation.map_err(|source| OpenError::Log { folder: folder.clone(), source })?;
+        let links = Arc::new(Links::new(group, replica, incarnation, peers));
         let snapshots = Snapshots::open_on(files, &folder.join(SNAPSHOTS_FOLDER), log.clone(), blocking).await;
         let snapshots =
             snapshots.map_err(|source| OpenError::Snapshots { folder: folder.join(SNAPSHOTS_FOLDER), source })?;
         let opened = StateMirror::open(&folder.join(STATE_FOLDER), blocking)?;
-        let doubt = opened.doubt.as_ref().map(tracing::field::display);
-        match opened.use_made {
-            Use::Kept if doubt.is_some() => {
-                tracing::info!(%group, doubt, "the mirror of the applied state was thrown away and is rebuilt from the log");
-            }
-            Use::Kept => {}
-            Use::NoRoom => {
-                tracing::warn!(%group, doubt, "the disk has no room for the mirror of the applied state, which stays as it is until the next start");
-            }
-            Use::Removed => {
-                tracing::warn!(%group, doubt, "the mirror of the applied state was thrown away, and the disk has no room for a new one until the next start");
-            }
-        }
+        tell_of_mirror(group, &opened);
         let was_thrown_away = opened.was_thrown_away();
         let mirror = opened.mirror;
         let offered = Offered::default();
@@ -164,7 +161,9 @@ impl<RT: AsyncRuntime> Group<RT> {
         };
         let (machine, applied) = Machine::new(parts).await?;
         let config = Arc::new(timers.raft_settings(group).validate()?);
-        let raft = Raft::new(replica.0, config, NoPeers, RaftLog::new(log.clone()), machine).await;
+        let raft =
+            Raft::new(replica.0, config, Network { links: Arc::clone(&links) }, RaftLog::new(log.clone()), machine)
+                .await;
         let raft = raft.map_err(|fatal| OpenError::Recovery(fatal.into()))?;
         let proposals = Arc::new(Semaphore::new(PROPOSALS_MAX));
         let (stopping, rebuilt) = (AtomicBool::new(false), was_thrown_away);
@@ -184,6 +183,7 @@ impl<RT: AsyncRuntime> Group<RT> {
         Ok(Self {
             id: group,
             replica,
+            links,
             raft,
             log,
             mirror,
@@ -205,7 +205,8 @@ impl<RT: AsyncRuntime> Group<RT> {
     /// [`InitialiseError`].
     pub async fn initialise_single(&self, within: Duration) -> Result<(), InitialiseError> {
         if !self.raft.is_initialized().await.map_err(Failure::from)? {
-            let voters = BTreeMap::from([(self.replica.0, BasicNode { addr: String::new() })]);
+            let voters =
+                BTreeMap::from([(self.replica.0, Member { address: String::new(), incarnation: self.incarnation() })]);
             match self.raft.initialize(voters).await {
                 // Somebody else of this process was quicker.
                 Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
@@ -225,10 +226,8 @@ impl<RT: AsyncRuntime> Group<RT> {
     /// [`ProposeError`]; after [`ProposeError::Unknown`] it may have happened, after [`ProposeError::Halted`] it may
     /// yet be applied by another release, after every other it has no effect.
     pub async fn propose(&self, entry: Vec<u8>, within: Duration) -> Result<Proposed, ProposeError> {
-        if let Some(shortage) = self.shortage() {
-            return Err(shortage.into());
-        }
-        self.propose_from_reserve(entry, within).await
+        self.check(Purpose::Begins, &entry)?;
+        self.submit(Purpose::Begins, entry, within).await
     }
 
     /// The same for an entry that finishes what an earlier one began, which is what the reserve on the disk is kept for.
@@ -236,15 +235,25 @@ impl<RT: AsyncRuntime> Group<RT> {
     /// # Errors
     /// As [`Group::propose`].
     pub async fn propose_from_reserve(&self, entry: Vec<u8>, within: Duration) -> Result<Proposed, ProposeError> {
-        if let Some(shortage) = self.log.shortage() {
+        self.check(Purpose::Finishes, &entry)?;
+        self.submit(Purpose::Finishes, entry, within).await
+    }
+
+    /// Whether an entry may be proposed here.
+    pub(super) fn check(&self, purpose: Purpose, entry: &[u8]) -> Result<(), ProposeError> {
+        let shortage = match purpose {
+            Purpose::Begins => self.shortage(),
+            Purpose::Finishes => self.log.shortage(),
+        };
+        if let Some(shortage) = shortage {
             return Err(shortage.into());
         }
         if entry.len() > ENTRY_BYTES_MAX {
             return Err(ProposeError::TooLarge { bytes: entry.len() });
         }
         // In the log it would halt every replica, so a slip of ours must not get there.
-        codec::decode_entry(&entry).and_then(|signed| codec::decode_command(&signed.command))?;
-        self.submit(entry, within).await
+        codec::decode_entry(entry).and_then(|signed| codec::decode_command(&signed.command))?;
+        Ok(())
     }
 
     /// Proposes what nobody looked at, as a leader of a newer release would.
@@ -253,7 +262,14 @@ impl<RT: AsyncRuntime> Group<RT> {
     /// As [`Group::propose`]; what cannot be decoded halts the group.
     #[cfg(any(test, feature = "testkit"))]
     pub async fn danger_propose_unread(&self, entry: Vec<u8>, within: Duration) -> Result<Proposed, ProposeError> {
-        self.submit(entry, within).await
+        self.submit(Purpose::Begins, entry, within).await
+    }
+
+    /// Stands for election at once, as after a long silence of the leader; with a question first, as always.
+    #[cfg(any(test, feature = "testkit"))]
+    pub async fn danger_stand_for_election(&self) {
+        // a group that has ended does not stand
+        drop(self.raft.trigger().elect(true).await);
     }
 
     /// Whether anything on the disk has failed: of the log, or of the snapshots, which openraft knows nothing of.
@@ -261,12 +277,34 @@ impl<RT: AsyncRuntime> Group<RT> {
         self.raft.metrics().borrow_watched().running_state.is_err() || self.keeping.borrow().is_some()
     }
 
-    pub(super) async fn submit(&self, entry: Vec<u8>, within: Duration) -> Result<Proposed, ProposeError> {
+    /// Has an entry ordered, here or by the leader.
+    pub(super) async fn submit(
+        &self,
+        purpose: Purpose,
+        entry: Vec<u8>,
+        within: Duration,
+    ) -> Result<Proposed, ProposeError> {
+        let deadline = RT::Instant::now() + within;
+        match self.order(entry.clone(), within).await {
+            Err((_, Some(leader))) => {
+                let left = deadline.saturating_duration_since(RT::Instant::now());
+                self.ask_to_order(leader, purpose, entry, left).await
+            }
+            ordered => ordered.map_err(|(error, _)| error),
+        }
+    }
+
+    /// Has an entry ordered here, if this replica leads. The error says who else does.
+    pub(super) async fn order(
+        &self,
+        entry: Vec<u8>,
+        within: Duration,
+    ) -> Result<Proposed, (ProposeError, Option<OtherLeader>)> {
         let deadline = RT::Instant::now() + within;
         let place = RT::timeout_at(deadline, Arc::clone(&self.proposals).acquire_owned()).await;
-        let place = place.map_err(|_| ProposeError::Busy)?.map_err(|_| ProposeError::Stopped)?;
+        let place = place.map_err(|_| (ProposeError::Busy, None))?.map_err(|_| (ProposeError::Stopped, None))?;
         if self.stopping.load(Ordering::Acquire) || self.has_failed() {
-            return Err(ProposeError::Stopped);
+            return Err((ProposeError::Stopped, None));
         }
         let raft = self.raft.clone();
         // A task of its own keeps its place until the entry's fate is known, however long the proposer waits.
@@ -276,30 +314,40 @@ impl<RT: AsyncRuntime> Group<RT> {
             fate
         });
         match RT::timeout_at(deadline, fate).await {
-            Ok(Ok(Ok(written))) => proposed(written.data),
+            Ok(Ok(Ok(written))) => proposed(written.data).map_err(|error| (error, None)),
             Ok(Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to))))) => {
-                Err(ProposeError::NotLeader { leader: to.leader_id.map(ReplicaId) })
+                let error = ProposeError::NotLeader { leader: to.leader_id.map(ReplicaId) };
+                Err((error, self.other_leader(to.leader_id, to.leader_node)))
             }
             // Out of time, lost with its leader, or caught by the end of the group: the entry may be in the log.
-            Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(ProposeError::Unknown),
+            Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err((ProposeError::Unknown, None)),
         }
     }
 
     /// An index that covers everything acknowledged before this call, confirmed by a quorum within
-    /// [`READ_INDEX_WAIT_MAX`].
+    /// [`READ_INDEX_WAIT_MAX`]: of the leader, who is asked if it is another replica.
     ///
     /// # Errors
     /// [`ReadError`].
     pub async fn read_index(&self) -> Result<LogIndex, ReadError> {
+        match self.own_read_index().await {
+            Err((_, Some(leader))) => self.ask_read_index(leader).await,
+            read => read.map_err(|(error, _)| error),
+        }
+    }
+
+    /// The same without asking another; the error says who leads.
+    pub(super) async fn own_read_index(&self) -> Result<LogIndex, (ReadError, Option<OtherLeader>)> {
         match RT::timeout(READ_INDEX_WAIT_MAX, self.raft.get_read_log_id(ReadPolicy::ReadIndex)).await {
             Ok(Ok((read, _))) => Ok(LogIndex(read.index())),
             Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to)))) => {
-                Err(ReadError::NotLeader { leader: to.leader_id.map(ReplicaId) })
+                let error = ReadError::NotLeader { leader: to.leader_id.map(ReplicaId) };
+                Err((error, self.other_leader(to.leader_id, to.leader_node)))
             }
             Err(_) | Ok(Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_)))) => {
-                Err(ReadError::NoQuorum)
+                Err((ReadError::NoQuorum, None))
             }
-            Ok(Err(RaftError::Fatal(_))) => Err(ReadError::Stopped),
+            Ok(Err(RaftError::Fatal(_))) => Err((ReadError::Stopped, None)),
         }
     }
 
@@ -351,6 +399,30 @@ impl<RT: AsyncRuntime> Group<RT> {
     pub fn mirror_was_rebuilt(&self) -> bool {
         self.rebuilt
     }
+}
+
+/// What became of the mirror, where it was not simply used.
+fn tell_of_mirror(group: GroupId, opened: &Opened) {
+    let doubt = opened.doubt.as_ref().map(tracing::field::display);
+    match opened.use_made {
+        Use::Kept if doubt.is_some() => {
+            tracing::info!(%group, doubt, "the mirror of the applied state was thrown away and is rebuilt from the log");
+        }
+        Use::Kept => {}
+        Use::NoRoom => {
+            tracing::warn!(%group, doubt, "the disk has no room for the mirror of the applied state, which stays as it is until the next start");
+        }
+        Use::Removed => {
+            tracing::warn!(%group, doubt, "the mirror of the applied state was thrown away, and the disk has no room for a new one until the next start");
+        }
+    }
+}
+
+/// A store's incarnation, should it be a new one.
+fn drawn() -> Incarnation {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).expect("the generator of the operating system works, as the one for keys must");
+    Incarnation::from_bytes(bytes)
 }
 
 /// Whether there is no such file, or nothing in it: a log gets its name only once it is whole.

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use super::group::{Failure, Group, GroupSettings, InitialiseError, OpenError, SnapshotLimits, Timers};
+use super::network::Peers;
 use crate::ids::{GroupId, ReplicaId, ShardId};
 use crate::store::blocking::Blocking;
 use crate::store::room::{FileSystem, FreeSpace, Room};
@@ -42,6 +43,8 @@ pub struct HostSettings {
     pub limits: SnapshotLimits,
     /// Bytes of the data folder's file system below which no changes are taken.
     pub disk_reserve_bytes: u64,
+    /// Who carries what the groups say to other replicas.
+    pub peers: Arc<dyn Peers>,
 }
 
 /// Why the groups of a replica could not be started.
@@ -103,8 +106,8 @@ impl<RT: AsyncRuntime> Host<RT> {
         for group in GROUPS {
             let folder = group_folder(&settings.folder, group);
             let HostSettings { replica, timers, blocking, limits, .. } = settings;
-            let room = room.clone();
-            match Group::open(GroupSettings { group, replica, folder, timers, blocking, limits, room }).await {
+            let (room, peers) = (room.clone(), Arc::clone(&settings.peers));
+            match Group::open(GroupSettings { group, replica, folder, timers, blocking, limits, room, peers }).await {
                 Ok(opened) => drop(host.groups.insert(group, Arc::new(opened))),
                 Err(source) => {
                     host.shutdown().await;

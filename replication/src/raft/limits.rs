@@ -9,6 +9,10 @@ pub const PROPOSALS_MAX: usize = 1024;
 
 /// How long a quorum may take to confirm a read index; what comes later could not make anything fresh.
 pub const READ_INDEX_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a replica may take to make entries durable, where the timers do not grant more. No heartbeat waits for it.
+pub(super) const APPEND_WAIT: Duration = Duration::from_secs(2);
+/// How long a snapshot may be on its way to another replica.
+pub(super) const SNAPSHOT_SEND_MAX: Duration = Duration::from_mins(30);
 /// How long a shutdown waits for entries on their way to be applied.
 pub(super) const DRAIN_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long a shutdown waits for a snapshot that is being written; it is begun anew after the next start.

@@ -129,26 +129,27 @@ impl<RT: AsyncRuntime> RaftLogStorage<Types<RT>> for RaftLog {
 
 #[cfg(test)]
 mod tests {
-    use openraft::impls::BasicNode;
     use openraft::{EntryPayload, Membership};
 
-    use super::super::config::{EntryBytes, Leader};
+    use super::super::config::{EntryBytes, Leader, Member};
     use super::*;
+    use crate::ids::Incarnation;
 
-    fn entry(payload: EntryPayload<EntryBytes, u64, BasicNode>) -> Entry {
+    fn entry(payload: EntryPayload<EntryBytes, u64, Member>) -> Entry {
         Entry { log_id: LogId::new(Leader { term: 3, node_id: 2 }, 300), payload }
     }
 
     /// These bytes are on customers' disks: an upgrade of openraft or serde that changes them must show here.
     #[test]
     fn the_bytes_of_entries_and_votes_do_not_change() {
-        let nodes = [(7, BasicNode { addr: "a".to_owned() })].into_iter().collect::<std::collections::BTreeMap<_, _>>();
+        let member = Member { address: "a".to_owned(), incarnation: Incarnation::from_bytes([9; 16]) };
+        let nodes = std::collections::BTreeMap::from([(7, member)]);
         let membership = Membership::new(vec![[7].into()], nodes).expect("every voter has its node");
         let place = [3, 2, 0xac, 2];
         let table: [(EntryPayload<_, _, _>, &[u8]); 3] = [
             (EntryPayload::Blank, &[0]),
             (EntryPayload::Normal(EntryBytes(b"ekm".to_vec())), &[1, 3, b'e', b'k', b'm']),
-            (EntryPayload::Membership(membership), &[2, 1, 1, 7, 1, 7, 1, b'a']),
+            (EntryPayload::Membership(membership), &[&[2, 1, 1, 7, 1, 7, 1, b'a'][..], &[9; 16]].concat()),
         ];
         for (payload, bytes) in table {
             let expected = [&place[..], bytes].concat();

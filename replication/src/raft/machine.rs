@@ -9,22 +9,22 @@
 //! get. Nothing is written down about it: a restart comes to the same entry again, and a release that can decode it
 //! goes on from there. Never returns an error for what an entry contains, since openraft would stop for good.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
-use openraft::impls::BasicNode;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{AsyncRuntime, EntryPayload, OptionalSend};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::config::{Answer, Answered, Entry, Leader, LogId, Replica, SnapshotMeta, StoredMembership, Types};
+use super::config::{Answer, Answered, Entry, Leader, LogId, Member, Replica, SnapshotMeta, StoredMembership, Types};
 use super::error::OpenError;
 use super::log::{encode, io_error};
-use crate::ids::{GroupId, LogIndex};
+use crate::ids::{GroupId, Incarnation, LogIndex};
 use crate::machine::state::{RowChange, State};
 use crate::store::log::Durable;
 use crate::store::snapshots::{Snapshot, SnapshotError, Snapshots};
@@ -62,6 +62,18 @@ impl Offered {
 pub(super) struct Position {
     pub(super) applied: Option<LogId>,
     pub(super) membership: StoredMembership,
+    /// By which store each replica is known that was ever a member, those that have left included: an id is never used again.
+    pub(super) known: BTreeMap<Replica, Incarnation>,
+}
+
+impl Position {
+    /// Takes a membership over. The first store that a replica was a member with stays the one that it is known by.
+    pub(super) fn join(&mut self, membership: StoredMembership) {
+        for (replica, member) in membership.membership().nodes() {
+            self.known.entry(*replica).or_insert(member.incarnation);
+        }
+        self.membership = membership;
+    }
 }
 
 /// The parts that a machine is made of.
@@ -150,7 +162,7 @@ impl Machine {
         let outcome = match entry.payload {
             EntryPayload::Blank => Answered::Blank,
             EntryPayload::Membership(membership) => {
-                self.position.membership = StoredMembership::new(Some(entry.log_id), membership);
+                self.position.join(StoredMembership::new(Some(entry.log_id), membership));
                 Answered::Blank
             }
             EntryPayload::Normal(bytes) => match self.state.apply(index, &bytes.0) {
@@ -207,7 +219,7 @@ fn index_in(place: LogId) -> LogIndex {
     LogIndex(place.index)
 }
 
-fn meta_of(position: Position) -> SnapshotMeta {
+pub(super) fn meta_of(position: Position) -> SnapshotMeta {
     SnapshotMeta { last_log_id: position.applied, last_membership: position.membership }
 }
 
@@ -251,9 +263,9 @@ impl<RT: AsyncRuntime> RaftStateMachine<Types<RT>> for Machine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Snapshot) -> io::Result<()> {
-        let position = Position { applied: meta.last_log_id, membership: meta.last_membership.clone() };
-        let bytes = encode(&position);
-        if snapshot.meta != bytes {
+        let bytes = snapshot.meta.clone();
+        let position: Position = postcard::from_bytes(&bytes).map_err(io::Error::other)?;
+        if encode(&position) != bytes || meta_of(position.clone()) != *meta {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the snapshot is not the one that was announced"));
         }
         let state = self.snapshots.take_over(snapshot).await.map_err(snapshot_error)?;
@@ -267,7 +279,7 @@ impl<RT: AsyncRuntime> RaftStateMachine<Types<RT>> for Machine {
 
     async fn get_current_snapshot(
         &mut self,
-    ) -> io::Result<Option<openraft::Snapshot<Leader, Replica, BasicNode, Snapshot>>> {
+    ) -> io::Result<Option<openraft::Snapshot<Leader, Replica, Member, Snapshot>>> {
         let newest = self.snapshots.reading(Snapshots::newest).await.map_err(snapshot_error)?;
         let newest = newest.map(|snapshot| Ok((postcard::from_bytes(&snapshot.meta)?, snapshot))).transpose();
         let newest: Option<(Position, Snapshot)> = newest.map_err(|error: postcard::Error| io::Error::other(error))?;
@@ -286,7 +298,7 @@ pub struct Builder {
 impl<RT: AsyncRuntime> RaftSnapshotBuilder<Types<RT>> for Builder {
     type SnapshotData = Snapshot;
 
-    async fn build_snapshot(&mut self) -> io::Result<openraft::Snapshot<Leader, Replica, BasicNode, Snapshot>> {
+    async fn build_snapshot(&mut self) -> io::Result<openraft::Snapshot<Leader, Replica, Member, Snapshot>> {
         let offered = self.offered.0.lock().take();
         if let Some((position, snapshot)) = offered {
             return Ok(openraft::Snapshot { meta: meta_of(position), snapshot });

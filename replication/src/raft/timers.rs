@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
 
-use super::limits::PROPOSALS_MAX;
+use super::limits::{PROPOSALS_MAX, SNAPSHOT_SEND_MAX};
 use crate::ids::GroupId;
 
 /// How long openraft waits; the defaults suit replicas within one site.
@@ -42,6 +42,8 @@ impl Timers {
             // Snapshots and purges are triggered by the host, after verification, never by openraft.
             snapshot_policy: SnapshotPolicy::Never,
             max_in_snapshot_log_to_keep: u64::MAX,
+            // For a whole snapshot; its parts have a deadline of their own.
+            install_snapshot_timeout: millis(SNAPSHOT_SEND_MAX),
             api_channel_size: Some(PROPOSALS_MAX as u64),
             ..Config::default()
         }

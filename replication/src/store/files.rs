@@ -64,7 +64,7 @@ pub trait Files: Send + Sync {
 }
 
 /// A file on its way: its bytes are durable when [`NewFile::sync`] returns, and no sooner.
-pub trait NewFile: Write {
+pub trait NewFile: Write + Send {
     /// Makes the bytes written so far durable, and has whoever reads them next read them from the disk.
     ///
     /// # Errors

@@ -19,11 +19,11 @@ use super::blocking::{Stopped, Worker};
 use super::chain::Link;
 use super::open_database::Patience;
 use super::reading::link;
-use super::record;
+use super::record::{self, Damage};
 use super::room::Shortage;
-use super::tables::VOTE;
+use super::tables::{INCARNATION, VOTE};
 use super::writes::{Ends, Indexed, Job, Shared, Write};
-use crate::ids::{GroupId, LogIndex, ReplicaId};
+use crate::ids::{GroupId, Incarnation, LogIndex, ReplicaId};
 
 /// Whose log it is; kept in it, so that a folder in the wrong place is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +98,24 @@ impl LogStore {
     /// The writer's.
     pub async fn save_vote(&self, vote: &[u8]) -> Result<(), LogError> {
         self.write(Write::Fact { what: VOTE, record: record::seal(vote) }).await
+    }
+
+    /// Which store this is. One that holds nothing yet becomes `fresh`, which is durable when this returns.
+    ///
+    /// # Errors
+    /// [`LogError::Fact`] if a log that was in use does not say, or the writer's.
+    pub async fn incarnation(&self, fresh: Incarnation) -> Result<Incarnation, LogError> {
+        let damaged = |source| LogError::Fact { what: INCARNATION, source };
+        if let Some(stated) = self.reading(|log| log.fact(INCARNATION)).await? {
+            let stated = stated.try_into().map_err(|_| damaged(Damage::Content))?;
+            return Ok(Incarnation::from_bytes(stated));
+        }
+        if self.reading(Self::is_in_use).await? {
+            return Err(damaged(Damage::Missing));
+        }
+        let record = record::seal(fresh.as_bytes());
+        self.write(Write::Fact { what: INCARNATION, record }).await?;
+        Ok(fresh)
     }
 
     /// Hands the committed position to the writer, which makes it durable with its next commit; does not wait for it.

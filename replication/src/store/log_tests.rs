@@ -12,7 +12,7 @@ use super::held::HeldStorage;
 use super::log::{LogError, LogStore, Owner};
 use super::record::{self, Damage};
 use super::tables::ENTRIES;
-use crate::ids::{GroupId, LogIndex, ReplicaId, ShardId};
+use crate::ids::{GroupId, Incarnation, LogIndex, ReplicaId, ShardId};
 
 const OWNER: Owner = Owner { group: ShardId::FIRST.group(), replica: ReplicaId(1) };
 const COMMITTED: u64 = 9;
@@ -73,6 +73,34 @@ fn reworded(record: &[u8]) -> Vec<u8> {
     let mut body = record::open(record).expect("the record is whole").to_vec();
     *body.last_mut().expect("no record is empty") ^= 1;
     record::seal(&body)
+}
+
+#[tokio::test]
+async fn a_store_keeps_its_incarnation_and_one_in_use_that_does_not_state_it_is_refused() -> Result<(), LogError> {
+    let folder = temporary();
+    let path = folder.path().join("log.redb");
+    let (first, second) = (Incarnation::from_bytes([1; 16]), Incarnation::from_bytes([2; 16]));
+    let log = open(&path, OWNER)?;
+    assert_eq!(log.incarnation(first).await?, first);
+    assert_eq!(log.incarnation(second).await?, first);
+    log.save_vote(b"vote").await?;
+    log.close();
+    drop(log);
+    let log = open(&path, OWNER)?;
+    assert_eq!(log.incarnation(second).await?, first);
+
+    for use_made in ["vote", "entry"] {
+        let path = folder.path().join(use_made);
+        let log = open(&path, OWNER)?;
+        match use_made {
+            "vote" => log.save_vote(b"vote").await?,
+            _ => append(&log, 1..=1, "entry").await?,
+        }
+        let refused = log.incarnation(first).await;
+        let named = matches!(refused, Err(LogError::Fact { what: "incarnation", source: Damage::Missing }));
+        assert!(named, "{use_made}: {refused:?}");
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ mod mirror_error;
 mod open_database;
 mod opening;
 mod reading;
+pub mod received;
 pub mod record;
 pub mod room;
 #[cfg(test)]

@@ -90,6 +90,16 @@ impl LogStore {
         self.with_database(|database| fact(database, VOTE))
     }
 
+    /// A fact of the log.
+    pub(super) fn fact(&self, what: &'static str) -> Result<Option<Vec<u8>>, LogError> {
+        self.with_database(|database| fact(database, what))
+    }
+
+    /// Whether anything was ever voted for, written or purged in it.
+    pub(super) fn is_in_use(&self) -> Result<bool, LogError> {
+        Ok(self.vote()?.is_some() || self.purged()?.is_some() || self.newest()?.is_some())
+    }
+
     /// The position that the log was last purged to.
     ///
     /// # Errors

@@ -56,6 +56,15 @@ pub enum SnapshotError {
         #[source]
         source: Option<Box<SnapshotError>>,
     },
+    /// Another snapshot is on its way here.
+    #[error("another snapshot is being received; it is sent again after that one")]
+    Receiving,
+    /// The disk has too little room for a snapshot from another replica.
+    #[error("the disk has no room for a snapshot of {bytes} bytes beside its reserve; make room where the data lies")]
+    NoRoom {
+        /// Its size.
+        bytes: u64,
+    },
     /// The work was not done: no thread could be had for it, or the thread panicked.
     #[error("the thread that works on the snapshot could not be had, or has panicked")]
     Stopped(#[from] Stopped),
@@ -79,7 +88,13 @@ impl SnapshotError {
                 matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof | io::ErrorKind::IsADirectory)
                     || error.raw_os_error() == Some(EIO)
             }
-            Self::Catalogue(_) | Self::Row(_) | Self::Digest { .. } | Self::Lost { .. } | Self::Stopped(_) => false,
+            Self::Catalogue(_)
+            | Self::Row(_)
+            | Self::Digest { .. }
+            | Self::Lost { .. }
+            | Self::Receiving
+            | Self::NoRoom { .. }
+            | Self::Stopped(_) => false,
         }
     }
 }

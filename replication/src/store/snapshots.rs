@@ -18,6 +18,7 @@ pub use super::snapshot_error::SnapshotError;
 use super::blocking::Blocking;
 use super::files::{Files, OnDisk};
 use super::log::LogStore;
+use super::received::RECEIVED;
 use super::record::Damage;
 use super::snapshot_file::{read_state, read_through, write_state, write_synced};
 use crate::ids::LogIndex;
@@ -56,12 +57,14 @@ pub(crate) struct Draft {
 /// The snapshots of one group. Clones share them.
 #[derive(Clone)]
 pub struct Snapshots {
-    files: Arc<dyn Files>,
-    folder: Arc<Path>,
+    pub(super) files: Arc<dyn Files>,
+    pub(super) folder: Arc<Path>,
     log: LogStore,
-    blocking: Blocking,
+    pub(super) blocking: Blocking,
     /// Held while the catalogue changes, so that two snapshots never take the same number.
     changing: Arc<tokio::sync::Mutex<()>>,
+    /// Held while one comes from another replica.
+    pub(super) receiving: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Snapshots {
@@ -86,7 +89,8 @@ impl Snapshots {
         blocking: Blocking,
     ) -> Result<Self, SnapshotError> {
         files.make_folder(folder)?;
-        let snapshots = Self { files, folder: folder.into(), log, blocking, changing: Arc::default() };
+        let snapshots =
+            Self { files, folder: folder.into(), log, blocking, changing: Arc::default(), receiving: Arc::default() };
         let catalogued = snapshots.catalogued()?;
         let known: Vec<_> = catalogued.iter().map(|(_, snapshot)| snapshot.path.clone()).collect();
         let damaged = snapshots.examine(catalogued).await?;
@@ -137,8 +141,8 @@ impl Snapshots {
         self.keep(draft).await
     }
 
-    /// Takes over a snapshot from a file elsewhere: copies, verifies and catalogues it. One that is already ours is
-    /// only verified. Returns its state.
+    /// Takes over a snapshot from a file elsewhere: copies, verifies and catalogues it. One that was received here is moved rather
+    /// than copied, which needs no room, and one that is already ours is only verified. Returns its state.
     ///
     /// # Errors
     /// [`SnapshotError`]; the snapshots before it stay as they were.
@@ -153,8 +157,16 @@ impl Snapshots {
         }
         drop(changing);
         let Snapshot { path: source, covered, meta } = snapshot;
+        if source == self.folder.join(RECEIVED) {
+            let moved = move |files: &dyn Files, unfinished: &Path| files.rename(&source, unfinished);
+            let (draft, state) = self.drafted(covered, meta, moved).await?;
+            let draft = self.publish(draft).await?;
+            self.keep(draft).await?;
+            return Ok(state);
+        }
         let copy = move |file: &mut dyn Write| io::copy(&mut files.open(&source)?, file).map(drop);
-        let (draft, state) = self.drafted(covered, meta, copy).await?;
+        let written = move |files: &dyn Files, unfinished: &Path| write_synced(files, unfinished, copy);
+        let (draft, state) = self.drafted(covered, meta, written).await?;
         let draft = self.publish(draft).await?;
         self.keep(draft).await?;
         Ok(state)
@@ -164,14 +176,16 @@ impl Snapshots {
     pub(crate) async fn draft(&self, state: State, covered: LogIndex, meta: Vec<u8>) -> Result<Draft, SnapshotError> {
         let stated = meta.clone();
         let rows = move |file: &mut dyn Write| write_state(file, &state, &stated);
-        self.drafted(covered, meta, rows).await.map(|(draft, _)| draft)
+        let written = move |files: &dyn Files, unfinished: &Path| write_synced(files, unfinished, rows);
+        self.drafted(covered, meta, written).await.map(|(draft, _)| draft)
     }
 
+    /// `make` has the file, synced, under the name that it is given.
     async fn drafted(
         &self,
         covered: LogIndex,
         meta: Vec<u8>,
-        content: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
+        make: impl FnOnce(&dyn Files, &Path) -> io::Result<()> + Send + 'static,
     ) -> Result<(Draft, State), SnapshotError> {
         let changing = Arc::clone(&self.changing).lock_owned().await;
         let number = self.reading(Self::catalogued).await?.last().map_or(1, |(number, _)| number + 1);
@@ -180,7 +194,7 @@ impl Snapshots {
         // The guard goes along: whoever stops waiting for the thread does not let another begin before it has ended.
         let work = move || {
             let unfinished = snapshot.path.with_extension(UNFINISHED);
-            if let Err(error) = write_synced(&*files, &unfinished, content) {
+            if let Err(error) = make(&*files, &unfinished) {
                 // it would take the room that is missing
                 if let Err(left) = files.remove(&unfinished) {
                     tracing::warn!(path = %unfinished.display(), error = %left, "an unfinished snapshot stays until the next one");

@@ -17,3 +17,5 @@ pub(super) const VOTE: &str = "vote";
 pub(super) const COMMITTED: &str = "committed";
 /// The position up to which entries were removed.
 pub(super) const PURGED: &str = "purged";
+/// Which store this is, of all that the group ever had.
+pub(super) const INCARNATION: &str = "incarnation";

@@ -59,6 +59,16 @@ impl Default for Author {
 }
 
 impl Author {
+    /// Somebody with the same names and other keys, whom no group knows.
+    pub fn stranger() -> Self {
+        Self {
+            replica: signing_key("replica-1", 101),
+            operator: signing_key("operator-1", 102),
+            officers: [signing_key("officer-1", 103), signing_key("officer-2", 104)],
+            ..Self::default()
+        }
+    }
+
     /// The lineage that genesis names.
     pub const fn lineage(&self) -> LineageId {
         self.lineage

@@ -20,6 +20,7 @@ use replication::machine::rows::{Purpose, Staleness, Tenant, Trust};
 use replication::machine::signing::{self, SigningKey};
 use replication::raft::group::{SnapshotLimits, Timers};
 use replication::raft::host::{Host, HostSettings};
+use replication::raft::network::NoPeers;
 use replication::store::blocking::Blocking;
 use replication::store::room::{self, FreeSpace};
 use tower::ServiceExt as _;
@@ -169,6 +170,7 @@ impl World {
             blocking: Blocking::Threads,
             limits: SnapshotLimits::default(),
             disk_reserve_bytes: RESERVE_BYTES,
+            peers: Arc::new(NoPeers),
         };
         let space = Arc::new(Space(AtomicU64::new(2 * RESERVE_BYTES)));
         let host =

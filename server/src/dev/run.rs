@@ -10,6 +10,7 @@ use std::time::Duration;
 use replication::ids::ReplicaId;
 use replication::raft::group::SnapshotLimits;
 use replication::raft::host::{Host, HostSettings};
+use replication::raft::network::NoPeers;
 use replication::store::blocking::Blocking;
 
 use tokio::signal::unix::Signal;
@@ -84,6 +85,7 @@ async fn serve(
         blocking: Blocking::Threads,
         limits,
         disk_reserve_bytes: prepared.settings.disk_reserve_bytes,
+        peers: Arc::new(NoPeers),
     });
     let host = tokio::select! {
         opened = opening => opened?,

@@ -9,6 +9,7 @@ use replication::machine::request::AdminOperation;
 use replication::machine::rows::Staleness;
 use replication::raft::group::{Group, ProposeError, SnapshotLimits, Timers};
 use replication::raft::host::{Host, HostSettings};
+use replication::raft::network::NoPeers;
 use replication::store::blocking::Blocking;
 
 use super::super::{ExecuteError, FoundError, UnsoundError};
@@ -94,6 +95,7 @@ async fn a_group_that_halted_before_anything_is_not_taken_for_an_empty_one() {
             blocking: Blocking::Threads,
             limits: SnapshotLimits::default(),
             disk_reserve_bytes: 0,
+            peers: Arc::new(NoPeers),
         };
         let host = Host::open(settings).await.expect("the groups can be opened");
         host.initialise_single(AMPLE).await.expect("the only voter is elected");

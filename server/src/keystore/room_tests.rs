@@ -3,6 +3,7 @@
 use replication::ids::LogIndex;
 use replication::raft::group::{GroupSettings, ProposeError};
 use replication::raft::host::group_folder;
+use replication::raft::network::NoPeers;
 use replication::store::room::{Room, Space};
 use tokio::sync::watch;
 
@@ -31,6 +32,7 @@ impl Short {
                 blocking: Blocking::Threads,
                 limits: SnapshotLimits::default(),
                 room: room.subscribe(),
+                peers: Arc::new(NoPeers),
             };
             let opened = Group::open(settings).await.expect("the group can be opened");
             opened.initialise_single(AMPLE).await.expect("the only voter is elected");

@@ -16,6 +16,7 @@ use replication::machine::rows::{Change, KeyVersion, Plan, Purpose, Staleness, T
 use replication::machine::signing::{self, SigningKey, generate_pkcs8};
 use replication::raft::group::{SnapshotLimits, Timers};
 use replication::raft::host::{Host, HostSettings};
+use replication::raft::network::NoPeers;
 use replication::store::blocking::Blocking;
 use tempfile::TempDir;
 
@@ -95,6 +96,7 @@ impl Site {
             blocking,
             limits: SnapshotLimits::default(),
             disk_reserve_bytes: 0,
+            peers: Arc::new(NoPeers),
         };
         let host = Host::open(settings).await.expect("the groups can be opened");
         host.initialise_single(AMPLE).await.expect("the only voter is elected");

@@ -1,11 +1,13 @@
 //! `ekm dev` on data with an entry of a newer release: it starts, says so, changes nothing, and refuses nobody for good.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use replication::ids::{LogIndex, ReplicaId, ShardId};
 use replication::raft::group::{ProposeError, SnapshotLimits, Timers};
 use replication::raft::host::{Host, HostSettings};
+use replication::raft::network::NoPeers;
 use replication::store::blocking::Blocking;
 
 use super::google::{Google, Protocol};
@@ -24,6 +26,7 @@ async fn plant(folder: &Path) -> LogIndex {
         blocking: Blocking::Threads,
         limits: SnapshotLimits::default(),
         disk_reserve_bytes: 0,
+        peers: Arc::new(NoPeers),
     };
     let host: Host = Host::open(settings).await.expect("the groups of an ended server can be opened");
     host.initialise_single(AMPLE).await.expect("the only voter is elected");

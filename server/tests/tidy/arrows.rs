@@ -147,6 +147,7 @@ const REPLICATION_ARROWS: Arrows = &[
     ("schema", &["clock", "ids", "machine::policy", "machine::request"]),
     ("store", &["ids", "machine", "codec"]),
     ("raft", &["ids", "machine", "codec", "store"]),
+    ("peers", &["ids", "raft"]),
     ("feed", &["clock", "directory", "raft"]),
 ];
 

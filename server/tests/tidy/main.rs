@@ -25,6 +25,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("openraft", &["replication/src/raft/", "replication/src/store/"]),
     ("openraft_rt", &["replication/src/raft/", "replication/src/store/"]),
     ("openraft_rt_tokio", &["replication/src/raft/", "replication/src/store/"]),
+    ("tonic", &["replication/src/peers/"]),
+    ("prost", &["replication/src/peers/"]),
     ("replication", &["server/", "replication/tests/", "fuzz/"]),
     ("server", &["server/src/bin/", "server/tests/", "fuzz/"]),
     ("axum", &["server/", "loadtest/src/compare/"]),

@@ -1,6 +1,7 @@
 //! What the tests of groups share: where a group lives, and entries that apply.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -8,6 +9,7 @@ use tokio::sync::watch;
 use crate::ids::{GroupId, KeyVersionId, ReplicaId, ShardId, TenantId};
 use crate::machine::outcome::Outcome;
 use crate::raft::group::{Group, GroupSettings, SnapshotLimits, Timers};
+use crate::raft::network::NoPeers;
 use crate::store::blocking::Blocking;
 use crate::store::room::Room;
 use crate::testkit::Author;
@@ -25,6 +27,7 @@ pub(super) fn settings(folder: &Path) -> GroupSettings {
         blocking: Blocking::Threads,
         limits: SnapshotLimits::default(),
         room: watch::channel(Room::unmeasured(0)).1,
+        peers: Arc::new(NoPeers),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::ids::{GroupId, ReplicaId};
 use crate::machine::rows::KeyVersion;
 use crate::raft::group::{Failure, Group, GroupSettings, ProposeError, SnapshotLimits, Timers};
 use crate::raft::host::{Host, HostSettings};
+use crate::raft::network::NoPeers;
 use crate::store::blocking::Blocking;
 use crate::store::held::{HeldStorage, Syncs};
 use crate::store::log::LogStore;
@@ -50,6 +51,7 @@ async fn host_on(folder: &Path, space: Arc<dyn FreeSpace>) -> Host {
         blocking: Blocking::Threads,
         limits: SnapshotLimits::default(),
         disk_reserve_bytes: RESERVE,
+        peers: Arc::new(NoPeers),
     };
     Host::open_within(settings, space).await.expect("an empty folder opens")
 }

@@ -116,7 +116,10 @@ async fn an_entry_that_cannot_be_decoded_halts_the_group_across_restarts() {
     let (index, digest) = (group.watch().borrow().index, group.digest());
     let since = LogIndex(index.0 + 1);
 
-    assert_eq!(group.submit(b"of a newer release".to_vec(), AMPLE).await, Err(ProposeError::Halted { since }));
+    assert_eq!(
+        group.danger_propose_unread(b"of a newer release".to_vec(), AMPLE).await,
+        Err(ProposeError::Halted { since })
+    );
     assert_eq!(group.propose(key(&author, 2), AMPLE).await, Err(ProposeError::Halted { since }));
     group.shutdown().await;
     drop(group);

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
@@ -12,6 +13,7 @@ use crate::machine::digest::Digest;
 use crate::machine::rows::KeyVersion;
 use crate::raft::group::{Group, OpenError, SnapshotLimits};
 use crate::raft::host::{Host, HostError, HostSettings, group_folder};
+use crate::raft::network::NoPeers;
 use crate::store::blocking::Blocking;
 use crate::store::log::{LogError, LogStore};
 use crate::store::record;
@@ -340,6 +342,7 @@ async fn a_host_opens_its_groups_once_and_closes_them_in_order() {
         blocking: Blocking::Threads,
         limits: SnapshotLimits::default(),
         disk_reserve_bytes: 0,
+        peers: Arc::new(NoPeers),
     };
     let author = Author::default();
     let host: Host = Host::open(settings.clone()).await.expect("an empty folder opens");

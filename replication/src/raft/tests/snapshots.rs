@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use openraft::async_runtime::watch::WatchReceiver;
 use tempfile::TempDir;
 
 use super::bench::{AMPLE, SHARD, done, key, opened_with, set_up, settings};
@@ -140,8 +139,7 @@ enum Step {
 /// Writes a snapshot by the steps that the group takes itself, and stops after one of them.
 async fn snapshot_until(group: &Group, step: Step) -> Result<(), SnapshotError> {
     let (applied, state) = (group.watch().borrow().index, group.watch().borrow().state.clone());
-    let metrics = group.raft.metrics().borrow_watched().clone();
-    let position = Position { applied: metrics.last_applied, membership: (*metrics.membership_config).clone() };
+    let position = group.watch().borrow().position.clone();
     if step < Step::Written {
         return Ok(());
     }

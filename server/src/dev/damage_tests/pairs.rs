@@ -2,10 +2,12 @@
 //! there is to do.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use replication::ids::ReplicaId;
 use replication::raft::group::{Group, GroupSettings, SnapshotLimits, Timers};
 use replication::raft::host::{GROUPS, group_folder};
+use replication::raft::network::NoPeers;
 use replication::store::blocking::Blocking;
 use replication::store::room::Room;
 use tokio::sync::watch;
@@ -39,6 +41,7 @@ async fn make_empty_group(data: &Path, name: &str) {
         blocking: Blocking::Threads,
         limits: SnapshotLimits::default(),
         room: watch::channel(Room::unmeasured(0)).1,
+        peers: Arc::new(NoPeers),
     };
     let opened: Group = Group::open(settings).await.expect("an empty folder opens");
     opened.shutdown().await;

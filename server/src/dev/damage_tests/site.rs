@@ -20,6 +20,7 @@ use replication::machine::rows::{Purpose, Staleness, Tenant, Trust};
 use replication::machine::signing::SigningKey;
 use replication::raft::group::{Group, GroupSettings, SnapshotLimits, Timers};
 use replication::raft::host::{GROUPS, group_folder};
+use replication::raft::network::NoPeers;
 use replication::store::blocking::Blocking;
 use replication::store::room::Room;
 use tempfile::TempDir;
@@ -286,7 +287,8 @@ async fn key_store(folder: &Path) -> (Arc<KeyStore>, Vec<Arc<Group>>, Operator) 
         let folder = group_folder(folder, group);
         let (replica, timers, blocking) = (ReplicaId(1), Timers::default(), Blocking::Threads);
         let room = watch::channel(Room::unmeasured(0)).1;
-        let opened = Group::open(GroupSettings { group, replica, folder, timers, blocking, limits, room }).await;
+        let peers: Arc<dyn replication::raft::network::Peers> = Arc::new(NoPeers);
+        let opened = Group::open(GroupSettings { group, replica, folder, timers, blocking, limits, room, peers }).await;
         let opened = opened.expect("a group that was closed opens");
         opened.initialise_single(AMPLE).await.expect("the only voter is elected");
         groups.push(Arc::new(opened));

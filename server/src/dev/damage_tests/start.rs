@@ -11,6 +11,7 @@ use replication::ids::{GroupId, ReplicaId};
 use replication::machine::digest::Digest;
 use replication::raft::group::{SnapshotLimits, Timers};
 use replication::raft::host::{Host, HostSettings};
+use replication::raft::network::NoPeers;
 use replication::store::blocking::Blocking;
 
 use crate::authn::ProbeIssuer;
@@ -56,6 +57,7 @@ impl Bench {
             blocking: Blocking::Threads,
             limits: SnapshotLimits::default(),
             disk_reserve_bytes: 0,
+            peers: Arc::new(NoPeers),
         });
         let host = host.await?;
         let mut panics = Panics::default();

@@ -171,7 +171,9 @@ impl<'w> Life<'w> {
     fn position(&mut self) -> Position {
         let applied = now(RaftStateMachine::<TokioTypes>::applied_state(&mut self.machine));
         let (applied, membership) = applied.expect("memory does not fail");
-        Position { applied, membership }
+        let mut position = Position { applied, ..Position::default() };
+        position.join(membership);
+        position
     }
 
     /// Notes what the mirror was handed.

@@ -4,12 +4,11 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use openraft::impls::BasicNode;
 use openraft::{EntryPayload, Membership};
 
 use super::super::bench::{SHARD, key, tenant};
-use crate::ids::ReplicaId;
-use crate::raft::config::Payload;
+use crate::ids::{Incarnation, ReplicaId};
+use crate::raft::config::{Member, Payload};
 use crate::store::blocking::Blocking;
 use crate::store::log::{LogStore, Owner};
 use crate::store::state::StateMirror;
@@ -69,6 +68,6 @@ pub(super) fn new_disk() -> Disk {
 
 /// The payload of a group's first entry.
 pub(super) fn only_voter() -> Payload {
-    let nodes = BTreeMap::from([(1, BasicNode { addr: String::new() })]);
+    let nodes = BTreeMap::from([(1, Member { address: String::new(), incarnation: Incarnation::from_bytes([1; 16]) })]);
     EntryPayload::Membership(Membership::new(vec![[1].into()], nodes).expect("the voter has its node"))
 }

@@ -1,0 +1,39 @@
+//! The bounds of everything between replicas. Never enforces any of them.
+
+use std::time::Duration;
+
+/// The format that every message states, and the newest that is understood.
+pub const FORMAT: u32 = 1;
+
+/// Largest message with entries or a proposal: a batch of entries, and one more of any size that fits a log.
+pub const MESSAGE_BYTES_MAX: usize = crate::raft::network::APPEND_BYTES + 2 * crate::raft::group::ENTRY_BYTES_MAX;
+/// Bytes of a snapshot in one message.
+pub const CHUNK_BYTES: usize = 256 * 1024;
+/// Largest snapshot that is taken.
+pub const SNAPSHOT_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+
+/// Connections that a listener holds, those in their handshake included.
+pub const CONNECTIONS_MAX: usize = 256;
+/// Handshakes under way.
+pub const HANDSHAKES_MAX: usize = 32;
+/// How long a connection may take to be made, and to prove itself.
+pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(3);
+/// Calls under way on one connection.
+pub const CALLS_PER_CONNECTION_MAX: u32 = 256;
+/// Calls that wait for one connection of a client.
+pub const CALLS_WAITING_MAX: usize = 256;
+/// How long a call is worked for, whatever its sender grants.
+pub const CALL_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long the next part of a snapshot may take, on either side.
+pub const PART_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// After a connection could not be made, the first pause before it is tried again.
+pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(20);
+/// The longest such pause: each is twice the one before.
+pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How often a connection is asked whether it still lives, and how long it may take to say so.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// How long a connection serves before it is made anew, with the certificates of that time.
+pub const CONNECTION_AGE_MAX: Duration = Duration::from_hours(1);
+/// How long the end of a listener waits for calls under way.
+pub const DRAIN_WAIT_MAX: Duration = Duration::from_secs(2);
