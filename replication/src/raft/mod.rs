@@ -11,6 +11,7 @@ mod keeper;
 mod limits;
 pub mod log;
 pub mod machine;
+mod measure;
 pub mod network;
 mod schedule;
 #[cfg(test)]

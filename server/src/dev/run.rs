@@ -86,7 +86,7 @@ async fn serve(
         disk_reserve_bytes: prepared.settings.disk_reserve_bytes,
     });
     let host = tokio::select! {
-        opened = opening => opened?,
+        opened = opening => Arc::new(opened?),
         () = &mut stop => return Ok(()),
     };
     let mut broken_off = pin!(async {

@@ -133,6 +133,16 @@ fn in_the_cluster() -> Vec<Row> {
     });
     vec![
         (status(group(Some(9), Some(0.1))), "halted at entry 9", "changes are refused", "start the release"),
+        (
+            status(
+                json!({"shards": [{"shard": 2, "serves": false, "takes_changes": false, "trouble": "it cannot be opened",
+                "tenants": 1, "task_panics": 0}]}),
+            ),
+            "shard 2 does not serve: it cannot be opened",
+            "503, not 404",
+            "runbooks/shards.md",
+        ),
+        (metric("ekm_shard_serves{shard=\"2\"} 0\n"), "shard 2 does not serve", "503, not 404", "runbooks/shards.md"),
         (status(group(None, Some(120.0))), "2 min ago", "strict get 503 in 3 min", "no leader"),
         (status(group(None, Some(600.0))), "10 min ago", "strict get 503 now; tenants of class balanced", "no leader"),
         (status(group(None, Some(100_000.0))), "28 h ago", "strict and balanced get 503 now", "no leader"),

@@ -57,7 +57,7 @@ impl Bench {
             limits: SnapshotLimits::default(),
             disk_reserve_bytes: 0,
         });
-        let host = host.await?;
+        let host = Arc::new(host.await?);
         let mut panics = Panics::default();
         let planes = Planes {
             data: panics.tasks(self.runtimes.data.handle()),
@@ -90,7 +90,7 @@ impl Bench {
 pub(super) struct Started {
     /// Holds the folder's lock.
     _prepared: Prepared,
-    host: Host,
+    host: Arc<Host>,
     planes: Planes,
     serving: Serving,
 }
