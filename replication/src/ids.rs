@@ -241,6 +241,9 @@ impl fmt::Display for GroupId {
     }
 }
 
+/// Most shards of a cluster, and the highest number of one: each is a Raft group with files and tasks of its own on every replica.
+pub const SHARDS_MAX: u16 = 64;
+
 /// One shard, numbered from 1. A tenant lives in exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ShardId(pub std::num::NonZeroU16);

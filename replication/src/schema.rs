@@ -10,9 +10,8 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::clock::Timestamp;
 use crate::ids::{
     AliasId, CheckValue, CryptoSpaceName, EMAIL_LENGTH_MAX, GroupId, IdempotencyId, ImportKeyId, KeyName, KeyVersionId,
-    LineageId, LogIndex, NAME_LENGTH_MAX, PublicKey, Revision, RuleName, ShardId, SignerId, TenantId,
+    LineageId, LogIndex, NAME_LENGTH_MAX, PublicKey, Revision, RuleName, SHARDS_MAX, ShardId, SignerId, TenantId,
 };
-use crate::machine::apply::SHARDS_MAX;
 use crate::machine::policy::Principal;
 use crate::machine::request::{Base64Bytes, REQUEST_BYTES_MAX};
 

@@ -27,7 +27,7 @@ pub struct Shard {
     panics: AtomicU64,
     /// Has the next run of its feed panic.
     #[cfg(test)]
-    pub(super) danger_feed_panics: std::sync::atomic::AtomicBool,
+    pub(super) planted_feed_panic: std::sync::atomic::AtomicBool,
 }
 
 impl Shard {
@@ -39,7 +39,7 @@ impl Shard {
             counting: Mutex::default(),
             panics: AtomicU64::new(0),
             #[cfg(test)]
-            danger_feed_panics: false.into(),
+            planted_feed_panic: false.into(),
         }
     }
 

@@ -395,7 +395,7 @@ async fn a_feed_that_panics_is_begun_again_and_the_others_never_notice() {
     let running = site.start().await.expect("a new site is founded");
     running.two_shards().await;
     let up = running.store.shard(second()).expect("it serves");
-    up.danger_feed_panics.store(true, std::sync::atomic::Ordering::SeqCst);
+    up.planted_feed_panic.store(true, std::sync::atomic::Ordering::SeqCst);
     let Running { store, mut feeds, host, operator, officer } = running;
     // begun anew, with the panic planted: the first shard's is fed meanwhile
     feeds.drain(..).for_each(|feed| feed.abort());

@@ -25,7 +25,7 @@ impl KeyStore {
         let shards = self.for_each_shard("feed", |store, shard| async move {
             #[cfg(test)]
             assert!(
-                !shard.danger_feed_panics.swap(false, std::sync::atomic::Ordering::SeqCst),
+                !shard.planted_feed_panic.swap(false, std::sync::atomic::Ordering::SeqCst),
                 "planted: a feed panics"
             );
             store.feed(shard.group_id(), &shard.group).await;

@@ -3,16 +3,13 @@
 //! A tenant is placed once, for ever; nothing here moves one.
 
 use crate::clock::Timestamp;
-use crate::ids::{ShardId, TenantId};
+use crate::ids::{SHARDS_MAX, ShardId, TenantId};
 use crate::machine::command::{AddShard, PlaceTenant, ReservePath};
 use crate::machine::outcome::{Effect, Refusal};
 use crate::machine::rows::{Placement, Reservation, Shard};
 use crate::machine::state::Draft;
 
 use super::additive::exists;
-
-/// Most shards of a cluster, and the highest number of one: each is a Raft group with files and tasks of its own on every replica.
-pub const SHARDS_MAX: u16 = 64;
 
 pub(super) fn add_shard(draft: &mut Draft, add: &AddShard, at: Timestamp) -> Result<Effect, Refusal> {
     if draft.state().row::<Shard>(&add.shard).is_some() {

@@ -15,7 +15,6 @@ mod plans;
 mod versions;
 
 pub use super::cluster_time::TICK_MAX;
-pub use cluster::SHARDS_MAX;
 pub use destruction::{DEV_WINDOW_MIN, WINDOW_MAX, WINDOW_MIN};
 pub use people::{OFFICERS_MIN, REACH_MAX};
 pub use versions::{ALIASES_MAX, IMPORT_KEYS_MAX, VERSIONS_MAX};

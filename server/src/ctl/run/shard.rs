@@ -1,4 +1,4 @@
-//! Shards.
+//! Shards: one more of them, and how those that are there stand.
 
 use replication::machine::request::AdminOperation;
 
