@@ -19,14 +19,16 @@ fn at(seconds: u64) -> Moment {
     Moment::since_origin(Duration::from_secs(seconds))
 }
 
-/// Group 0 after it got a second shard, or before.
-fn system(has_second: bool) -> State {
+/// Group 0 with the first shard alone.
+fn one_shard() -> State {
+    played(&[Author::default().genesis(GroupId::SYSTEM)])
+}
+
+/// Group 0 with a second shard.
+fn two_shards() -> State {
     let author = Author::default();
-    let mut entries = vec![author.genesis(GroupId::SYSTEM)];
-    if has_second {
-        entries.push(author.does(GroupId::SYSTEM, Action::AddShard(AddShard { shard: second() })));
-    }
-    played(&entries)
+    let genesis = author.genesis(GroupId::SYSTEM);
+    played(&[genesis, author.does(GroupId::SYSTEM, Action::AddShard(AddShard { shard: second() }))])
 }
 
 /// A shard with one key, if it has any.
@@ -68,9 +70,9 @@ fn nobody_has_a_key_only_once_group_0_and_every_shard_that_it_names_say_so() {
     let directory = Directory::new([]);
     publish(&directory, ShardId::FIRST.group(), shard(ShardId::FIRST, Some(KNOWN)), 3, at(1));
     assert!(finds(&directory) && !is_final(&directory, at(1)), "which shards there are is not known");
-    publish(&directory, GroupId::SYSTEM, system(false), 1, at(1));
+    publish(&directory, GroupId::SYSTEM, one_shard(), 1, at(1));
     assert!(is_final(&directory, at(1)));
-    publish(&directory, GroupId::SYSTEM, system(true), 2, at(1));
+    publish(&directory, GroupId::SYSTEM, two_shards(), 2, at(1));
     assert!(finds(&directory) && !is_final(&directory, at(1)), "the second shard may have it");
     publish(&directory, second().group(), shard(second(), None), 2, at(1));
     assert!(finds(&directory) && is_final(&directory, at(1)));
@@ -83,7 +85,7 @@ fn one_stale_view_is_enough_for_no_final_answer() {
     for stale in groups {
         let directory = Directory::new([]);
         let when = |group| if group == stale { at(1) } else { late };
-        publish(&directory, GroupId::SYSTEM, system(true), 2, when(GroupId::SYSTEM));
+        publish(&directory, GroupId::SYSTEM, two_shards(), 2, when(GroupId::SYSTEM));
         for id in [ShardId::FIRST, second()] {
             publish(&directory, id.group(), shard(id, None), 2, when(id.group()));
         }
@@ -97,7 +99,7 @@ fn one_stale_view_is_enough_for_no_final_answer() {
 #[test]
 fn a_key_that_two_shards_have_is_answered_by_neither() {
     let directory = Directory::new([]);
-    publish(&directory, GroupId::SYSTEM, system(true), 2, at(1));
+    publish(&directory, GroupId::SYSTEM, two_shards(), 2, at(1));
     for id in [ShardId::FIRST, second()] {
         publish(&directory, id.group(), shard(id, Some(KNOWN)), 3, at(1));
     }

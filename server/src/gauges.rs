@@ -114,8 +114,11 @@ fn of_shard(metrics: &Metrics, store: &Arc<KeyStore>, shard: ShardId, clock: &Ar
 /// scrape of a million versions that nobody touched costs nothing.
 struct Lifecycle {
     store: Arc<KeyStore>,
-    last: Mutex<BTreeMap<ShardId, (Digest, BTreeMap<VersionState, u64>)>>,
+    last: Mutex<BTreeMap<ShardId, Counted>>,
 }
+
+/// What was counted of one shard, and in which state of it.
+type Counted = (Digest, BTreeMap<VersionState, u64>);
 
 impl Lifecycle {
     fn count(&self, state: VersionState) -> u64 {

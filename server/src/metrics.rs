@@ -285,8 +285,9 @@ impl Metrics {
     }
 
     /// Records what became of one shard's canary in a round of the health probe.
-    pub fn shard_probed(&self, shard: u32, has_passed: bool) {
-        self.probe.shards.with_label_values(&[&shard.to_string()]).set(i64::from(has_passed));
+    pub fn shard_probed(&self, shard: u32, result: ProbeResult) {
+        let has_passed = i64::from(result == ProbeResult::Passed);
+        self.probe.shards.with_label_values(&[&shard.to_string()]).set(has_passed);
     }
 
     /// Records a round of the health probe.

@@ -38,7 +38,7 @@ impl Across {
     }
 
     /// The tenants from a name on.
-    pub(super) fn tenants(&self, from: Bound<TenantId>) -> impl Iterator<Item = Lives<'_>> {
+    pub(super) fn tenants(&self, from: &Bound<TenantId>) -> impl Iterator<Item = Lives<'_>> + use<'_> {
         let each = self.states.iter().map(|(shard, state)| {
             let tenants = state.tenants().range((from.clone(), Bound::Unbounded));
             tenants.map(|(tenant, row)| Lives { shard: *shard, state, tenant, row }).peekable()

@@ -88,7 +88,7 @@ fn levels<'a>(
     person: &'a Person,
 ) -> impl Iterator<Item = (Place, Option<&'a Policy>)> {
     let from = after.as_ref().map_or(Bound::Unbounded, |after| Bound::Included(after.tenant.clone()));
-    let tenants = across.tenants(from).filter(|lives| person.reaches(lives.tenant));
+    let tenants = across.tenants(&from).filter(|lives| person.reaches(lives.tenant));
     tenants.flat_map(move |Lives { state, tenant, row, .. }| {
         let begun = after.as_ref().filter(|after| after.tenant == *tenant).map(|after| after.level.clone());
         let own = begun.is_none().then(|| (place(tenant, Level::Tenant), row.policy.as_ref()));

@@ -25,7 +25,7 @@ use super::wire::{
 pub(super) fn tenants(across: &Across, asked: &PageAsked, person: &Person) -> Result<Page<TenantBody>, FailureBody> {
     let list = "tenants";
     let from = asked.after::<TenantId>(list)?.map_or(Bound::Unbounded, Bound::Excluded);
-    let shown = across.tenants(from).filter(|lives| person.reaches(lives.tenant));
+    let shown = across.tenants(&from).filter(|lives| person.reaches(lives.tenant));
     let page = cut(list, asked.size(), shown.map(|one| (one.tenant, tenant_body(one.tenant, one.shard, one.row))));
     Ok(Page { missing_shards: across.missing.clone(), ..page })
 }

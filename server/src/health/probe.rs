@@ -139,6 +139,10 @@ pub enum ProbeFailure {
 /// A connection to the data listener, and what drives it.
 type Line = (SendRequest<Full<Bytes>>, AbortOnDropHandle<()>);
 
+fn result_of(found: Result<(), ProbeFailure>) -> ProbeResult {
+    if found.is_ok() { ProbeResult::Passed } else { ProbeResult::Failed }
+}
+
 /// What a round comes to: this machine should get traffic if it serves any shard, unless it computes wrong.
 fn verdict(each: &[(ShardId, Result<(), ProbeFailure>)]) -> Result<(), ProbeFailure> {
     let results = || each.iter().map(|(_, found)| *found);
@@ -186,10 +190,10 @@ impl Probe {
             let Some(each) = stop.run_until_cancelled(self.each()).await else { return };
             let ended = clock.now();
             for (shard, found) in &each {
-                metrics.shard_probed(u32::from(shard.group().0), found.is_ok());
+                metrics.shard_probed(u32::from(shard.group().0), result_of(*found));
             }
             let round = verdict(&each);
-            let result = if round.is_ok() { ProbeResult::Passed } else { ProbeResult::Failed };
+            let result = result_of(round);
             metrics.probe_finished(result, ended.since(began));
             let unmet = conditions.iter().filter_map(|condition| condition().err().map(str::to_owned));
             let failures = round.err().map(|failure| failure.to_string()).into_iter().chain(unmet).collect();

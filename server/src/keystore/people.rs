@@ -74,7 +74,7 @@ impl KeyStore {
         let is_done = |id| done.iter().any(|(shard, _)| shard.id() == id);
         let others = self.each_shard().into_iter().map(|(id, _)| id);
         let not_yet_in = others.filter(|id| !is_done(*id)).collect();
-        Ok(self.in_use(Answer { index, repeated, not_yet_in, ..Answer::default() }, &entries).await)
+        Ok(self.in_use(Answer { repeated, index, not_yet_in, ..Answer::default() }, &entries).await)
     }
 
     /// The shards that take a change of people now.

@@ -400,7 +400,7 @@ async fn a_feed_that_panics_is_begun_again_and_the_others_never_notice() {
     // begun anew, with the panic planted: the first shard's is fed meanwhile
     feeds.drain(..).for_each(|feed| feed.abort());
     let feeds = vec![tokio::spawn(Arc::clone(&store).feed_all())];
-    let running = Running { store, feeds, host, operator, officer };
+    let running = Running { host, store, operator, officer, feeds };
     let panicked = async {
         while up.panics() == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;

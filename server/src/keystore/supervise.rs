@@ -70,13 +70,11 @@ where
 {
     loop {
         let run = AssertUnwindSafe(work(Arc::clone(&store), Arc::clone(&shard))).catch_unwind();
-        match run.await {
-            Ok(()) => return,
-            Err(_) => {
-                shard.tasks_panicked();
-                tracing::error!(shard = %shard.id(), task = name, "a task of this shard panicked and is begun again; the other shards go on");
-            }
+        if run.await.is_ok() {
+            return;
         }
+        shard.tasks_panicked();
+        tracing::error!(shard = %shard.id(), task = name, "a task of this shard panicked and is begun again; the other shards go on");
         tokio::time::sleep(PAUSE).await;
     }
 }

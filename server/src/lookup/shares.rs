@@ -62,3 +62,47 @@ fn let_go(share: &Share) {
     share.invalidate_all();
     share.run_pending_tasks();
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::crypto::{Arena, LockPolicy, Material, SystemEntropy};
+
+    const SECOND: ShardId = ShardId(std::num::NonZeroU16::MIN.saturating_add(1));
+
+    fn arena() -> Arc<Arena> {
+        Arena::new(NonZeroU32::new(64).expect("64 is positive"), LockPolicy::Warn).expect("a small arena can be had")
+    }
+
+    fn open(share: &Share, arena: &Arc<Arena>, number: u8) -> KeyVersionId {
+        let id = KeyVersionId::from_bytes([number; 16]);
+        let material = Material::generate(arena, &SystemEntropy).expect("there is room");
+        share.insert(id, Arc::new(UsableMaterial::new(material, id)));
+        id
+    }
+
+    #[test]
+    fn a_busy_shard_pushes_out_no_key_of_another() {
+        let (arena, shares) = (arena(), Shares::new(4));
+        let (_, busy) = (shares.of(ShardId::FIRST), shares.of(SECOND));
+        let kept = open(&shares.of(ShardId::FIRST), &arena, 0);
+        for number in 1..20 {
+            open(&busy, &arena, number);
+            shares.tidy();
+        }
+        assert!(shares.of(ShardId::FIRST).contains_key(&kept));
+        assert!(busy.entry_count() <= 2, "it has its own half: {}", busy.entry_count());
+    }
+
+    #[test]
+    fn a_shard_that_is_met_has_the_shares_dealt_anew() {
+        let (arena, shares) = (arena(), Shares::new(4));
+        let kept = open(&shares.of(ShardId::FIRST), &arena, 1);
+        assert!(shares.of(ShardId::FIRST).contains_key(&kept), "as long as no other shard is met");
+        shares.of(SECOND);
+        assert!(!shares.of(ShardId::FIRST).contains_key(&kept), "it is opened again when it is next used");
+        assert_eq!(shares.all().len(), 2);
+    }
+}

@@ -63,7 +63,7 @@ fn complete() -> Metrics {
     metrics.sample_directory_age_seconds(1, one());
     metrics.sample_shard_serves(1, one());
     metrics.sample_shard_panics(1, one());
-    metrics.shard_probed(1, true);
+    metrics.shard_probed(1, ProbeResult::Passed);
     metrics.sample_raft_applied_index(0, one());
     metrics.sample_raft_halted(0, one());
     metrics.sample_audit_lost(one());

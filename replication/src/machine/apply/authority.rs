@@ -64,9 +64,8 @@ pub fn verify_request(state: &State, meta: &Meta, signed: &SignedRequest) -> Res
             }
         }
         None if request.operation.is_about_cluster() => {
-            if tenants.is_some() || !may(roles, Permission::ChangeCluster) {
-                return Err(Refusal::NotForCluster { signer: by.clone() });
-            }
+            let may_change = tenants.is_none() && may(roles, Permission::ChangeCluster);
+            may_change.then_some(()).ok_or_else(|| Refusal::NotForCluster { signer: by.clone() })?;
         }
         None if !may(roles, Permission::ManagePeople) => return Err(Refusal::NotOfficer { signer: by.clone() }),
         None => {}

@@ -123,16 +123,10 @@ fn on_the_way() -> Vec<Row> {
     ]
 }
 
-fn in_the_cluster() -> Vec<Row> {
+fn in_the_shards() -> Vec<Row> {
     let status = |changed: Value| Observed { admin: answered(&changed), ..well() };
     let metric = |text: &str| Observed { health: healthy(text), ..well() };
-    let unready = Health::Answered(HealthAnswer {
-        is_live: false,
-        unready_reasons: Some(vec!["no key set".to_owned()]),
-        metrics: Metrics::default(),
-    });
     vec![
-        (status(group(Some(9), Some(0.1))), "halted at entry 9", "changes are refused", "start the release"),
         (
             status(
                 json!({"shards": [{"shard": 2, "serves": false, "takes_changes": false, "trouble": "it cannot be opened",
@@ -143,6 +137,19 @@ fn in_the_cluster() -> Vec<Row> {
             "runbooks/shards.md",
         ),
         (metric("ekm_shard_serves{shard=\"2\"} 0\n"), "shard 2 does not serve", "503, not 404", "runbooks/shards.md"),
+    ]
+}
+
+fn in_the_cluster() -> Vec<Row> {
+    let status = |changed: Value| Observed { admin: answered(&changed), ..well() };
+    let metric = |text: &str| Observed { health: healthy(text), ..well() };
+    let unready = Health::Answered(HealthAnswer {
+        is_live: false,
+        unready_reasons: Some(vec!["no key set".to_owned()]),
+        metrics: Metrics::default(),
+    });
+    vec![
+        (status(group(Some(9), Some(0.1))), "halted at entry 9", "changes are refused", "start the release"),
         (status(group(None, Some(120.0))), "2 min ago", "strict get 503 in 3 min", "no leader"),
         (status(group(None, Some(600.0))), "10 min ago", "strict get 503 now; tenants of class balanced", "no leader"),
         (status(group(None, Some(100_000.0))), "28 h ago", "strict and balanced get 503 now", "no leader"),
@@ -199,7 +206,7 @@ fn in_the_cluster() -> Vec<Row> {
 
 #[test]
 fn each_trouble_is_named_with_whom_it_hurts_and_what_to_do() {
-    for (seen, what, hurts, todo) in on_the_way().into_iter().chain(in_the_cluster()) {
+    for (seen, what, hurts, todo) in on_the_way().into_iter().chain(in_the_cluster()).chain(in_the_shards()) {
         let diagnosis = diagnose(&seen);
         let found = diagnosis.findings.iter().find(|finding| finding.what.contains(what));
         let found = found.unwrap_or_else(|| panic!("{what}: {:?}", diagnosis.findings));

@@ -80,7 +80,10 @@ pub(super) fn shard(shard: &ShardStatus) -> String {
         (false, _) => "DOES NOT SERVE",
     };
     let trouble = shard.trouble.as_ref().map(|why| format!("; {}", safe(why))).unwrap_or_default();
-    let panics = (shard.task_panics > 0).then(|| format!(" task-panics={}", shard.task_panics)).unwrap_or_default();
+    let panics = match shard.task_panics {
+        0 => String::new(),
+        count => format!(" task-panics={count}"),
+    };
     format!("shard {}  {standing}  tenants={}{panics}{trouble}", shard.shard, shard.tenants)
 }
 
