@@ -161,6 +161,7 @@ actions! {
     15 => RevokeSigner,
     16 => Tick,
     17 => DestroyVersion,
+    18 => AddShard,
 }
 
 #[cfg(test)]

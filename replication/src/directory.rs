@@ -1,12 +1,13 @@
 //! The immutable read side: one view per group, replaced whole, read without a lock.
 //!
-//! A view says how old it is; what may be answered at that age is decided in [`crate::freshness`] and by the caller.
+//! A view says how old it is; what may be answered at that age is decided in [`crate::freshness`] and by the caller. That nobody has
+//! a key is known only from group 0, which names the shards, and from every shard that it names.
 //! Must never ask another machine, and never forget an older view before a newer one is complete.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
 use crate::clock::Moment;
@@ -35,7 +36,8 @@ impl View {
 
 /// What this machine knows, for every group it serves.
 pub struct Directory {
-    groups: BTreeMap<GroupId, Slot>,
+    /// Replaced whole when a shard comes to be known; none ever goes.
+    groups: ArcSwap<BTreeMap<GroupId, Arc<Slot>>>,
 }
 
 struct Slot {
@@ -48,14 +50,14 @@ struct Slot {
 pub enum Resolution {
     /// One key version.
     Found(Target),
-    /// No shard has it. `age` is that of the oldest shard's view: a 404 needs every shard fresh.
+    /// No shard has it. `age` is that of the oldest view, of group 0 and every shard: a 404 needs all of them fresh.
     Unknown {
         /// The oldest view's age.
         age: Age,
     },
     /// Two shards have it: never to be answered from.
     Ambiguous,
-    /// Some shard has no view yet.
+    /// Group 0, or some shard that it names, has no view.
     NotLoaded,
 }
 
@@ -74,6 +76,8 @@ pub struct Target {
     pub crypto_space: Option<Arc<CryptoSpace>>,
     /// Its tenant.
     pub tenant: Arc<Tenant>,
+    /// The shard that has it.
+    pub shard: ShardId,
     /// Bound into every seal.
     pub lineage: LineageId,
     /// How old the view is.
@@ -88,16 +92,41 @@ impl Target {
 }
 
 impl Directory {
-    /// A directory of group 0 and these shards, with nothing in it yet.
+    /// A directory of group 0 and these shards, with nothing in it yet. Further shards come to be known as group 0 names them, or as
+    /// something of them is published.
     pub fn new(shards: impl IntoIterator<Item = ShardId>) -> Self {
         let groups = std::iter::once(GroupId::SYSTEM).chain(shards.into_iter().map(ShardId::group));
-        Self { groups: groups.map(|group| (group, Slot::empty())).collect() }
+        let slots = groups.map(|group| (group, Arc::new(Slot::empty()))).collect();
+        Self { groups: ArcSwap::from_pointee(slots) }
+    }
+
+    fn slot(&self, group: GroupId) -> Option<Arc<Slot>> {
+        self.groups.load().get(&group).cloned()
+    }
+
+    /// The group's slot, made if it is not known yet.
+    fn slot_of(&self, group: GroupId) -> Arc<Slot> {
+        if let Some(slot) = self.slot(group) {
+            return slot;
+        }
+        let made = Arc::new(Slot::empty());
+        self.groups.rcu(|groups| {
+            let mut groups = BTreeMap::clone(groups);
+            groups.entry(group).or_insert_with(|| Arc::clone(&made));
+            groups
+        });
+        // another's, if that one was quicker
+        self.slot(group).unwrap_or(made)
     }
 
     /// Adds what a view knows to a group's: the later state of the two, and the later confirmation. Either view was
     /// complete when it was confirmed, and the later state holds everything the earlier one does.
     pub fn publish(&self, group: GroupId, view: &View) {
-        let Some(slot) = self.groups.get(&group) else { return };
+        if group == GroupId::SYSTEM {
+            // before it can be seen which shards there are, each of them is one that is missing
+            view.state.shards().for_each(|shard| drop(self.slot_of(shard.group())));
+        }
+        let slot = self.slot_of(group);
         let index = view.index;
         slot.view.rcu(|current| {
             let mut merged = view.clone();
@@ -117,26 +146,21 @@ impl Directory {
         });
     }
 
-    /// Waits until a group's view holds the entry at `index`. Ends never if the group is not in this directory.
+    /// Waits until a group's view holds the entry at `index`.
     pub async fn holds(&self, group: GroupId, index: LogIndex) {
-        match self.groups.get(&group) {
-            Some(slot) => {
-                let mut published = slot.published.subscribe();
-                // the sender lives as long as `self`, so waiting cannot end for another reason
-                let _ = published.wait_for(|published| *published >= index).await;
-            }
-            None => std::future::pending().await,
-        }
+        let mut published = self.slot_of(group).published.subscribe();
+        // the slot lives as long as `self`, so waiting cannot end for another reason
+        let _ = published.wait_for(|published| *published >= index).await;
     }
 
     /// A group's view.
     pub fn view(&self, group: GroupId) -> Option<Arc<View>> {
-        self.groups.get(&group)?.view.load_full()
+        self.slot(group)?.view.load_full()
     }
 
     /// Which tokens prove a caller, once group 0 is loaded.
     pub fn trust(&self) -> Option<Arc<Trust>> {
-        self.groups.get(&GroupId::SYSTEM)?.view.load().as_ref()?.state.trust().cloned()
+        self.groups.load().get(&GroupId::SYSTEM)?.view.load().as_ref()?.state.trust().cloned()
     }
 
     /// The age of group 0's view, by which issuers and audiences are judged; `None` before the first.
@@ -146,30 +170,41 @@ impl Directory {
 
     /// The age of a group's view; `None` before the first.
     pub fn age(&self, group: GroupId, now: Moment) -> Option<Age> {
-        let view = self.groups.get(&group)?.view.load();
+        let groups = self.groups.load();
+        let view = groups.get(&group)?.view.load();
         Some(view.as_ref()?.age(now))
     }
 
+    /// The age of the oldest view, of group 0 and every shard; `None` if one has no view. What is final about things that nobody has
+    /// needs it to be fresh.
+    pub fn oldest_age(&self, now: Moment) -> Option<Age> {
+        let system = self.age(GroupId::SYSTEM, now)?;
+        let groups = self.groups.load();
+        groups.values().try_fold(system, |oldest, slot| Some(oldest.max(slot.view.load().as_ref()?.age(now))))
+    }
+
     /// The groups in this directory, group 0 first.
-    pub fn groups(&self) -> impl Iterator<Item = GroupId> + '_ {
-        self.groups.keys().copied()
+    pub fn groups(&self) -> impl Iterator<Item = GroupId> + use<> {
+        self.groups.load().keys().copied().collect::<Vec<_>>().into_iter()
     }
 
     /// What a key path's id stands for, with the age of what says so. A shard without a view hides no other's keys.
     pub fn resolve(&self, id: KeyVersionId, now: Moment) -> Resolution {
         let mut found = None;
-        let mut unknown = Resolution::Unknown { age: Age::new(std::time::Duration::ZERO) };
-        for (_, slot) in self.groups.iter().filter(|(group, _)| **group != GroupId::SYSTEM) {
+        // group 0 first: whatever it names was made known before its view was published
+        let mut unknown =
+            self.age(GroupId::SYSTEM, now).map_or(Resolution::NotLoaded, |age| Resolution::Unknown { age });
+        for (group, slot) in self.groups.load().iter() {
+            let Some(shard) = ShardId::of(*group) else { continue };
             let guard = slot.view.load();
             let Some(view) = guard.as_ref() else {
                 unknown = Resolution::NotLoaded;
                 continue;
             };
-            let age = view.age(now);
             if let Resolution::Unknown { age: oldest } = &mut unknown {
-                *oldest = age.max(*oldest);
+                *oldest = view.age(now).max(*oldest);
             }
-            if let Some(target) = target(&view.state, id, age)
+            if let Some(target) = target(view, shard, id, now)
                 && found.replace(target).is_some()
             {
                 return Resolution::Ambiguous;
@@ -179,7 +214,8 @@ impl Directory {
     }
 }
 
-fn target(state: &State, path: KeyVersionId, age: Age) -> Option<Target> {
+fn target(view: &View, shard: ShardId, path: KeyVersionId, now: Moment) -> Option<Target> {
+    let state = &view.state;
     let (id, version) = version_at(state, path)?;
     let name = (version.tenant.clone(), version.key.clone());
     let key = state.row::<Key>(&name)?;
@@ -194,8 +230,9 @@ fn target(state: &State, path: KeyVersionId, age: Age) -> Option<Target> {
         key: Arc::clone(key),
         crypto_space: crypto_space.cloned(),
         tenant: Arc::clone(state.row::<Tenant>(&name.0)?),
+        shard,
         lineage: state.meta()?.lineage,
-        age,
+        age: view.age(now),
     })
 }
 
@@ -213,3 +250,7 @@ impl Slot {
         Self { view: ArcSwapOption::empty(), published: watch::Sender::new(LogIndex(0)) }
     }
 }
+
+#[cfg(test)]
+#[path = "directory_tests.rs"]
+mod tests;

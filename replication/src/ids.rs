@@ -24,6 +24,9 @@ pub enum IdError {
         /// How many digits it has.
         digits: usize,
     },
+    /// Not a number from 1 to 65 535.
+    #[error("a shard is a number from 1 on")]
+    Shard,
     /// Not an e-mail address of at most 254 characters.
     #[error("a caller is the e-mail address of a service account, at most 254 characters")]
     Email,
@@ -249,17 +252,38 @@ impl fmt::Display for GroupId {
     }
 }
 
+/// Most shards of a cluster, and the highest number of one: each is a Raft group with files and tasks of its own on every replica.
+pub const SHARDS_MAX: u16 = 64;
+
 /// One shard, numbered from 1. A tenant lives in exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ShardId(pub std::num::NonZeroU16);
 
 impl ShardId {
-    /// The first shard, and in this release the only one.
+    /// The first shard: every cluster is founded with it.
     pub const FIRST: Self = Self(std::num::NonZeroU16::MIN);
+
+    /// The shard whose log a group orders; `None` of the system group.
+    pub fn of(group: GroupId) -> Option<Self> {
+        std::num::NonZeroU16::new(group.0).map(Self)
+    }
 
     /// The Raft group that orders this shard's log.
     pub const fn group(self) -> GroupId {
         GroupId(self.0.get())
+    }
+}
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for ShardId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        text.parse().map(Self).map_err(|_| IdError::Shard)
     }
 }
 

@@ -10,7 +10,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::clock::Timestamp;
 use crate::ids::{
     AliasId, CheckValue, CryptoSpaceName, EMAIL_LENGTH_MAX, GroupId, IdempotencyId, ImportKeyId, KeyName, KeyVersionId,
-    LineageId, LogIndex, NAME_LENGTH_MAX, PublicKey, Revision, RuleName, SignerId, TenantId,
+    LineageId, LogIndex, NAME_LENGTH_MAX, PublicKey, Revision, RuleName, SHARDS_MAX, ShardId, SignerId, TenantId,
 };
 use crate::machine::policy::Principal;
 use crate::machine::request::{Base64Bytes, REQUEST_BYTES_MAX};
@@ -72,6 +72,13 @@ shapes! {
     Principal: text(CALLER, EMAIL_LENGTH_MAX, "A caller: the e-mail address of a service account."),
     Revision: number("Grows by one with every change to the tenant or anything in it."),
     LogIndex: number("The number of an entry in a group's log."),
+    ShardId: ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::Integer))
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
+        .minimum(Some(1))
+        .maximum(Some(SHARDS_MAX))
+        .description(Some("A shard's number: the Raft group of that number holds its tenants."))
+        .into(),
     GroupId: number("One Raft group: 0 is the system group, every other is the shard of that number."),
     Timestamp: number("Milliseconds since 1970."),
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use replication::clock::Clock;
 use replication::directory::Directory;
+use replication::ids::GroupId;
 
 use crate::audit::{Audit, AuditFile};
 use crate::authn::{ClockHealth, ProbeVerifier, Verifier, key_set_channel, key_set_task};
@@ -179,12 +180,15 @@ pub fn conditions(service: &Arc<Service>) -> Vec<Condition> {
     vec![
         Box::new(move || {
             let (directory, now) = (&views.journey.directory, views.journey.clock.now());
-            let age = |group| directory.age(group, now);
-            if directory.groups().filter_map(age).all(|age| age.known().is_some()) {
+            let is_known = |group| directory.age(group, now).map(|age| age.known().is_some());
+            let shards = || directory.groups().filter(|group| *group != GroupId::SYSTEM).filter_map(is_known);
+            // one shard that can be served is reason enough for traffic
+            let is_any_known = shards().next().is_none() || shards().any(|is_known| is_known);
+            if is_any_known && is_known(GroupId::SYSTEM) != Some(false) {
                 Ok(())
             } else {
                 Err(
-                    "a group has halted, and how old its state is is not known: only tenants of the class available are served",
+                    "a group has halted, group 0 or every shard, and how old its state is is not known: only tenants of the class available are served",
                 )
             }
         }),

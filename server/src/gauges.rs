@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use replication::clock::Clock;
-use replication::ids::{GroupId, ShardId};
+use replication::ids::ShardId;
 use replication::machine::apply::RESERVED_TENANT;
 use replication::machine::digest::Digest;
 use replication::machine::lifecycle::VersionState;
 use replication::machine::state::State;
+use replication::raft::group::Group;
 
 use crate::edge::tls::ServerTls;
 use crate::frontend::Frontend;
@@ -31,7 +32,8 @@ pub fn register(
         metrics.sample_certificate_seconds(label, Box::new(move || tls.seconds_to_expiry(clock.wall())));
     }
     request_path(metrics, frontend, clock);
-    groups(metrics, store, clock);
+    let system = Arc::clone(store.system());
+    metrics.sample_disk_free_bytes(Box::new(move || system.room().free_bytes().map_or(f64::NAN, float)));
     let lifecycle = Arc::new(Lifecycle { store: Arc::clone(store), last: Mutex::default() });
     for state in VersionState::ALL {
         let lifecycle = Arc::clone(&lifecycle);
@@ -69,44 +71,67 @@ fn request_path(metrics: &Metrics, frontend: &Frontend, clock: &Arc<dyn Clock>) 
     metrics.sample_key_set_age_seconds(Box::new(age));
 }
 
-fn groups(metrics: &Metrics, store: &Arc<KeyStore>, clock: &Arc<dyn Clock>) {
-    for (id, group) in store.groups() {
-        let number = u32::from(id.0);
-        let applied = group.watch();
-        let halted = group.watch();
-        metrics.sample_raft_applied_index(number, Box::new(move || float(applied.borrow().index.0)));
-        let short = Arc::clone(group);
-        metrics.sample_disk_short(number, Box::new(move || f64::from(u8::from(short.shortage().is_some()))));
-        metrics.sample_raft_halted(number, Box::new(move || f64::from(u8::from(halted.borrow().halted.is_some()))));
+/// Ties what there is of each group to its sources: now, and whenever a shard is brought up. Until the future is dropped.
+pub async fn follow_shards(metrics: Arc<Metrics>, store: Arc<KeyStore>, clock: Arc<dyn Clock>) {
+    let mut shards = store.watch_shards();
+    loop {
+        shards.mark_unchanged();
+        for (id, group) in store.groups() {
+            of_group(&metrics, u32::from(id.0), &group);
+        }
+        for (shard, _) in store.each_shard() {
+            of_shard(&metrics, &store, shard, &clock);
+        }
+        if shards.changed().await.is_err() {
+            return;
+        }
     }
-    let [(_, system), _] = store.groups();
-    let system = Arc::clone(system);
-    metrics.sample_disk_free_bytes(Box::new(move || system.room().free_bytes().map_or(f64::NAN, float)));
-    let shard: GroupId = ShardId::FIRST.group();
-    let (store, clock) = (Arc::clone(store), Arc::clone(clock));
-    let age = move || {
-        store.directory().age(shard, clock.now()).and_then(|age| Some(age.known()?.as_secs_f64())).unwrap_or(f64::NAN)
-    };
-    metrics.sample_directory_age_seconds(u32::from(shard.0), Box::new(age));
 }
 
-/// Key versions by state, those of the reserved tenant not counted. Counted anew only when the state has changed: a scrape
-/// of a million versions that nobody touched costs nothing.
+fn of_group(metrics: &Metrics, number: u32, group: &Arc<Group>) {
+    let applied = group.watch();
+    let halted = group.watch();
+    let short = Arc::clone(group);
+    metrics.sample_raft_applied_index(number, Box::new(move || float(applied.borrow().index.0)));
+    metrics.sample_disk_short(number, Box::new(move || f64::from(u8::from(short.shortage().is_some()))));
+    metrics.sample_raft_halted(number, Box::new(move || f64::from(u8::from(halted.borrow().halted.is_some()))));
+}
+
+fn of_shard(metrics: &Metrics, store: &Arc<KeyStore>, shard: ShardId, clock: &Arc<dyn Clock>) {
+    let number = u32::from(shard.group().0);
+    let (serving, panics) = (Arc::clone(store), Arc::clone(store));
+    metrics.sample_shard_serves(number, Box::new(move || f64::from(u8::from(serving.shard(shard).is_ok()))));
+    metrics.sample_shard_panics(number, Box::new(move || panics.shard(shard).map_or(0.0, |one| float(one.panics()))));
+    let (store, clock) = (Arc::clone(store), Arc::clone(clock));
+    let age = move || {
+        let age = store.directory().age(shard.group(), clock.now());
+        age.and_then(|age| Some(age.known()?.as_secs_f64())).unwrap_or(f64::NAN)
+    };
+    metrics.sample_directory_age_seconds(number, Box::new(age));
+}
+
+/// Key versions by state, those of the reserved tenant not counted. A shard's are counted anew only when its state has changed: a
+/// scrape of a million versions that nobody touched costs nothing.
 struct Lifecycle {
     store: Arc<KeyStore>,
-    last: Mutex<Option<(Digest, BTreeMap<VersionState, u64>)>>,
+    last: Mutex<BTreeMap<ShardId, Counted>>,
 }
+
+/// What was counted of one shard, and in which state of it.
+type Counted = (Digest, BTreeMap<VersionState, u64>);
 
 impl Lifecycle {
     fn count(&self, state: VersionState) -> u64 {
-        let now = self.store.shard_state();
         let mut last = self.last.lock();
-        let counts = match last.take() {
-            Some((digest, counts)) if digest == now.digest() => counts,
-            Some(_) | None => by_state(&now),
+        let shown = self.store.shown().into_iter();
+        let of_one = |(shard, now): (ShardId, State)| {
+            let known = last.remove(&shard).filter(|(digest, _)| *digest == now.digest());
+            let counted = known.unwrap_or_else(|| (now.digest(), by_state(&now)));
+            let count = counted.1.get(&state).copied().unwrap_or(0);
+            last.insert(shard, counted);
+            count
         };
-        let (_, counts) = last.insert((now.digest(), counts));
-        counts.get(&state).copied().unwrap_or(0)
+        shown.map(of_one).sum()
     }
 }
 

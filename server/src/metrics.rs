@@ -19,8 +19,9 @@ use families::{
     AUDIT_ERRORS, AUDIT_LOST, AUDIT_RECORDS, AUDIT_UNWRITTEN_BYTES, BUILD, CERTIFICATE_RELOADS, CERTIFICATE_SECONDS,
     CONNECTIONS_ACCEPTED, CONNECTIONS_CUT, CONNECTIONS_OPEN, CONNECTIONS_REJECTED, DIRECTORY_AGE, DISK_FREE_BYTES,
     DISK_SHORT, Family, HANDSHAKE_FAILURES, IN_PROGRESS, KEY_SET_AGE, KEY_SET_EPOCH, KEY_SET_FAILURES, KEY_VERSIONS,
-    LATENCY_SECONDS, MALFORMED, OVER_QUOTA, PROBE_PASSING, PROBE_ROUNDS, PROBE_SECONDS, QUOTA_BUCKETS, QUOTA_UNCOUNTED,
-    RAFT_APPLIED, RAFT_HALTED, REQUEST_SECONDS, REQUESTS_FINISHED, REQUESTS_STARTED, SHED, START_TIME, TOKEN_CACHE,
+    LATENCY_SECONDS, MALFORMED, OVER_QUOTA, PROBE_PASSING, PROBE_ROUNDS, PROBE_SECONDS, PROBE_SHARD_PASSING,
+    QUOTA_BUCKETS, QUOTA_UNCOUNTED, RAFT_APPLIED, RAFT_HALTED, REQUEST_SECONDS, REQUESTS_FINISHED, REQUESTS_STARTED,
+    SHARD_PANICS, SHARD_SERVES, SHED, START_TIME, TOKEN_CACHE,
 };
 pub use labels::{
     AuditStep, CacheResult, CodeLabel, HandshakeFailure, ListenerLabel, MalformedReason, OperationLabel, ProbeResult,
@@ -49,6 +50,7 @@ struct RequestHandles {
 
 struct ProbeHandles {
     passing: IntGauge,
+    shards: IntGaugeVec,
     rounds: Vec<IntCounter>,
     duration: Histogram,
 }
@@ -70,6 +72,8 @@ struct SampledFamilies {
     audit_errors: Sampled,
     disk_free_bytes: Sampled,
     disk_short: Sampled,
+    shard_serves: Sampled,
+    shard_panics: Sampled,
     audit_records: Sampled,
     audit_unwritten_bytes: Sampled,
     certificate_seconds: Sampled,
@@ -208,6 +212,16 @@ impl Metrics {
         self.sampled.disk_short.set(&[&group.to_string()], source);
     }
 
+    /// 1 if a shard serves here, else 0.
+    pub fn sample_shard_serves(&self, shard: u32, source: Source) {
+        self.sampled.shard_serves.set(&[&shard.to_string()], source);
+    }
+
+    /// Panics of one shard's tasks since start.
+    pub fn sample_shard_panics(&self, shard: u32, source: Source) {
+        self.sampled.shard_panics.set(&[&shard.to_string()], source);
+    }
+
     /// Bytes of audit records that wait for the file.
     pub fn sample_audit_unwritten_bytes(&self, source: Source) {
         self.sampled.audit_unwritten_bytes.set(&[], source);
@@ -268,6 +282,12 @@ impl Metrics {
     /// Counts what became of changed certificate files.
     pub fn certificate_reload(&self, listener: ListenerLabel, result: ReloadResult) {
         self.reloads[listener.index()][result.index()].inc();
+    }
+
+    /// Records what became of one shard's canary in a round of the health probe.
+    pub fn shard_probed(&self, shard: u32, result: ProbeResult) {
+        let has_passed = i64::from(result == ProbeResult::Passed);
+        self.probe.shards.with_label_values(&[&shard.to_string()]).set(has_passed);
     }
 
     /// Records a round of the health probe.
@@ -339,6 +359,10 @@ fn probe(registry: &Registry) -> ProbeHandles {
     let rounds = counters(registry, &PROBE_ROUNDS);
     ProbeHandles {
         passing: register(registry, IntGauge::with_opts(opts(&PROBE_PASSING)).expect(CONSTANT)),
+        shards: register(
+            registry,
+            IntGaugeVec::new(opts(&PROBE_SHARD_PASSING), PROBE_SHARD_PASSING.labels).expect(CONSTANT),
+        ),
         rounds: resolve(&rounds, &texts(ProbeResult::ALL, ProbeResult::text)),
         duration: register(registry, Histogram::with_opts(histogram_opts(&PROBE_SECONDS)).expect(CONSTANT)),
     }
@@ -367,6 +391,8 @@ fn sampled_families(registry: &Registry) -> SampledFamilies {
         audit_errors: counter(&AUDIT_ERRORS),
         disk_free_bytes: gauge(&DISK_FREE_BYTES),
         disk_short: gauge(&DISK_SHORT),
+        shard_serves: gauge(&SHARD_SERVES),
+        shard_panics: counter(&SHARD_PANICS),
         audit_records: counter(&AUDIT_RECORDS),
         audit_unwritten_bytes: gauge(&AUDIT_UNWRITTEN_BYTES),
         certificate_seconds: gauge(&CERTIFICATE_SECONDS),

@@ -66,6 +66,8 @@ pub enum Action {
     Tick(Tick),
     /// A version whose window has run out is destroyed.
     DestroyVersion(DestroyVersion),
+    /// Group 0: the cluster has one more shard.
+    AddShard(AddShard),
 }
 
 /// The first entry of a group: names it and its first signers, one of which signs it.
@@ -271,6 +273,13 @@ pub struct Tick {
 pub struct DestroyVersion {
     /// Which.
     pub version: KeyVersionId,
+}
+
+/// The cluster has one more shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddShard {
+    /// Which.
+    pub shard: ShardId,
 }
 
 /// A completed command with the data replica's signature: the content of a log entry.

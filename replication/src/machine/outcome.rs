@@ -122,6 +122,11 @@ pub enum Effect {
         /// The tenant's revision.
         revision: Revision,
     },
+    /// The cluster has one more shard.
+    ShardAdded {
+        /// Which.
+        shard: ShardId,
+    },
 }
 
 /// Why a command changed nothing. The text is for the operator.
@@ -442,6 +447,28 @@ pub enum Refusal {
     AnybodysKey {
         /// Who would be enrolled with it.
         signer: SignerId,
+    },
+    /// The signer's roles or reach do not allow to change the cluster.
+    #[error(
+        "{signer} may not change the cluster: that takes the role operator with all tenants in reach; a security officer can enrol one"
+    )]
+    NotForCluster {
+        /// Who.
+        signer: SignerId,
+    },
+    /// The cluster has no such shard.
+    #[error("there is no shard {shard}; list them with: ekmctl shard list, or add it with: ekmctl shard add {shard}")]
+    UnknownShard {
+        /// Which.
+        shard: ShardId,
+    },
+    /// The tenant lives in another shard.
+    #[error("tenant {tenant} lives in shard {shard}, where it stays; leave the shard out, or name that one")]
+    OtherShard {
+        /// Which.
+        tenant: TenantId,
+        /// Where it lives.
+        shard: ShardId,
     },
 }
 

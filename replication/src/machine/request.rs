@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{
     AliasId, CheckValue, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, LineageId, PublicKey,
-    Revision, RuleName, SignerId, TenantId,
+    Revision, RuleName, ShardId, SignerId, TenantId,
 };
 
 use super::policy::{Policy, Rule};
@@ -59,6 +59,9 @@ pub enum AdminOperation {
         /// How long a stale view may answer for it.
         #[serde(default)]
         staleness: Staleness,
+        /// The shard it is to live in; `None` leaves the choice to the cluster.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shard: Option<ShardId>,
     },
     /// Make a crypto space in a tenant.
     CreateCryptoSpace {
@@ -226,6 +229,11 @@ pub enum AdminOperation {
     /// Consent to what another officer asked for: an [`AdminOperation::Enrol`] or [`AdminOperation::Revoke`] that concerns a
     /// security officer.
     Approve(Consent),
+    /// Add a shard to the cluster: a Raft group of its own, for tenants to come. Tenants stay where they are.
+    AddShard {
+        /// Its number: any from 1 to 64 that is not taken.
+        shard: ShardId,
+    },
 }
 
 /// Another officer's request as it was signed.
@@ -288,7 +296,12 @@ impl<'de> Deserialize<'de> for Base64Bytes {
 }
 
 impl AdminOperation {
-    /// The tenant it changes; `None` if it is about people.
+    /// Whether it is about the cluster rather than about tenants or people.
+    pub const fn is_about_cluster(&self) -> bool {
+        matches!(self, Self::AddShard { .. })
+    }
+
+    /// The tenant it changes; `None` if it is about people or the cluster.
     pub const fn tenant(&self) -> Option<&TenantId> {
         match self {
             Self::CreateTenant { tenant, .. }
@@ -308,7 +321,7 @@ impl AdminOperation {
             | Self::SetPolicy { tenant, .. }
             | Self::RemoveRule { tenant, .. }
             | Self::SetQuota { tenant, .. } => Some(tenant),
-            Self::Enrol { .. } | Self::Revoke { .. } | Self::Approve(_) => None,
+            Self::Enrol { .. } | Self::Revoke { .. } | Self::Approve(_) | Self::AddShard { .. } => None,
         }
     }
 }

@@ -54,17 +54,20 @@ pub enum Permission {
     ReadPeople,
     /// To enrol and revoke people.
     ManagePeople,
+    /// To change what belongs to the cluster, with all tenants in reach.
+    ChangeCluster,
 }
 
 impl Permission {
     /// Every permission, in the order of the enum.
-    pub const ALL: [Self; 4] = [Self::ReadTenants, Self::ChangeTenants, Self::ReadPeople, Self::ManagePeople];
+    pub const ALL: [Self; 5] =
+        [Self::ReadTenants, Self::ChangeTenants, Self::ReadPeople, Self::ManagePeople, Self::ChangeCluster];
 }
 
 /// What each role permits; what is not in its row it does not.
 const PERMITS: &[(PersonRole, &[Permission])] = &[
     (PersonRole::Viewer, &[Permission::ReadTenants]),
-    (PersonRole::Operator, &[Permission::ReadTenants, Permission::ChangeTenants]),
+    (PersonRole::Operator, &[Permission::ReadTenants, Permission::ChangeTenants, Permission::ChangeCluster]),
     (PersonRole::Approver, &[Permission::ReadTenants]),
     (PersonRole::SecurityOfficer, &[Permission::ReadPeople, Permission::ManagePeople]),
     (PersonRole::Auditor, &[Permission::ReadTenants, Permission::ReadPeople]),
@@ -82,7 +85,7 @@ mod tests {
     /// The whole table as text: a change to it is a change to this text, in review.
     const PINNED: &str = "\
 viewer: ReadTenants
-operator: ReadTenants ChangeTenants
+operator: ReadTenants ChangeTenants ChangeCluster
 approver: ReadTenants
 security_officer: ReadPeople ManagePeople
 auditor: ReadTenants ReadPeople

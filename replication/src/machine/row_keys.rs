@@ -1,7 +1,9 @@
 //! Row keys to bytes and back: the bytes after the kind byte, ordered as the keys are.
 
 use crate::clock::ClusterTime;
-use crate::ids::{AliasId, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, SignerId, TenantId};
+use crate::ids::{
+    AliasId, CryptoSpaceName, GroupId, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, ShardId, SignerId, TenantId,
+};
 
 /// A key of rows. `read(write(key)) == key`, and no other bytes read to it.
 pub trait RowKey: Ord + Clone {
@@ -51,6 +53,16 @@ impl RowKey for (ClusterTime, KeyVersionId) {
     fn read(bytes: &[u8]) -> Option<Self> {
         let (due, version) = bytes.split_first_chunk::<8>()?;
         Some((ClusterTime(u64::from_be_bytes(*due)), KeyVersionId::read(version)?))
+    }
+}
+
+/// Two bytes, the higher first, so that rows lie in the order of the numbers.
+impl RowKey for ShardId {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.0.get().to_be_bytes());
+    }
+    fn read(bytes: &[u8]) -> Option<Self> {
+        Self::of(GroupId(u16::from_be_bytes(bytes.try_into().ok()?)))
     }
 }
 

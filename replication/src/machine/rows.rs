@@ -55,6 +55,8 @@ pub enum RowKind {
     /// `0f | due | version id` → [`Destruction`]: one that is scheduled. Shard. Written by `AdvanceStage`, removed by
     /// `StepVersion` and `DestroyVersion`.
     Destruction = 15,
+    /// `10 | shard` → [`Shard`]: that there is such a shard. Group 0. Written by `AddShard`.
+    Shard = 16,
 }
 
 /// What group this is; there is one such row, from the first entry on.
@@ -114,6 +116,13 @@ pub struct Trust {
 pub struct Placement {
     /// Its one shard.
     pub shard: ShardId,
+}
+
+/// A shard of the cluster. That there is a first one goes without a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// When it was added, by the proposing replica's clock.
+    pub added_at: Timestamp,
 }
 
 /// Who owns a path.

@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::clock::ClusterTime;
 use crate::codec::{self, Undecodable};
 use crate::ids::{
-    AliasId, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, LogIndex, SignerId, TenantId,
+    AliasId, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, LogIndex, ShardId, SignerId, TenantId,
 };
 
 use super::digest::Digest;
@@ -20,7 +20,7 @@ use super::outcome::Outcome;
 use super::row_keys::RowKey;
 use super::rows::{
     AdoptedPlan, Alias, ClusterClock, CryptoSpace, Destruction, ImportKey, Key, KeyVersion, Meta, Placement,
-    Remembered, Reservation, RowKind, Signer, Tenant, Trust,
+    Remembered, Reservation, RowKind, Shard, Signer, Tenant, Trust,
 };
 
 /// Largest encoded row value, in bytes: sled keeps smaller ones inline.
@@ -108,6 +108,8 @@ tables! {
     cluster_clock_rows: ClusterClock by (),
     /// Destructions that are scheduled, the first due first.
     destructions: Destruction by (ClusterTime, KeyVersionId),
+    /// The shards of the cluster, the first perhaps not among them: see [`State::shards`].
+    shard_rows: Shard by ShardId,
 }
 
 fn encoded<R: Row>(key: &R::Key, row: &R) -> (Vec<u8>, Vec<u8>) {
@@ -139,6 +141,17 @@ impl State {
     /// Which tokens prove a caller, in group 0.
     pub fn trust(&self) -> Option<&Arc<Trust>> {
         self.trust_rows.get(&())
+    }
+
+    /// The shards of the cluster, as group 0 knows them, in the order of their numbers. The first one needs no row.
+    pub fn shards(&self) -> impl Iterator<Item = ShardId> + '_ {
+        let others = self.shard_rows.keys().copied().filter(|shard| *shard != ShardId::FIRST);
+        std::iter::once(ShardId::FIRST).chain(others)
+    }
+
+    /// Whether the cluster has that shard, as group 0 knows.
+    pub fn has_shard(&self, shard: ShardId) -> bool {
+        shard == ShardId::FIRST || self.shard_rows.contains_key(&shard)
     }
 
     /// The group's own time.

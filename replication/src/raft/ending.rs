@@ -33,9 +33,11 @@ impl<RT: AsyncRuntime> Group<RT> {
             }
             match select(pin!(metrics.changed()), pin!(keeping.changed())).await {
                 Either::Left((Ok(()), _)) | Either::Right((Ok(()), _)) => {}
-                Either::Left((Err(_), _)) => return Failure::Stopped,
-                Either::Right(_) if self.stopping.load(Ordering::Acquire) => return Failure::Stopped,
-                Either::Right(_) => return Failure::Panicked,
+                Either::Left((Err(_), _)) | Either::Right(_) if self.stopping.load(Ordering::Acquire) => {
+                    return Failure::Stopped;
+                }
+                // whatever tells of it is gone, and nobody asked it to go
+                Either::Left((Err(_), _)) | Either::Right(_) => return Failure::Panicked,
             }
         }
     }

@@ -126,6 +126,44 @@ pub enum InitialiseError {
     Failed(#[from] Failure),
 }
 
+/// Why a group of a replica does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// A group could not be opened.
+    #[error("group {group} cannot be opened")]
+    Open {
+        /// Which.
+        group: GroupId,
+        /// Why.
+        #[source]
+        source: OpenError,
+    },
+    /// A group could not be set up.
+    #[error("group {group} cannot be set up")]
+    Initialise {
+        /// Which.
+        group: GroupId,
+        /// Why.
+        #[source]
+        source: InitialiseError,
+    },
+    /// Opening a group came to a panic.
+    #[error("opening group {group} came to a panic, whose words are in the log: report it")]
+    Panicked {
+        /// Which.
+        group: GroupId,
+    },
+    /// A group that served can no longer go on; the others do.
+    #[error("group {group} can no longer go on; start again, and report it if it comes back")]
+    Failed {
+        /// Which.
+        group: GroupId,
+        /// Why.
+        #[source]
+        source: Failure,
+    },
+}
+
 /// Why a proposal has no outcome. Unless it says otherwise, nothing happened and nothing will.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {

@@ -272,6 +272,31 @@ impl<RT: AsyncRuntime> Group<RT> {
         drop(self.raft.trigger().elect(true).await);
     }
 
+    /// Has the group's own task panic, as a mistake in it would.
+    #[cfg(any(test, feature = "testkit"))]
+    pub async fn danger_panic(&self) {
+        // there is nobody to answer: the task is gone
+        let _ = self.raft.external_request(|_| panic!("planted: a task of the group panics")).await;
+    }
+
+    /// Keeps the group from applying anything for as long as what this gives is kept, as a disk that does not answer would.
+    #[cfg(any(test, feature = "testkit"))]
+    pub fn danger_hold(&self) -> tokio::sync::oneshot::Sender<()> {
+        let (hold, held) = tokio::sync::oneshot::channel::<()>();
+        let raft = self.raft.clone();
+        // whoever plants it waits for what it does to others
+        drop(RT::spawn(async move {
+            let waiting = raft.with_state_machine(|_| Box::pin(async move { drop(held.await) }));
+            drop(waiting.await);
+        }));
+        hold
+    }
+
+    /// Whether it was told to stop.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
     /// Whether anything on the disk has failed: of the log, or of the snapshots, which openraft knows nothing of.
     fn has_failed(&self) -> bool {
         self.raft.metrics().borrow_watched().running_state.is_err() || self.keeping.borrow().is_some()

@@ -1,32 +1,35 @@
-//! The groups on this replica: opened, set up and shut down in one order, and told how much room the disk has.
+//! The groups on this replica: opened, set up and shut down in one order, each apart from the others.
 //!
-//! Decides nothing about what is in them, and never measures the room on a thread that others wait for.
+//! Without the system group there is no host. A shard that cannot be opened, or whose tasks panic, is told and left alone, and the
+//! others go on. A disk that failed is no shard's own affair: what it left behind is unknown, so the process should end.
+//! Decides nothing about what is in the groups.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::future::{Either, select, select_all};
 use openraft::AsyncRuntime;
 use openraft_rt_tokio::TokioRuntime;
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
-use super::group::{Failure, Group, GroupSettings, InitialiseError, OpenError, SnapshotLimits, Timers};
+pub use super::error::HostError;
+use super::group::{Failure, Group, GroupSettings, OpenError, SnapshotLimits, Timers};
+use super::measure::{Measure, Watching, watch_room};
 use super::network::Peers;
 use crate::ids::{GroupId, ReplicaId, ShardId};
 use crate::store::blocking::Blocking;
+use crate::store::folder;
 use crate::store::room::{FileSystem, FreeSpace, Room};
 
-/// The groups of this release: the system group and one shard.
+/// The groups of every cluster, from its founding on.
 pub const GROUPS: [GroupId; 2] = [GroupId::SYSTEM, ShardId::FIRST.group()];
-
-/// How often the room on the disk is measured.
-const ROOM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the groups of a replica are opened with.
 #[derive(Debug, Clone)]
@@ -41,211 +44,292 @@ pub struct HostSettings {
     pub blocking: Blocking,
     /// When each group writes a snapshot.
     pub limits: SnapshotLimits,
-    /// Bytes of the data folder's file system below which no changes are taken.
+    /// Bytes of a group's file system below which it takes no changes.
     pub disk_reserve_bytes: u64,
     /// Who carries what the groups say to other replicas.
     pub peers: Arc<dyn Peers>,
 }
 
-/// Why the groups of a replica could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum HostError {
-    /// A group could not be opened.
-    #[error("group {group} cannot be opened")]
-    Open {
-        /// Which.
-        group: GroupId,
-        /// Why.
-        #[source]
-        source: OpenError,
-    },
-    /// A group could not be set up.
-    #[error("group {group} cannot be set up")]
-    Initialise {
-        /// Which.
-        group: GroupId,
-        /// Why.
-        #[source]
-        source: InitialiseError,
-    },
-}
+/// Where the room under each group is measured.
+type Spaces = Box<dyn Fn(GroupId) -> Arc<dyn FreeSpace> + Send + Sync>;
 
 /// The groups on this replica.
 pub struct Host<RT: AsyncRuntime = TokioRuntime> {
-    groups: BTreeMap<GroupId, Arc<Group<RT>>>,
-    /// Closed when the task that measures the room is gone.
-    room: watch::Receiver<Room>,
-    watching: Mutex<Option<Watching<RT>>>,
+    settings: HostSettings,
+    spaces: Spaces,
+    system: Arc<Group<RT>>,
+    places: Mutex<BTreeMap<GroupId, Place<RT>>>,
+    /// Told whenever a group is opened.
+    opened: watch::Sender<()>,
+    /// Held by whoever opens a group.
+    opening: tokio::sync::Mutex<()>,
+    stopping: AtomicBool,
 }
 
-/// The task that measures the room; it ends when its sender is dropped.
-struct Watching<RT: AsyncRuntime> {
-    stop: oneshot::Sender<()>,
-    task: RT::JoinHandle<()>,
+/// One group, or what is left of it.
+struct Place<RT: AsyncRuntime> {
+    /// `None` if it could not be opened.
+    running: Option<Running<RT>>,
+    trouble: Option<Arc<HostError>>,
+}
+
+struct Running<RT: AsyncRuntime> {
+    group: Arc<Group<RT>>,
+    /// Closed when the task that measures the room is gone.
+    room: watch::Receiver<Room>,
+    watching: Option<Watching<RT>>,
 }
 
 impl<RT: AsyncRuntime> Host<RT> {
-    /// Opens every group, the system group first. If one cannot be opened, those before it are shut down again.
+    /// Opens the system group, then every shard that it names or that has a folder. A shard that cannot be opened is told and kept
+    /// as [`Host::trouble`].
     ///
     /// # Errors
-    /// [`HostError::Open`].
+    /// If the system group cannot be opened.
     pub async fn open(settings: HostSettings) -> Result<Self, HostError> {
-        let space = Arc::new(FileSystem::of(&settings.folder));
-        Self::open_within(settings, space).await
+        let folder = settings.folder.clone();
+        Self::open_within(settings, move |group| Arc::new(FileSystem::of(&group_folder(&folder, group)))).await
     }
 
     /// The same, with the room measured elsewhere.
     ///
     /// # Errors
-    /// [`HostError::Open`].
-    pub async fn open_within(settings: HostSettings, space: Arc<dyn FreeSpace>) -> Result<Self, HostError> {
-        let measure = Measure { space, blocking: settings.blocking, has_failed: false };
-        let (room, watching) = watch_room(measure, settings.disk_reserve_bytes).await;
-        let watching = Mutex::new(Some(watching));
-        let mut host = Self { groups: BTreeMap::new(), room: room.clone(), watching };
-        for group in GROUPS {
-            let folder = group_folder(&settings.folder, group);
-            let HostSettings { replica, timers, blocking, limits, .. } = settings;
-            let (room, peers) = (room.clone(), Arc::clone(&settings.peers));
-            match Group::open(GroupSettings { group, replica, folder, timers, blocking, limits, room, peers }).await {
-                Ok(opened) => drop(host.groups.insert(group, Arc::new(opened))),
-                Err(source) => {
-                    host.shutdown().await;
-                    return Err(HostError::Open { group, source });
-                }
-            }
+    /// If the system group cannot be opened.
+    pub async fn open_within(
+        settings: HostSettings,
+        spaces: impl Fn(GroupId) -> Arc<dyn FreeSpace> + Send + Sync + 'static,
+    ) -> Result<Self, HostError> {
+        let spaces: Spaces = Box::new(spaces);
+        let running = open_apart(&settings, &spaces, GroupId::SYSTEM).await?;
+        let system = Arc::clone(&running.group);
+        let places = BTreeMap::from([(GroupId::SYSTEM, Place { running: Some(running), trouble: None })]);
+        let host = Self {
+            settings,
+            spaces,
+            system,
+            places: Mutex::new(places),
+            opened: watch::Sender::new(()),
+            opening: tokio::sync::Mutex::default(),
+            stopping: AtomicBool::new(false),
+        };
+        let mut shards: BTreeSet<ShardId> = host.system.watch().borrow().state.shards().collect();
+        shards.extend(shards_on_disk(&host.settings.folder));
+        for shard in shards {
+            // told, and kept as its trouble
+            let _ = host.open_group(shard.group()).await;
         }
         Ok(host)
     }
 
-    /// Makes this replica the only voter of every group that has no membership yet, and waits until it leads them all.
+    /// Makes this replica the only voter of every group that has no membership yet, and waits until it leads them. A shard that it
+    /// does not come to lead is told and kept as [`Host::trouble`].
     ///
     /// # Errors
-    /// [`HostError::Initialise`].
+    /// [`HostError::Initialise`] of the system group.
     pub async fn initialise_single(&self, within: Duration) -> Result<(), HostError> {
-        for (group, opened) in &self.groups {
-            let elected = opened.initialise_single(within).await;
-            elected.map_err(|source| HostError::Initialise { group: *group, source })?;
+        for group in self.groups() {
+            let id = group.id();
+            if let Err(source) = group.initialise_single(within).await {
+                let error = HostError::Initialise { group: id, source };
+                if id == GroupId::SYSTEM {
+                    return Err(error);
+                }
+                self.give_up(id, error);
+            }
         }
         Ok(())
     }
 
-    /// The system group.
-    pub fn system(&self) -> &Arc<Group<RT>> {
-        self.group(GroupId::SYSTEM).expect("an open host has opened the system group")
+    /// Opens a shard's group if it is not open, makes this replica its only voter, and waits until it leads.
+    ///
+    /// # Errors
+    /// Why it cannot be had; the shard can be asked for again.
+    pub async fn open_shard(&self, shard: ShardId, within: Duration) -> Result<Arc<Group<RT>>, Arc<HostError>> {
+        let id = shard.group();
+        let group = self.open_group(id).await?;
+        match group.initialise_single(within).await {
+            Ok(()) => Ok(group),
+            Err(source) => Err(self.give_up(id, HostError::Initialise { group: id, source })),
+        }
     }
 
-    /// A shard's group, if it lives on this replica.
-    pub fn shard(&self, shard: ShardId) -> Option<&Arc<Group<RT>>> {
+    async fn open_group(&self, id: GroupId) -> Result<Arc<Group<RT>>, Arc<HostError>> {
+        let _one_at_a_time = self.opening.lock().await;
+        if let Some(place) = self.places.lock().get(&id)
+            && let Some(running) = &place.running
+        {
+            return place
+                .trouble
+                .as_ref()
+                .map_or_else(|| Ok(Arc::clone(&running.group)), |trouble| Err(Arc::clone(trouble)));
+        }
+        match open_apart(&self.settings, &self.spaces, id).await {
+            Ok(running) => {
+                let group = Arc::clone(&running.group);
+                self.places.lock().insert(id, Place { running: Some(running), trouble: None });
+                self.opened.send_replace(());
+                Ok(group)
+            }
+            Err(error) => Err(self.give_up(id, error)),
+        }
+    }
+
+    /// Keeps and tells why a shard does not serve.
+    fn give_up(&self, id: GroupId, error: HostError) -> Arc<HostError> {
+        let error = Arc::new(error);
+        let why = causes(error.as_ref());
+        tracing::error!(group = %id, "this shard does not serve: {why}");
+        let mut places = self.places.lock();
+        places.entry(id).or_insert(Place { running: None, trouble: None }).trouble = Some(Arc::clone(&error));
+        error
+    }
+
+    /// The system group.
+    pub const fn system(&self) -> &Arc<Group<RT>> {
+        &self.system
+    }
+
+    /// A shard's group, if it lives on this replica. One that has failed still shows what it had applied.
+    pub fn shard(&self, shard: ShardId) -> Option<Arc<Group<RT>>> {
         self.group(shard.group())
     }
 
     /// A group, if it lives on this replica.
-    pub fn group(&self, group: GroupId) -> Option<&Arc<Group<RT>>> {
-        self.groups.get(&group)
+    pub fn group(&self, group: GroupId) -> Option<Arc<Group<RT>>> {
+        Some(Arc::clone(&self.places.lock().get(&group)?.running.as_ref()?.group))
     }
 
-    /// Every group on this replica, the system group first.
-    pub fn groups(&self) -> impl Iterator<Item = &Arc<Group<RT>>> {
-        self.groups.values()
+    /// Every group that was opened on this replica, the system group first.
+    pub fn groups(&self) -> impl DoubleEndedIterator<Item = Arc<Group<RT>>> + use<RT> {
+        let places = self.places.lock();
+        let open = places.values().filter_map(|place| Some(Arc::clone(&place.running.as_ref()?.group)));
+        open.collect::<Vec<_>>().into_iter()
     }
 
-    /// Waits until a group can no longer go on, or nothing measures the room any more, which is told of the system group. The
-    /// process should then end.
+    /// Every shard that was looked for here, whether it serves or not.
+    pub fn shards(&self) -> Vec<ShardId> {
+        self.places.lock().keys().filter_map(|group| ShardId::of(*group)).collect()
+    }
+
+    /// Why a shard does not serve, if it does not.
+    pub fn trouble(&self, shard: ShardId) -> Option<Arc<HostError>> {
+        self.places.lock().get(&shard.group())?.trouble.clone()
+    }
+
+    /// Waits until the process should end: since a disk failed, under whichever group, or since the system group can no longer go on.
+    /// A shard of which no more than a task has failed is told and left alone meanwhile.
     pub async fn failed(&self) -> (GroupId, Failure) {
-        let each = self.groups.iter().map(|(group, opened)| Box::pin(async move { (*group, opened.failed().await) }));
-        match select(select_all(each), pin!(self.unwatched())).await {
-            Either::Left(((failed, ..), _)) => failed,
-            Either::Right((failure, _)) => (GroupId::SYSTEM, failure),
+        let mut opened = self.opened.subscribe();
+        loop {
+            opened.borrow_and_update();
+            let each = self.alive().into_iter().map(|(id, group, room)| Box::pin(ended(id, group, room)));
+            let (id, failure) = match select(select_all(each), pin!(opened.changed())).await {
+                Either::Left(((failed, ..), _)) => failed,
+                Either::Right(_) => continue,
+            };
+            match failure {
+                Failure::Panicked | Failure::Stopped
+                    if id != GroupId::SYSTEM && !self.stopping.load(Ordering::Acquire) =>
+                {
+                    self.give_up(id, HostError::Failed { group: id, source: failure });
+                }
+                failure => return (id, failure),
+            }
         }
     }
 
-    /// Waits until nothing measures the room any more.
-    async fn unwatched(&self) -> Failure {
-        let mut room = self.room.clone();
-        while room.changed().await.is_ok() {}
-        if self.watching.lock().is_some() { Failure::Panicked } else { Failure::Stopped }
+    /// The groups that run, with the room under each.
+    fn alive(&self) -> Vec<(GroupId, Arc<Group<RT>>, watch::Receiver<Room>)> {
+        let places = self.places.lock();
+        let is_over = |place: &&Place<RT>| matches!(place.trouble.as_deref(), Some(HostError::Failed { .. }));
+        let running = places.iter().filter(|(_, place)| !is_over(place));
+        running
+            .filter_map(|(id, place)| {
+                let running = place.running.as_ref()?;
+                Some((*id, Arc::clone(&running.group), running.room.clone()))
+            })
+            .collect()
     }
 
     /// Shuts every group down: the shards first, since they live by what the system group holds.
     pub async fn shutdown(&self) {
-        for group in self.groups.values().rev() {
+        self.stopping.store(true, Ordering::Release);
+        let _nothing_opens = self.opening.lock().await;
+        for group in self.groups().rev() {
             group.shutdown().await;
         }
-        let watching = self.watching.lock().take();
-        if let Some(Watching { stop, task }) = watching {
-            drop(stop);
-            if task.await.is_err() {
-                tracing::error!("the task that measures the room on the disk did not end well");
-            }
+        let watching: Vec<_> = {
+            let mut places = self.places.lock();
+            places.values_mut().filter_map(|place| place.running.as_mut()?.watching.take()).collect()
+        };
+        for watching in watching {
+            watching.end().await;
         }
     }
 }
 
-/// How the room is measured.
-struct Measure {
-    space: Arc<dyn FreeSpace>,
-    blocking: Blocking,
-    /// The last measurement failed, and that was told.
-    has_failed: bool,
-}
-
-impl Measure {
-    /// The room after one more measurement. Shortage and its end are told once each.
-    ///
-    /// # Panics
-    /// If the measurement does.
-    async fn next(&mut self, before: Room) -> Room {
-        let space = Arc::clone(&self.space);
-        let measuring = self.blocking.run("ekm-room", move || catch_unwind(AssertUnwindSafe(|| space.measure())));
-        let measured = match measuring.await {
-            Ok(measured) => measured.unwrap_or_else(|panic| resume_unwind(panic)),
-            // no thread could be had
-            Err(stopped) => Err(io::Error::other(stopped)),
-        };
-        let space = match measured {
-            Ok(space) => space,
-            Err(error) => {
-                if !self.has_failed {
-                    tracing::warn!(%error, "the room on the disk cannot be measured; changes are taken or refused as before");
-                }
-                self.has_failed = true;
-                return before;
-            }
-        };
-        self.has_failed = false;
-        let now = before.measured(space);
-        match (before.shortage(), now.shortage()) {
-            (None, Some(shortage)) => tracing::error!("changes are refused: {shortage}"),
-            (Some(_), None) => {
-                tracing::info!(space.free_bytes, "there is room on the disk again, and changes are taken");
-            }
-            (None, None) | (Some(_), Some(_)) => {}
-        }
-        now
+/// Waits until a group can no longer go on, or nothing measures the room under it any more.
+async fn ended<RT: AsyncRuntime>(
+    id: GroupId,
+    group: Arc<Group<RT>>,
+    mut room: watch::Receiver<Room>,
+) -> (GroupId, Failure) {
+    let unwatched = async { while room.changed().await.is_ok() {} };
+    match select(pin!(group.failed()), pin!(unwatched)).await {
+        Either::Left((failure, _)) => (id, failure),
+        Either::Right(_) if group.is_stopping() => (id, Failure::Stopped),
+        Either::Right(_) => (id, Failure::Panicked),
     }
 }
 
-/// Measures once before it returns, and from then on until it is told to stop. A disk that does not answer holds nothing else up.
-async fn watch_room<RT: AsyncRuntime>(
-    mut measure: Measure,
-    reserve_bytes: u64,
-) -> (watch::Receiver<Room>, Watching<RT>) {
-    let first = measure.next(Room::unmeasured(reserve_bytes)).await;
-    let (published, room) = watch::channel(first);
-    let (stop, mut stopped) = oneshot::channel::<()>();
-    let task = RT::spawn(async move {
-        // Nothing is ever sent: the host drops its end.
-        while let Either::Right(_) = select(&mut stopped, pin!(RT::sleep(ROOM_INTERVAL))).await {
-            let before = *published.borrow();
-            let Either::Right((now, _)) = select(&mut stopped, pin!(measure.next(before))).await else { return };
-            published.send_if_modified(|room| std::mem::replace(room, now) != now);
+/// Opens a group; a panic on the way is its own affair.
+async fn open_apart<RT: AsyncRuntime>(
+    settings: &HostSettings,
+    spaces: &Spaces,
+    group: GroupId,
+) -> Result<Running<RT>, HostError> {
+    let opening = AssertUnwindSafe(open_one(settings, spaces, group)).catch_unwind();
+    match opening.await {
+        Ok(Ok(running)) => Ok(running),
+        Ok(Err(source)) => Err(HostError::Open { group, source }),
+        Err(_) => Err(HostError::Panicked { group }),
+    }
+}
+
+async fn open_one<RT: AsyncRuntime>(
+    settings: &HostSettings,
+    spaces: &Spaces,
+    group: GroupId,
+) -> Result<Running<RT>, OpenError> {
+    let HostSettings { replica, timers, blocking, limits, disk_reserve_bytes, .. } = *settings;
+    let folder = group_folder(&settings.folder, group);
+    folder::create(&folder).map_err(|source| OpenError::Folder { folder: folder.clone(), source })?;
+    let measure = Measure { group, space: spaces(group), blocking, has_failed: false };
+    let (room, watching) = watch_room(measure, disk_reserve_bytes).await;
+    let (peers, watched) = (Arc::clone(&settings.peers), room.clone());
+    let parts = GroupSettings { group, replica, folder, timers, blocking, limits, room: watched, peers };
+    match Group::open(parts).await {
+        Ok(group) => Ok(Running { group: Arc::new(group), room, watching: Some(watching) }),
+        Err(error) => {
+            watching.end().await;
+            Err(error)
         }
-    });
-    (room, Watching { stop, task })
+    }
+}
+
+/// The shards that have a folder below a replica's data folder, whoever knows of them.
+pub fn shards_on_disk(folder: &Path) -> BTreeSet<ShardId> {
+    let entries = std::fs::read_dir(folder.join("groups")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// Where a group lives below a replica's data folder.
 pub fn group_folder(folder: &Path, group: GroupId) -> PathBuf {
     folder.join("groups").join(group.to_string())
+}
+
+/// An error and what lies behind it, in one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let behind = std::iter::successors(error.source(), |error| error.source());
+    behind.fold(error.to_string(), |text, error| format!("{text}: {error}"))
 }

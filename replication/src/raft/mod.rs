@@ -17,6 +17,7 @@ mod limits;
 mod links;
 pub mod log;
 pub mod machine;
+mod measure;
 pub mod membership;
 pub mod network;
 mod schedule;

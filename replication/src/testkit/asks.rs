@@ -10,14 +10,14 @@ use crate::machine::rows::{Change, Origin, Plan, Role, Staleness};
 pub fn asks(action: &Action) -> Option<AdminOperation> {
     Some(match action.clone() {
         Action::PlaceTenant(place) => {
-            AdminOperation::CreateTenant { tenant: place.tenant, staleness: Staleness::default() }
+            AdminOperation::CreateTenant { tenant: place.tenant, staleness: Staleness::default(), shard: None }
         }
         Action::ReservePath(reserve) => {
             let name: CryptoSpaceName = "space".parse().expect("a legal name");
             AdminOperation::CreateCryptoSpace { tenant: reserve.tenant, name }
         }
         Action::CreateTenant(create) => {
-            AdminOperation::CreateTenant { tenant: create.tenant, staleness: create.staleness }
+            AdminOperation::CreateTenant { tenant: create.tenant, staleness: create.staleness, shard: None }
         }
         Action::CreateCryptoSpace(create) => {
             AdminOperation::CreateCryptoSpace { tenant: create.tenant, name: create.name }
@@ -47,6 +47,7 @@ pub fn asks(action: &Action) -> Option<AdminOperation> {
             Role::Replica => return None,
         },
         Action::RevokeSigner(revoke) => AdminOperation::Revoke { signer: revoke.signer },
+        Action::AddShard(add) => AdminOperation::AddShard { shard: add.shard },
         Action::Genesis(_) | Action::AdvanceStage(_) | Action::Tick(_) | Action::DestroyVersion(_) => return None,
     })
 }

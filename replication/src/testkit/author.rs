@@ -121,7 +121,8 @@ impl Author {
 
     /// A request, signed by whoever may ask for it alone: the operator, or the first officer where people are concerned.
     pub fn request(&self, operation: AdminOperation) -> (IdempotencyId, SignedRequest) {
-        let by = if operation.tenant().is_some() { &self.operator } else { &self.officers[0] };
+        let is_operators = operation.tenant().is_some() || operation.is_about_cluster();
+        let by = if is_operators { &self.operator } else { &self.officers[0] };
         self.request_by(by, operation)
     }
 
@@ -176,7 +177,8 @@ impl Author {
 
     /// Group 0: a tenant gets shard 1.
     pub fn place_tenant(&self, tenant: &TenantId) -> Vec<u8> {
-        let asked = AdminOperation::CreateTenant { tenant: tenant.clone(), staleness: Staleness::default() };
+        let asked =
+            AdminOperation::CreateTenant { tenant: tenant.clone(), staleness: Staleness::default(), shard: None };
         let action = Action::PlaceTenant(PlaceTenant { tenant: tenant.clone(), shard: ShardId::FIRST });
         self.completed(GroupId::SYSTEM, asked, action)
     }
@@ -189,15 +191,21 @@ impl Author {
 
     /// A tenant in shard 1, with one envelope.
     pub fn create_tenant(&self, tenant: &TenantId) -> Vec<u8> {
+        self.create_tenant_in(ShardId::FIRST, tenant)
+    }
+
+    /// The same in any shard.
+    pub fn create_tenant_in(&self, shard: ShardId, tenant: &TenantId) -> Vec<u8> {
         let envelope = Envelope { provider: "file".into(), root_version: 1, sealed: Sealed(vec![1; 61]) };
-        let asked = AdminOperation::CreateTenant { tenant: tenant.clone(), staleness: Staleness::default() };
+        let asked =
+            AdminOperation::CreateTenant { tenant: tenant.clone(), staleness: Staleness::default(), shard: None };
         let action = Action::CreateTenant(CreateTenant {
             tenant: tenant.clone(),
             staleness: Staleness::default(),
             envelopes: vec![envelope],
             policy: None,
         });
-        self.completed(ShardId::FIRST.group(), asked, action)
+        self.completed(shard.group(), asked, action)
     }
 
     /// A crypto space in shard 1.

@@ -9,6 +9,7 @@ use replication::machine::policy::{Policy, Principal, Rule};
 use replication::machine::request::Level;
 use replication::machine::state::State;
 
+use super::across::{Across, Lives};
 use super::pages::{PageAsked, token};
 use super::person::Person;
 use super::wire::{CallerBody, FailureBody, Page};
@@ -18,23 +19,23 @@ const LEVELS_LOOKED_AT_MAX: usize = 20_000;
 
 /// The rules that name a caller, by tenant: the tenant's own, its crypto spaces', its keys'.
 pub(super) fn rules(
-    state: &State,
+    across: &Across,
     caller: &Principal,
     asked: &PageAsked,
     person: &Person,
 ) -> Result<Page<CallerBody>, FailureBody> {
-    page(state, caller, asked, person, LEVELS_LOOKED_AT_MAX)
+    page(across, caller, asked, person, LEVELS_LOOKED_AT_MAX)
 }
 
 fn page(
-    state: &State,
+    across: &Across,
     caller: &Principal,
     asked: &PageAsked,
     person: &Person,
     looks_max: usize,
 ) -> Result<Page<CallerBody>, FailureBody> {
     let list = format!("callers {caller}");
-    let mut levels = levels(state, asked.after::<Place>(&list)?, person).peekable();
+    let mut levels = levels(across, asked.after::<Place>(&list)?, person).peekable();
     let (mut items, mut looks) = (Vec::new(), 0);
     let mut last = None;
     while items.len() < asked.size() && looks < looks_max {
@@ -44,7 +45,7 @@ fn page(
         last = Some(place);
     }
     let next_page_token = last.filter(|_| levels.peek().is_some()).map(|place| token(&list, &place));
-    Ok(Page { items, next_page_token })
+    Ok(Page { items, next_page_token, missing_shards: across.missing.clone() })
 }
 
 /// A level of a tenant. The order is that of the list.
@@ -82,13 +83,13 @@ impl FromStr for Place {
 
 /// Every level within reach behind the given one, with its policy.
 fn levels<'a>(
-    state: &'a State,
+    across: &'a Across,
     after: Option<Place>,
     person: &'a Person,
 ) -> impl Iterator<Item = (Place, Option<&'a Policy>)> {
     let from = after.as_ref().map_or(Bound::Unbounded, |after| Bound::Included(after.tenant.clone()));
-    let tenants = state.tenants().range((from, Bound::Unbounded)).filter(|(tenant, _)| person.reaches(tenant));
-    tenants.flat_map(move |(tenant, row)| {
+    let tenants = across.tenants(&from).filter(|lives| person.reaches(lives.tenant));
+    tenants.flat_map(move |Lives { state, tenant, row, .. }| {
         let begun = after.as_ref().filter(|after| after.tenant == *tenant).map(|after| after.level.clone());
         let own = begun.is_none().then(|| (place(tenant, Level::Tenant), row.policy.as_ref()));
         own.into_iter().chain(spaces(state, tenant, begun.as_ref())).chain(keys(state, tenant, begun.as_ref()))

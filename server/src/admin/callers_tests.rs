@@ -11,7 +11,7 @@ use crate::admin::pages::PageQuery;
 const CALLER: &str = "a@x.example";
 
 /// Two tenants, each with a grant for the caller at every level, and between them one for somebody else.
-fn state() -> State {
+fn state() -> Across {
     let author = Author::default();
     let mut entries = vec![author.genesis(ShardId::FIRST.group())];
     for (number, tenant) in (1_u8..).zip(["one", "two"]) {
@@ -28,7 +28,7 @@ fn state() -> State {
         let levels = [Level::Key(key), Level::CryptoSpace(space), Level::Tenant];
         entries.extend(levels.into_iter().map(|level| author.grant(&tenant, level, rule(CALLER))));
     }
-    played(&entries)
+    Across { states: vec![(ShardId::FIRST, played(&entries))], missing: Vec::new() }
 }
 
 fn rule(caller: &str) -> Rule {
@@ -42,7 +42,7 @@ fn rule(caller: &str) -> Rule {
 }
 
 /// Everything that is found, and in how many pages of so many items and looks.
-fn found(state: &State, caller: &str, tenants: Option<&str>, size: usize, looks_max: usize) -> (Vec<String>, usize) {
+fn found(state: &Across, caller: &str, tenants: Option<&str>, size: usize, looks_max: usize) -> (Vec<String>, usize) {
     let tenants = tenants.map(|names| names.split(',').map(|name| name.parse().expect("a tenant")).collect());
     let person = Person { id: "p".parse().expect("a name"), roles: [PersonRole::Viewer].into(), tenants };
     let caller: Principal = caller.parse().expect("a caller");

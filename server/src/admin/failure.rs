@@ -32,7 +32,7 @@ pub(super) fn not_done(error: &ExecuteError) -> FailureBody {
         ExecuteError::Transport(_) => FailureCode::Invalid,
         ExecuteError::Propose(ProposeError::Unknown) => FailureCode::Unknown,
         ExecuteError::Propose(ProposeError::NoRoom(_)) => FailureCode::NoRoom,
-        ExecuteError::Propose(_) | ExecuteError::Complete(_) => FailureCode::Unavailable,
+        ExecuteError::Propose(_) | ExecuteError::Complete(_) | ExecuteError::Down(_) => FailureCode::Unavailable,
         ExecuteError::Unexpected => FailureCode::Internal,
     };
     match code {
@@ -70,6 +70,7 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         | Refusal::NotOfficer { .. }
         | Refusal::NeedsSecondOfficer { .. }
         | Refusal::SameOfficer { .. }
+        | Refusal::NotForCluster { .. }
         | Refusal::ReservedTenant { .. } => FailureCode::Denied,
         Refusal::UnknownTenant { .. }
         | Refusal::UnknownCryptoSpace { .. }
@@ -78,12 +79,14 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         | Refusal::UnknownAlias { .. }
         | Refusal::UnknownImportKey { .. }
         | Refusal::UnknownRule { .. }
+        | Refusal::UnknownShard { .. }
         | Refusal::UnknownPerson { .. } => FailureCode::NotFound,
         Refusal::Exists { .. }
         | Refusal::PathTaken
         | Refusal::PersonKnown { .. }
         | Refusal::TooFewOfficers { .. }
         | Refusal::TooMany { .. }
+        | Refusal::OtherShard { .. }
         | Refusal::IllegalStep { .. }
         | Refusal::Conflict { .. }
         | Refusal::PlanUnsettled { .. }

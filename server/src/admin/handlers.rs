@@ -9,20 +9,23 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
-use replication::ids::{CryptoSpaceName, ImportKeyId, KeyName, KeyVersionId, SignerId, TenantId};
+use replication::ids::{CryptoSpaceName, ImportKeyId, KeyName, KeyVersionId, ShardId, SignerId, TenantId};
+use replication::machine::outcome::Refusal;
 use replication::machine::policy::Principal;
 use replication::machine::request::{REQUEST_BYTES_MAX, SignedRequest};
+use replication::machine::state::State;
 
 use crate::wire::RequestId;
 
+use super::across::Across;
 use super::asked::{Enrolled, Named, PeopleReader, Reader, Within, whole};
 use super::failure::{not_done, refused};
-use super::pages::PageAsked;
+use super::pages::{PageAsked, cut};
 use super::person::Person;
 use super::routes::Admin;
 use super::wire::{
     Answer, CallerBody, CryptoSpaceBody, Explanation, FailureBody, FailureCode, ImportKeyBody, KeyBody,
-    OwnedVersionBody, Page, PersonBody, SIGNATURE_HEADER, SIGNER_HEADER, SeenBody, Status, TenantBody,
+    OwnedVersionBody, Page, PersonBody, SIGNATURE_HEADER, SIGNER_HEADER, SeenBody, ShardStatus, Status, TenantBody,
 };
 use super::{callers, explain, people, queries, standing};
 
@@ -34,6 +37,13 @@ impl Admin {
         let within =
             Within { bytes_max: REQUEST_BYTES_MAX, time_max: self.body_time_max, leftovers: &self.service.leftovers };
         whole(body, within).await
+    }
+
+    /// The state of the shard that a tenant lives in. One out of the person's reach lives nowhere.
+    fn of(&self, tenant: &TenantId, person: &Person) -> Result<State, FailureBody> {
+        let unknown = || not_done(&Refusal::UnknownTenant { tenant: tenant.clone() }.into());
+        let placed = self.store.placed(tenant).filter(|_| person.reaches(tenant)).ok_or_else(unknown)?;
+        self.store.shown_in(placed).map_err(|down| not_done(&down.into()))
     }
 }
 
@@ -70,12 +80,23 @@ pub(super) async fn status(Shared(admin): Shared<Admin>, Enrolled(person): Enrol
     Ok(Json(standing::status(&admin, &person)))
 }
 
+pub(super) async fn shards(
+    Shared(admin): Shared<Admin>,
+    Reader(person): Reader,
+    page: PageAsked,
+) -> Asked<Page<ShardStatus>> {
+    let list = "shards";
+    let after = page.after::<ShardId>(list)?;
+    let rest = standing::shards(&admin.store, &person).into_iter().filter(|one| after.is_none_or(|at| one.shard > at));
+    Ok(Json(cut(list, page.size(), rest.map(|one| (one.shard, one)))))
+}
+
 pub(super) async fn tenants(
     Shared(admin): Shared<Admin>,
     Reader(person): Reader,
     page: PageAsked,
 ) -> Asked<Page<TenantBody>> {
-    queries::tenants(&admin.store.shard_state(), &page, &person).map(Json)
+    queries::tenants(&Across::of(&admin.store), &page, &person).map(Json)
 }
 
 pub(super) async fn tenant(
@@ -83,7 +104,7 @@ pub(super) async fn tenant(
     Reader(person): Reader,
     Named(tenant): Named<TenantId>,
 ) -> Asked<TenantBody> {
-    queries::tenant(&admin.store.shard_state(), &tenant, &person).map(Json)
+    queries::tenant(&admin.of(&tenant, &person)?, &tenant, &person).map(Json)
 }
 
 pub(super) async fn crypto_spaces(
@@ -92,7 +113,7 @@ pub(super) async fn crypto_spaces(
     Named(tenant): Named<TenantId>,
     page: PageAsked,
 ) -> Asked<Page<CryptoSpaceBody>> {
-    queries::crypto_spaces(&admin.store.shard_state(), &tenant, &page, &person).map(Json)
+    queries::crypto_spaces(&admin.of(&tenant, &person)?, &tenant, &page, &person).map(Json)
 }
 
 pub(super) async fn crypto_space(
@@ -100,7 +121,7 @@ pub(super) async fn crypto_space(
     Reader(person): Reader,
     Named(named): Named<(TenantId, CryptoSpaceName)>,
 ) -> Asked<CryptoSpaceBody> {
-    queries::crypto_space(&admin.store.shard_state(), named, &person).map(Json)
+    queries::crypto_space(&admin.of(&named.0, &person)?, named, &person).map(Json)
 }
 
 pub(super) async fn keys(
@@ -109,7 +130,7 @@ pub(super) async fn keys(
     Named(tenant): Named<TenantId>,
     page: PageAsked,
 ) -> Asked<Page<KeyBody>> {
-    queries::keys(&admin.store.shard_state(), &tenant, &page, &person).map(Json)
+    queries::keys(&admin.of(&tenant, &person)?, &tenant, &page, &person).map(Json)
 }
 
 pub(super) async fn key(
@@ -117,7 +138,7 @@ pub(super) async fn key(
     Reader(person): Reader,
     Named(named): Named<(TenantId, KeyName)>,
 ) -> Asked<KeyBody> {
-    queries::key(&admin.store.shard_state(), named, &person).map(Json)
+    queries::key(&admin.of(&named.0, &person)?, named, &person).map(Json)
 }
 
 pub(super) async fn version(
@@ -125,7 +146,7 @@ pub(super) async fn version(
     Reader(person): Reader,
     Named(version): Named<KeyVersionId>,
 ) -> Asked<OwnedVersionBody> {
-    queries::version(&admin.store.shard_state(), version, &person).map(Json)
+    queries::version(&Across::of(&admin.store), version, &person).map(Json)
 }
 
 pub(super) async fn explain(Shared(admin): Shared<Admin>, Reader(person): Reader, body: Body) -> Asked<Explanation> {
@@ -139,7 +160,7 @@ pub(super) async fn caller(
     Named(caller): Named<Principal>,
     page: PageAsked,
 ) -> Asked<Page<CallerBody>> {
-    callers::rules(&admin.store.shard_state(), &caller, &page, &person).map(Json)
+    callers::rules(&Across::of(&admin.store), &caller, &page, &person).map(Json)
 }
 
 pub(super) async fn seen(
@@ -178,7 +199,7 @@ pub(super) async fn import_keys(
     Named(tenant): Named<TenantId>,
     page: PageAsked,
 ) -> Asked<Page<ImportKeyBody>> {
-    queries::import_keys(&admin.store.shard_state(), &tenant, &page, &person).map(Json)
+    queries::import_keys(&admin.of(&tenant, &person)?, &tenant, &page, &person).map(Json)
 }
 
 pub(super) async fn import_key(
@@ -186,7 +207,7 @@ pub(super) async fn import_key(
     Reader(person): Reader,
     Named(named): Named<(TenantId, ImportKeyId)>,
 ) -> Asked<ImportKeyBody> {
-    queries::import_key(&admin.store.shard_state(), named, &person).map(Json)
+    queries::import_key(&admin.of(&named.0, &person)?, named, &person).map(Json)
 }
 
 pub(super) async fn operators(

@@ -3,6 +3,7 @@
 //! A request is signed by its operator and stands in the log as it came. This listener's word counts for nothing:
 //! every replica verifies the signature again when it applies the entry.
 
+mod across;
 mod asked;
 mod callers;
 pub mod client;

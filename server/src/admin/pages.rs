@@ -89,7 +89,7 @@ pub(super) fn cut<P: Display, T>(list: &str, size: usize, mut rest: impl Iterato
         last = Some(place);
     }
     let next_page_token = last.filter(|_| rest.next().is_some()).map(|last| token(list, &last));
-    Page { items, next_page_token }
+    Page { items, next_page_token, missing_shards: Vec::new() }
 }
 
 #[cfg(test)]

@@ -7,12 +7,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use replication::clock::Timestamp;
 use replication::ids::{
-    AliasId, CryptoSpaceName, ImportKeyId, KeyName, KeyVersionId, TenantId, alias_path, crypto_space_path, key_path,
+    AliasId, CryptoSpaceName, ImportKeyId, KeyName, KeyVersionId, ShardId, TenantId, alias_path, crypto_space_path,
+    key_path,
 };
 use replication::machine::outcome::Refusal;
 use replication::machine::rows::{Alias, CryptoSpace, IMPORT_KEY_LIFE, ImportKey, Key, KeyVersion, Tenant};
 use replication::machine::state::State;
 
+use super::across::Across;
 use super::failure::{not_done, refused};
 use super::pages::{PageAsked, cut};
 use super::person::Person;
@@ -20,20 +22,25 @@ use super::wire::{
     CryptoSpaceBody, FailureBody, FailureCode, ImportKeyBody, KeyBody, OwnedVersionBody, Page, TenantBody, VersionBody,
 };
 
-pub(super) fn tenants(state: &State, asked: &PageAsked, person: &Person) -> Result<Page<TenantBody>, FailureBody> {
+pub(super) fn tenants(across: &Across, asked: &PageAsked, person: &Person) -> Result<Page<TenantBody>, FailureBody> {
     let list = "tenants";
     let from = asked.after::<TenantId>(list)?.map_or(Bound::Unbounded, Bound::Excluded);
-    let shown = state.tenants().range((from, Bound::Unbounded)).filter(|(tenant, _)| person.reaches(tenant));
-    Ok(cut(list, asked.size(), shown.map(|(tenant, row)| (tenant, tenant_body(tenant, row)))))
+    let shown = across.tenants(&from).filter(|lives| person.reaches(lives.tenant));
+    let page = cut(list, asked.size(), shown.map(|one| (one.tenant, tenant_body(one.tenant, one.shard, one.row))));
+    Ok(Page { missing_shards: across.missing.clone(), ..page })
 }
 
 pub(super) fn tenant(state: &State, name: &TenantId, person: &Person) -> Result<TenantBody, FailureBody> {
-    Ok(tenant_body(name, shown(state, name, person)?))
+    let row = shown(state, name, person)?;
+    let shard = state.meta().and_then(|meta| ShardId::of(meta.group));
+    let shard = shard.ok_or_else(|| not_there(Refusal::UnknownTenant { tenant: name.clone() }))?;
+    Ok(tenant_body(name, shard, row))
 }
 
-fn tenant_body(tenant: &TenantId, row: &Tenant) -> TenantBody {
+fn tenant_body(tenant: &TenantId, shard: ShardId, row: &Tenant) -> TenantBody {
     TenantBody {
         tenant: tenant.clone(),
+        shard,
         revision: row.revision,
         staleness: row.staleness,
         policy: row.policy.clone(),
@@ -126,8 +133,22 @@ fn version_body(state: &State, id: KeyVersionId, row: &KeyVersion) -> VersionBod
     }
 }
 
-/// One key version with its owner, by its own id or by that of an alias.
-pub(super) fn version(state: &State, asked: KeyVersionId, person: &Person) -> Result<OwnedVersionBody, FailureBody> {
+/// One key version with its owner, by its own id or by that of an alias, in whichever shard it is.
+pub(super) fn version(across: &Across, asked: KeyVersionId, person: &Person) -> Result<OwnedVersionBody, FailureBody> {
+    let found = across.states.iter().find_map(|(_, state)| version_in(state, asked, person).ok());
+    match (found, across.missing.first()) {
+        (Some(found), _) => Ok(found),
+        (None, Some(shard)) => Err(refused(
+            FailureCode::Unavailable,
+            format!(
+                "it is not known whether there is such a key version: shard {shard} cannot be looked at; ask `ekmctl doctor`"
+            ),
+        )),
+        (None, None) => Err(unknown_version(asked)),
+    }
+}
+
+fn version_in(state: &State, asked: KeyVersionId, person: &Person) -> Result<OwnedVersionBody, FailureBody> {
     let alias = AliasId::from_bytes(*asked.as_bytes());
     let (id, by_alias) = match state.row::<Alias>(&alias) {
         Some(row) => (row.version, Some(alias_path(alias))),
@@ -138,11 +159,13 @@ pub(super) fn version(state: &State, asked: KeyVersionId, person: &Person) -> Re
         let version = version_body(state, id, row);
         Some(OwnedVersionBody { tenant: row.tenant.clone(), revision, key: row.key.to_string(), by_alias, version })
     });
-    found.ok_or_else(|| {
-        let path = key_path(asked);
-        let message = format!("there is no key version {path}; list keys and their versions with: ekmctl key list");
-        refused(FailureCode::NotFound, message)
-    })
+    found.ok_or_else(|| unknown_version(asked))
+}
+
+fn unknown_version(asked: KeyVersionId) -> FailureBody {
+    let path = key_path(asked);
+    let message = format!("there is no key version {path}; list keys and their versions with: ekmctl key list");
+    refused(FailureCode::NotFound, message)
 }
 
 /// The import keys of a tenant, those included that are of no use any more and not forgotten yet.

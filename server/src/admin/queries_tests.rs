@@ -42,8 +42,8 @@ fn a_tenant_out_of_reach_looks_as_if_it_were_not_there() {
             assert!(each.iter().all(|found| *found == spaces.is_some()), "{each:?}");
             (keys(&state, &tenant, &all(), &operator).ok().map(|list| list.items.len()), spaces)
         });
-        let versions = [one, two].map(|id| version(&state, id, &operator).is_ok());
-        let counted: usize = key_versions(&state, &operator).values().sum();
+        let versions = [one, two].map(|id| version_in(&state, id, &operator).is_ok());
+        let counted: usize = key_versions(std::iter::once(&state), &operator).values().sum();
         (listed, each, versions, counted)
     };
     let (all, none) = ((Some(1), Some(1)), (None, None));
@@ -56,7 +56,8 @@ fn a_tenant_out_of_reach_looks_as_if_it_were_not_there() {
 }
 
 fn tenants_of(state: &State, operator: &Person) -> Vec<String> {
-    tenants(state, &all(), operator)
+    let across = Across { states: vec![(ShardId::FIRST, state.clone())], missing: Vec::new() };
+    tenants(&across, &all(), operator)
         .expect("the first page")
         .items
         .into_iter()

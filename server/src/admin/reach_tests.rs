@@ -73,8 +73,11 @@ async fn with_crypto_space(world: &World) {
 async fn every_role_sees_what_is_pinned_and_a_reach_narrows_it() {
     let world = World::new().await;
     with_crypto_space(&world).await;
-    let two =
-        AdminOperation::CreateTenant { tenant: "two".parse().expect("a tenant"), staleness: Staleness::default() };
+    let two = AdminOperation::CreateTenant {
+        tenant: "two".parse().expect("a tenant"),
+        staleness: Staleness::default(),
+        shard: None,
+    };
     world.ask(two).await;
     let mut table = String::new();
     for (name, role, tenants) in [
@@ -98,17 +101,17 @@ fn line(who: &str, answers: &[(&str, u16)]) -> String {
     format!("{who}: {}\n", answers.join(" "))
 }
 
-/// In the order of the table: status, tenants and one, crypto spaces and one, keys and one, import keys and one that is not
+/// In the order of the table: status, shards, tenants and one, crypto spaces and one, keys and one, import keys and one that is not
 /// there, version, caller, a request that nobody saw, people and one, the document.
 const PINNED: &str = "\
-viewer: 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
-viewer-of-one: 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
-viewer-of-two: 200 200 404 404 404 404 404 404 404 404 200 404 403 403 200
-viewer-of-system: 200 200 404 404 404 404 404 404 404 404 200 404 403 403 200
-operator: 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
-approver: 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
-auditor: 200 200 200 200 200 200 200 200 404 200 200 404 200 200 200
-officer: 200 403 403 403 403 403 403 403 403 403 403 403 200 200 200
+viewer: 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
+viewer-of-one: 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
+viewer-of-two: 200 200 200 404 404 404 404 404 404 404 404 200 404 403 403 200
+viewer-of-system: 200 200 200 404 404 404 404 404 404 404 404 200 404 403 403 200
+operator: 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
+approver: 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
+auditor: 200 200 200 200 200 200 200 200 200 404 200 200 404 200 200 200
+officer: 200 403 403 403 403 403 403 403 403 403 403 403 403 200 200 200
 ";
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ use super::openapi::{self, Shape, page_of, shape};
 use super::wire::{
     Answer, CALLERS_PATH, CallerBody, CryptoSpaceBody, EXPLAIN_PATH, ExplainRequest, Explanation, FailureCode,
     ImportKeyBody, KeyBody, OPENAPI_PATH, OPERATORS_PATH, OwnedVersionBody, PersonBody, REQUESTS_PATH, SEEN_PATH,
-    STATUS_PATH, SeenBody, Status, TENANTS_PATH, TenantBody, VERSIONS_PATH,
+    SHARDS_PATH, STATUS_PATH, SeenBody, ShardStatus, Status, TENANTS_PATH, TenantBody, VERSIONS_PATH,
 };
 
 /// How long a body may take to arrive.
@@ -105,6 +105,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             takes: Takes::Body(shape::<ExplainRequest>()), gives: shape::<Explanation>(), fails: READS, handler: post(h::explain),
         },
         get(STATUS_PATH.to_owned(), "status", "What the cluster is and how it stands.", shape::<Status>(), &[], self::get(h::status)),
+        list(SHARDS_PATH.to_owned(), "list_shards", "The shards of the cluster.", shape::<ShardStatus>(), LISTS, self::get(h::shards)),
         list(TENANTS_PATH.to_owned(), "list_tenants", "The tenants within reach.", shape::<TenantBody>(), LISTS, self::get(h::tenants)),
         get(tenant(""), "get_tenant", "One tenant.", shape::<TenantBody>(), FINDS, self::get(h::tenant)),
         list(tenant("/cryptospaces"), "list_crypto_spaces", "A tenant's crypto spaces.", shape::<CryptoSpaceBody>(), FINDS, self::get(h::crypto_spaces)),

@@ -170,7 +170,7 @@ async fn another_method_is_405_and_the_answer_says_which_there_are() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_too_long_or_never_ends_is_refused_and_changes_nothing() {
     let mut world = World::new().await;
-    let index = || world.store.groups().map(|(_, group)| group.watch().borrow().index);
+    let index = || world.store.groups().into_iter().map(|(_, group)| group.watch().borrow().index).collect::<Vec<_>>();
     let before = index();
     let posts: Vec<_> = endpoints().into_iter().filter(Endpoint::is_post).map(|endpoint| endpoint.path).collect();
     for path in &posts {
@@ -199,8 +199,11 @@ async fn a_body_that_is_too_long_or_never_ends_is_refused_and_changes_nothing() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_signed_by_whom_the_certificate_names_or_is_refused() {
     let world = World::new().await;
-    let create =
-        || AdminOperation::CreateTenant { tenant: "two".parse().expect("a tenant"), staleness: Staleness::default() };
+    let create = || AdminOperation::CreateTenant {
+        tenant: "two".parse().expect("a tenant"),
+        staleness: Staleness::default(),
+        shard: None,
+    };
     let rows = [
         (SIGNER_HEADER, None, FailureCode::Invalid, "must name the operator who signed"),
         (SIGNER_HEADER, Some("Nobody!"), FailureCode::Invalid, "must name the operator who signed"),
@@ -308,10 +311,15 @@ async fn a_request_is_carried_out_to_its_end_when_its_client_leaves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn short_of_room_every_change_is_answered_507_and_leaves_nothing_behind() {
     let world = World::new().await;
-    let indexes = || world.store.groups().map(|(_, group)| group.watch().borrow().index);
+    let indexes =
+        || world.store.groups().into_iter().map(|(_, group)| group.watch().borrow().index).collect::<Vec<_>>();
     let (tenant, parent) = (world.tenant.clone(), world.revision());
     let changes = [
-        AdminOperation::CreateTenant { tenant: "two".parse().expect("a tenant"), staleness: Staleness::default() },
+        AdminOperation::CreateTenant {
+            tenant: "two".parse().expect("a tenant"),
+            staleness: Staleness::default(),
+            shard: None,
+        },
         AdminOperation::CreateCryptoSpace { tenant: tenant.clone(), name: "s".parse().expect("a name") },
         AdminOperation::CreateKey {
             tenant,

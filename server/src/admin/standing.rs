@@ -2,26 +2,33 @@
 //! body. Finds nothing out by itself, and asks no other machine.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use replication::ids::GroupId;
+use replication::ids::{GroupId, ShardId};
 use replication::machine::lifecycle::VersionState;
 use replication::machine::state::State;
+use replication::raft::group::Group;
+
+use crate::keystore::{KeyStore, Shard, ShardDown};
 
 use super::person::Person;
 use super::routes::Admin;
-use super::wire::{AuditStatus, CertificateStatus, DiskStatus, GroupStatus, KeySetStatus, LoadStatus, Status};
+use super::wire::{
+    AuditStatus, CertificateStatus, DiskStatus, GroupStatus, KeySetStatus, LoadStatus, ShardStatus, Status,
+};
 
 pub(super) fn status(admin: &Admin, person: &Person) -> Status {
     let store = &admin.store;
-    let state = store.shard_state();
+    let shown = store.shown();
     let unready_reasons = admin.readiness.reasons(store.now());
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         lineage: store.lineage(),
-        dev: state.meta().is_some_and(|meta| meta.dev),
+        dev: store.system_state().meta().is_some_and(|meta| meta.dev),
         groups: groups(admin),
-        tenants: state.tenants().keys().filter(|tenant| person.reaches(tenant)).count(),
-        key_versions: key_versions(&state, person),
+        shards: shards(store, person),
+        tenants: store.system_state().placements().keys().filter(|tenant| person.reaches(tenant)).count(),
+        key_versions: key_versions(shown.iter().map(|(_, state)| state), person),
         ready: unready_reasons.is_empty(),
         unready_reasons,
         disk: disk(admin),
@@ -37,7 +44,7 @@ pub(super) fn status(admin: &Admin, person: &Person) -> Status {
 
 fn groups(admin: &Admin) -> Vec<GroupStatus> {
     let now = admin.store.now();
-    let one = |(id, group): (GroupId, &std::sync::Arc<replication::raft::group::Group>)| {
+    let one = |(id, group): (GroupId, Arc<Group>)| {
         let watch = group.watch();
         let applied = watch.borrow();
         GroupStatus {
@@ -51,10 +58,35 @@ fn groups(admin: &Admin) -> Vec<GroupStatus> {
     admin.store.groups().into_iter().map(one).collect()
 }
 
+/// Every shard that group 0 names, and how it stands here.
+pub(super) fn shards(store: &KeyStore, person: &Person) -> Vec<ShardStatus> {
+    let system = store.system_state();
+    let one = |(shard, standing): (ShardId, Result<Arc<Shard>, ShardDown>)| {
+        let placed = system.placements().iter().filter(|(tenant, row)| row.shard == shard && person.reaches(tenant));
+        let trouble = match &standing {
+            Ok(up) => up.takes_none().map(|why| why.to_string()),
+            Err(down) => Some(down.why()),
+        };
+        ShardStatus {
+            shard,
+            serves: standing.is_ok(),
+            takes_changes: trouble.is_none(),
+            trouble,
+            tenants: placed.count(),
+            task_panics: standing.map_or(0, |up| up.panics()),
+        }
+    };
+    store.each_shard().into_iter().map(one).collect()
+}
+
 /// Key versions by state, every state named.
-pub(super) fn key_versions(state: &State, person: &Person) -> BTreeMap<VersionState, usize> {
+pub(super) fn key_versions<'a>(
+    states: impl Iterator<Item = &'a State>,
+    person: &Person,
+) -> BTreeMap<VersionState, usize> {
     let mut counts: BTreeMap<_, _> = VersionState::ALL.into_iter().map(|state| (state, 0)).collect();
-    for version in state.key_versions().values().filter(|version| person.reaches(&version.tenant)) {
+    let versions = states.flat_map(|state| state.key_versions().values());
+    for version in versions.filter(|version| person.reaches(&version.tenant)) {
         *counts.entry(version.state).or_default() += 1;
     }
     counts
@@ -63,9 +95,7 @@ pub(super) fn key_versions(state: &State, person: &Person) -> BTreeMap<VersionSt
 fn disk(admin: &Admin) -> DiskStatus {
     let groups = admin.store.groups();
     let shortage = groups.iter().find_map(|(_, group)| group.shortage()).map(|shortage| shortage.to_string());
-    // all groups of a replica live on one disk
-    let [(_, system), _] = groups;
-    DiskStatus { free_bytes: system.room().free_bytes(), is_short: shortage.is_some(), shortage }
+    DiskStatus { free_bytes: admin.store.system().room().free_bytes(), is_short: shortage.is_some(), shortage }
 }
 
 fn certificates(admin: &Admin) -> Vec<CertificateStatus> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use replication::clock::Timestamp;
-use replication::ids::{ImportKeyId, PublicKey, Revision, SignerId, TenantId};
+use replication::ids::{ImportKeyId, PublicKey, Revision, ShardId, SignerId, TenantId};
 use replication::machine::lifecycle::VersionState;
 use replication::machine::policy::{Policy, Rule};
 use replication::machine::request::Level;
@@ -23,7 +23,9 @@ pub use explain::{
 };
 pub use page::Page;
 pub use seen::SeenBody;
-pub use status::{AuditStatus, CertificateStatus, DiskStatus, GroupStatus, KeySetStatus, LoadStatus, Status};
+pub use status::{
+    AuditStatus, CertificateStatus, DiskStatus, GroupStatus, KeySetStatus, LoadStatus, ShardStatus, Status,
+};
 
 /// Who signed the request, by name.
 pub const SIGNER_HEADER: &str = "ekm-signer";
@@ -33,6 +35,8 @@ pub const SIGNATURE_HEADER: &str = "ekm-signature";
 pub const REQUESTS_PATH: &str = "/admin/v1/requests";
 /// What the cluster is and how it is, by GET.
 pub const STATUS_PATH: &str = "/admin/v1/status";
+/// The shards of the cluster, by GET.
+pub const SHARDS_PATH: &str = "/admin/v1/shards";
 /// The tenants, by GET; below it `/{tenant}`, and below that `/cryptospaces` and `/keys`, each with `/{name}` below it.
 pub const TENANTS_PATH: &str = "/admin/v1/tenants";
 /// One key version with its owner, by GET below it with the 32 hex digits of its path.
@@ -134,6 +138,8 @@ impl FailureCode {
 pub struct TenantBody {
     /// Its name.
     pub tenant: TenantId,
+    /// The shard that it lives in, for good.
+    pub shard: ShardId,
     /// A plan names it.
     pub revision: Revision,
     /// How long a stale view may answer for it.

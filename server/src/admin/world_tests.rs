@@ -53,7 +53,7 @@ pub(super) struct World {
     pub(super) tenant: TenantId,
     pub(super) version: KeyVersionId,
     space: Arc<Space>,
-    host: Host,
+    host: Arc<Host>,
     _folder: tempfile::TempDir,
 }
 
@@ -173,19 +173,18 @@ impl World {
             peers: Arc::new(NoPeers),
         };
         let space = Arc::new(Space(AtomicU64::new(2 * RESERVE_BYTES)));
-        let host =
-            Host::open_within(settings, Arc::clone(&space) as Arc<dyn FreeSpace>).await.expect("an empty folder");
+        let under = Arc::clone(&space);
+        let host = Host::open_within(settings, move |_| Arc::clone(&under) as Arc<dyn FreeSpace>).await;
+        let host = Arc::new(host.expect("an empty folder"));
         host.initialise_single(PATIENCE).await.expect("one replica elects itself");
         let arena = Arena::new(NonZeroU32::new(16).expect("not zero"), LockPolicy::Warn).expect("a small arena");
-        let shard = host.shard(ShardId::FIRST).expect("the first shard");
-        let needed = Needed::by(host.system(), shard).await.expect("new groups belong together");
+        let needed = Needed::by(&host).await.expect("new groups belong together");
         let root = Root::open(&folder.path().join("root.key"), needed, &arena, &SystemEntropy);
         let directory = Arc::new(Directory::new([ShardId::FIRST]));
         let tenant_keys = Arc::new(TenantKeys::default());
         let service = service(&directory, &tenant_keys, &arena);
         let parts = Parts {
-            system: Arc::clone(host.system()),
-            shard: Arc::clone(shard),
+            host: Arc::clone(&host),
             signer: replica_key(),
             root: root.expect("a new shard gets a root key"),
             arena,
@@ -201,10 +200,7 @@ impl World {
             std::iter::once(operator.founding(PersonRole::Operator)).chain(officers.iter().map(officer)).collect();
         let founding = Founding { dev: true, people, trust };
         let store = Arc::new(KeyStore::start(parts, &founding).await.expect("a key store is founded"));
-        for (id, group) in store.groups() {
-            let (store, group) = (Arc::clone(&store), Arc::clone(group));
-            tokio::spawn(async move { store.feed(id, &group).await });
-        }
+        tokio::spawn(Arc::clone(&store).feed_all());
         let mut world = Self {
             admin: Admin {
                 store: Arc::clone(&store),
@@ -229,7 +225,8 @@ impl World {
     /// The version of the tenant's one key, once both are made.
     async fn key_made(&self) -> KeyVersionId {
         let (tenant, name) = (self.tenant.clone(), "k".parse().expect("a key name"));
-        self.ask(AdminOperation::CreateTenant { tenant: tenant.clone(), staleness: Staleness::default() }).await;
+        self.ask(AdminOperation::CreateTenant { tenant: tenant.clone(), staleness: Staleness::default(), shard: None })
+            .await;
         let purpose = Purpose::EncryptDecrypt;
         let made = self.ask(AdminOperation::CreateKey { tenant, name, crypto_space: None, purpose }).await;
         let path = made.path.expect("a key has a path");
@@ -287,8 +284,8 @@ impl World {
 
     /// Waits until the frontend's view holds all that was ordered, and is fresh.
     pub(super) async fn in_use(&self) {
-        let [_, (id, shard)] = self.store.groups();
-        let index = shard.watch().borrow().index;
+        let id = ShardId::FIRST.group();
+        let index = self.host.group(id).expect("the first shard").watch().borrow().index;
         soon("the frontend's view", self.store.directory().holds(id, index)).await;
         let fresh = async {
             let is_fresh = || self.store.directory().age(id, self.store.now()).is_some_and(|age| age.fresh().is_some());
@@ -321,8 +318,7 @@ impl World {
     }
 
     pub(super) async fn disabled(&self) {
-        let [_, (_, shard)] = self.store.groups();
-        let mut applied = shard.watch();
+        let mut applied = self.host.shard(ShardId::FIRST).expect("the first shard").watch();
         let id = self.version;
         let is_disabled = applied.wait_for(|applied| {
             applied.state.key_versions().get(&id).is_some_and(|row| row.state == VersionState::Disabled)

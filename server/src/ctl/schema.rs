@@ -11,7 +11,7 @@ use super::error::CtlError;
 use super::levels::{PolicyInForce, QuotasInForce};
 use super::print::{Explained, Imported, KeyShown, Me, PeopleChange, Printed};
 use crate::admin::wire::{
-    Answer, CryptoSpaceBody, ImportKeyBody, KeyBody, OwnedVersionBody, PersonBody, Status, TenantBody,
+    Answer, CryptoSpaceBody, ImportKeyBody, KeyBody, OwnedVersionBody, PersonBody, ShardStatus, Status, TenantBody,
 };
 
 /// The dialect of these schemas.
@@ -25,6 +25,8 @@ const COMMANDS: &[(&str, Schema)] = &[
     ("status", of::<Status>),
     ("whoami", of::<Me>),
     ("doctor", of::<Diagnosis>),
+    ("shard add", of::<Answer>),
+    ("shard list", of::<Vec<ShardStatus>>),
     ("tenant create", of::<Answer>),
     ("tenant list", of::<Vec<TenantBody>>),
     ("tenant show", of::<TenantBody>),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use replication::ids::{GroupId, LogIndex};
+use replication::ids::{GroupId, LogIndex, ShardId};
 use serde::Deserialize;
 
 use super::HOSTNAME;
@@ -91,6 +91,11 @@ pub enum Calls {
     },
     /// The demo key does not wrap now.
     Disabled,
+    /// The shard of the demo key does not serve.
+    Down {
+        /// Which.
+        shard: ShardId,
+    },
     /// A group has halted.
     Halted {
         /// Which.
@@ -122,6 +127,12 @@ pub fn text(dev: &DevFile, folder: &Path, calls: &Calls) -> String {
             "NOT READY: group {group} has halted at entry {since}, which this release cannot decode. Changes are refused, and\n\
              calls get 503 but for tenants of the class `available`. Nothing is lost: start the release that wrote the\n\
              entry on this folder.\n",
+        ),
+        Calls::Down { shard } => format!(
+            "The demo key does not wrap now: its shard {shard} does not serve. The other shards do. Ask what to do:\n\n\
+             {} --dev {} doctor\n",
+            tool("ekmctl"),
+            quoted(folder),
         ),
         Calls::Disabled => format!(
             "The demo key does not wrap now: its version is disabled, the demo grant is gone, or the settings\n\

@@ -1,5 +1,6 @@
 //! The demo tenant, crypto space, key and grant: made through the same signed requests that an operator sends.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use replication::ids::{
@@ -8,10 +9,12 @@ use replication::ids::{
 use replication::machine::policy::{Operation, Principal, Rule};
 use replication::machine::request::{AdminOperation, Level};
 use replication::machine::rows::{CryptoSpace, Key, Purpose, Staleness, Tenant};
+use replication::machine::state::State;
 
 use crate::admin::client::{ClientError, Operator, new_idempotency_id};
-use crate::keystore::{ExecuteError, KeyStore};
+use crate::keystore::{ExecuteError, KeyStore, ShardDown};
 
+use super::file::DevFile;
 use super::token::demo_caller;
 
 /// The tenant's revision once it has its crypto space and its key, and no grant yet.
@@ -38,6 +41,17 @@ pub struct Demo {
     pub key_path: String,
     /// Of the crypto space.
     pub crypto_space_path: String,
+    /// Why nobody can say whether they are there, if its shard does not serve.
+    pub down: Option<ShardDown>,
+}
+
+impl Demo {
+    /// As an earlier start left it; of nothing if there was none.
+    pub fn before(folder: &Path, down: ShardDown) -> Self {
+        let before = DevFile::load(folder).ok().map(|file| (file.key_path, file.cryptospace_path));
+        let (key_path, crypto_space_path) = before.unwrap_or_default();
+        Self { key_path, crypto_space_path, down: Some(down) }
+    }
 }
 
 struct Names {
@@ -63,14 +77,24 @@ pub async fn ensure(store: &Arc<KeyStore>, operator: &Operator) -> Result<Demo, 
     let names = Names::default();
     let named = (names.tenant.clone(), names.key.clone());
     let space = (names.tenant.clone(), names.space.clone());
-    let before = store.shard_state();
+    let state = || -> Result<State, DemoError> {
+        // a tenant that is not placed yet has nothing
+        let placed = store.placed(&names.tenant).map(|shard| store.shown_in(shard));
+        Ok(placed.transpose().map_err(ExecuteError::from)?.unwrap_or_else(State::empty))
+    };
+    let before = state()?;
     let ask = async |operation| -> Result<(), DemoError> {
         let id: IdempotencyId = new_idempotency_id()?;
         store.execute(operator.request(store.lineage(), id, operation)).await?;
         Ok(())
     };
     if before.row::<Tenant>(&names.tenant).is_none() {
-        ask(AdminOperation::CreateTenant { tenant: names.tenant.clone(), staleness: Staleness::default() }).await?;
+        ask(AdminOperation::CreateTenant {
+            tenant: names.tenant.clone(),
+            staleness: Staleness::default(),
+            shard: None,
+        })
+        .await?;
     }
     if before.row::<CryptoSpace>(&space).is_none() {
         ask(AdminOperation::CreateCryptoSpace { tenant: names.tenant.clone(), name: names.space.clone() }).await?;
@@ -94,11 +118,11 @@ pub async fn ensure(store: &Arc<KeyStore>, operator: &Operator) -> Result<Demo, 
             operations: Operation::ALL.into(),
             justifications: None,
         };
-        ask(AdminOperation::Grant { tenant: names.tenant, level: Level::Key(names.key), rule }).await?;
+        ask(AdminOperation::Grant { tenant: names.tenant.clone(), level: Level::Key(names.key), rule }).await?;
     }
-    let after = store.shard_state();
+    let after = state()?;
     let key = after.row::<Key>(&named).ok_or(DemoError::Missing)?;
     let version = key.versions.get(&key.primary).ok_or(DemoError::Missing)?;
     let space = after.row::<CryptoSpace>(&space).ok_or(DemoError::Missing)?;
-    Ok(Demo { key_path: key_path(*version), crypto_space_path: crypto_space_path(space.id) })
+    Ok(Demo { key_path: key_path(*version), crypto_space_path: crypto_space_path(space.id), down: None })
 }

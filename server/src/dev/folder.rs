@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use replication::raft::host::{GROUPS, group_folder};
+use replication::ids::{GroupId, ShardId};
+use replication::raft::host::{GROUPS, group_folder, shards_on_disk};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::process::Uid;
 
@@ -125,7 +126,11 @@ impl Folder {
             return Ok(());
         }
         let is_empty = |group: &PathBuf| group.read_dir().map_or(true, |mut files| files.next().is_none());
-        let gone = GROUPS.map(|group| group_folder(&self.root, group)).into_iter().find(is_empty);
+        // of several shards one may be missing: the key store says so, and serves the others
+        let others = shards_on_disk(&self.root).into_iter().filter(|shard| *shard != ShardId::FIRST);
+        let holds_another = others.map(|shard| group_folder(&self.root, shard.group())).any(|group| !is_empty(&group));
+        let needed = GROUPS.into_iter().filter(|group| *group == GroupId::SYSTEM || !holds_another);
+        let gone = needed.map(|group| group_folder(&self.root, group)).find(is_empty);
         gone.map_or(Ok(()), |group| Err(FolderError::GroupGone { root: self.root.clone(), group }))
     }
 

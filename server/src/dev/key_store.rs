@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use replication::directory::Directory;
-use replication::ids::ShardId;
 use replication::machine::rows::Trust;
 use replication::machine::signing::{self, SigningKey};
 use replication::raft::host::Host;
@@ -26,16 +25,14 @@ pub(super) const REPLICA_KEY_FILE: &str = "replica-key.der";
 /// Opens the key store, founding what is not there yet.
 pub(super) async fn start_key_store(
     prepared: &Prepared,
-    host: &Host,
+    host: &Arc<Host>,
     directory: &Arc<Directory>,
     tenant_keys: &Arc<TenantKeys>,
 ) -> Result<Arc<KeyStore>, DevError> {
     let folder = &prepared.folder;
-    let shard = host.shard(ShardId::FIRST).expect("a host holds the first shard from the start");
-    let needed = Needed::by(host.system(), shard).await.map_err(|error| told(error.into(), folder))?;
+    let needed = Needed::by(host).await.map_err(|error| told(error, folder))?;
     let parts = Parts {
-        system: Arc::clone(host.system()),
-        shard: Arc::clone(shard),
+        host: Arc::clone(host),
         signer: replica_key(folder, needed)?,
         root: Root::open(&folder.at(ROOT_KEY_FILE), needed, &prepared.arena, prepared.entropy.as_ref())?,
         arena: Arc::clone(&prepared.arena),

@@ -7,9 +7,9 @@ use crate::admin;
 use crate::edge::listener::Listener;
 use crate::edge::tls::{ServerTls, TlsFiles};
 use crate::frontend::Frontend;
-use crate::health::probe::{Mint, Probe, ProbeTarget};
+use crate::health::probe::{Canaries, Canary, Mint, Probe, ProbeTarget};
 use crate::health::{self, Readiness};
-use crate::keystore::KeyStore;
+use crate::keystore::{KeyStore, Shard};
 use crate::metrics::ListenerLabel;
 use crate::settings::{FrontendSettings, parts};
 use crate::tasks::Tasks;
@@ -82,6 +82,12 @@ pub(super) fn start_health(prepared: &Prepared, readiness: &Arc<Readiness>, task
     Ok(port)
 }
 
+/// The canary of every shard that serves.
+fn canaries(store: Arc<KeyStore>) -> Canaries {
+    let canary = |shard: Arc<Shard>| Canary { shard: shard.id(), key_path: replication::ids::key_path(shard.canary()) };
+    Arc::new(move || store.serving().into_iter().map(canary).collect())
+}
+
 /// Starts the synthetic caller that readiness rests on.
 pub(super) fn start_probe(
     prepared: &Prepared,
@@ -93,7 +99,7 @@ pub(super) fn start_probe(
     let target = ProbeTarget {
         address: frontend.address,
         hostname: super::HOSTNAME.to_owned(),
-        key_path: replication::ids::key_path(store.canary()),
+        canaries: canaries(Arc::clone(store)),
         relative_resource_name: String::new(),
     };
     let (issuer, clock) = (Arc::clone(&prepared.probe), Arc::clone(&prepared.clock));

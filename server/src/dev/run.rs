@@ -88,7 +88,7 @@ async fn serve(
         peers: Arc::new(NoPeers),
     });
     let host = tokio::select! {
-        opened = opening => opened?,
+        opened = opening => Arc::new(opened?),
         () = &mut stop => return Ok(()),
     };
     let mut broken_off = pin!(async {

@@ -14,14 +14,14 @@ use crate::edge::tls::ServerTls;
 use crate::frontend::{Frontend, Given};
 use crate::gauges;
 use crate::health::Readiness;
-use crate::keystore::KeyStore;
+use crate::keystore::{ExecuteError, KeyStore};
 use crate::lookup::TenantKeys;
 use crate::metrics::ListenerLabel;
 use crate::tasks::Tasks;
 
 use super::DevRole;
 use super::announce::{self, Calls};
-use super::demo::{self, Demo};
+use super::demo::{self, Demo, DemoError};
 use super::error::DevError;
 use super::file::{DEV_FILE, DevFile, DevPerson};
 use super::files::{self, FileError, Readers};
@@ -51,7 +51,7 @@ pub(super) struct Serving {
 impl Serving {
     pub(super) async fn start(
         prepared: &Prepared,
-        host: &Host,
+        host: &Arc<Host>,
         runtimes: &Runtimes,
         planes: &Planes,
     ) -> Result<Self, DevError> {
@@ -66,13 +66,13 @@ impl Serving {
         let directory = Arc::new(Directory::new([ShardId::FIRST]));
         let tenant_keys = Arc::new(TenantKeys::default());
         let store = start_key_store(prepared, host, &directory, &tenant_keys).await?;
-        for (id, group) in store.groups() {
-            let (store, group) = (Arc::clone(&store), Arc::clone(group));
-            planes.feeds.spawn_endless("feed", async move { store.feed(id, &group).await });
-        }
-        let time = Arc::clone(&store);
-        planes.control.spawn_endless("cluster time", async move { time.keep_time().await });
-        let demo = demo::ensure(&store, &prepared.operator).await?;
+        planes.feeds.spawn_endless("feeds", Arc::clone(&store).feed_all());
+        planes.control.spawn_endless("cluster time", Arc::clone(&store).keep_time());
+        let demo = match demo::ensure(&store, &prepared.operator).await {
+            // its shard does not serve, and the others do
+            Err(DemoError::Execute(ExecuteError::Down(down))) => Demo::before(folder.root(), down),
+            other => other?,
+        };
         let token = TokenFile { issuer, path: folder.at("token"), clock: Arc::clone(&prepared.clock) };
         // the printed calls read it; if it cannot be written, the task that tries again says so
         let _ = token.renew();
@@ -95,6 +95,8 @@ impl Serving {
         let (admin_port, admin_tls) = start_admin(prepared, &store, &frontend, &readiness, &planes.control)?;
         let admin = (ListenerLabel::Admin, admin_tls);
         gauges::register(&prepared.metrics, &frontend, &store, admin.clone(), &prepared.clock);
+        let (metrics, clock) = (Arc::clone(&prepared.metrics), Arc::clone(&prepared.clock));
+        planes.control.spawn_endless("gauges", gauges::follow_shards(metrics, Arc::clone(&store), clock));
         keep_certificates(prepared, [(ListenerLabel::Data, frontend.tls.clone()), admin], &planes.control);
         let health_port = {
             let _health = runtimes.health.enter();
@@ -130,9 +132,10 @@ impl Serving {
         let dev = dev.joined(folder.root());
         let calls = match halted {
             Some((group, since)) => Calls::Halted { group, since },
-            None => match announce::demo_blob(&dev, self.frontend.address).await? {
-                Some(blob) => Calls::Work { blob },
-                None => Calls::Disabled,
+            None => match (&self.demo.down, announce::demo_blob(&dev, self.frontend.address).await?) {
+                (_, Some(blob)) => Calls::Work { blob },
+                (Some(down), None) => Calls::Down { shard: down.shard },
+                (None, None) => Calls::Disabled,
             },
         };
         print(&announce::text(&dev, folder.root(), &calls));

@@ -7,4 +7,4 @@ pub mod probe;
 pub mod routes;
 
 pub use latch::{Readiness, Verdict};
-pub use probe::{Condition, Probe, ProbeTarget};
+pub use probe::{Canary, Condition, Probe, ProbeTarget};

@@ -14,6 +14,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use replication::clock::Clock;
+use replication::ids::ShardId;
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use serde::Deserialize;
 use serde_json::json;
@@ -47,15 +48,27 @@ pub type Mint = Arc<dyn Fn() -> String + Send + Sync>;
 /// must not block.
 pub type Condition = Box<dyn Fn() -> Result<(), &'static str> + Send + Sync>;
 
-/// What is probed.
+/// A shard's canary key.
 #[derive(Debug, Clone)]
+pub struct Canary {
+    /// The shard.
+    pub shard: ShardId,
+    /// The key's path, without a slash before it: `v0/keys/…`.
+    pub key_path: String,
+}
+
+/// The canaries, as they are now. Called once a round, so it must not block.
+pub type Canaries = Arc<dyn Fn() -> Vec<Canary> + Send + Sync>;
+
+/// What is probed.
+#[derive(Clone)]
 pub struct ProbeTarget {
     /// The data listener as this machine reaches it: loopback, and its port.
     pub address: SocketAddr,
     /// The name that callers use, which the certificate must have.
     pub hostname: String,
-    /// The canary key's path, without a slash before it: `v0/keys/…`.
-    pub key_path: String,
+    /// The canary keys of the shards that serve, as they are now.
+    pub canaries: Canaries,
     /// The Cloud KMS resource that the probe claims to act for.
     pub relative_resource_name: String,
 }
@@ -118,6 +131,28 @@ pub enum ProbeFailure {
     /// The system gave no random bytes.
     #[error("the system gives no random bytes")]
     Entropy,
+    /// No shard serves, so there is no canary.
+    #[error("no shard serves")]
+    NoShard,
+}
+
+/// A connection to the data listener, and what drives it.
+type Line = (SendRequest<Full<Bytes>>, AbortOnDropHandle<()>);
+
+fn result_of(found: Result<(), ProbeFailure>) -> ProbeResult {
+    if found.is_ok() { ProbeResult::Passed } else { ProbeResult::Failed }
+}
+
+/// What a round comes to: this machine should get traffic if it serves any shard, unless it computes wrong.
+fn verdict(each: &[(ShardId, Result<(), ProbeFailure>)]) -> Result<(), ProbeFailure> {
+    let results = || each.iter().map(|(_, found)| *found);
+    if let Some(wrong) = results().find(|found| *found == Err(ProbeFailure::Mismatch)) {
+        return wrong;
+    }
+    match results().find(Result::is_ok) {
+        Some(_) => Ok(()),
+        None => results().next().unwrap_or(Err(ProbeFailure::NoShard)),
+    }
 }
 
 /// The synthetic caller.
@@ -152,9 +187,13 @@ impl Probe {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             let began = clock.now();
-            let Some(round) = stop.run_until_cancelled(self.round()).await else { return };
+            let Some(each) = stop.run_until_cancelled(self.each()).await else { return };
             let ended = clock.now();
-            let result = if round.is_ok() { ProbeResult::Passed } else { ProbeResult::Failed };
+            for (shard, found) in &each {
+                metrics.shard_probed(u32::from(shard.group().0), result_of(*found));
+            }
+            let round = verdict(&each);
+            let result = result_of(round);
             metrics.probe_finished(result, ended.since(began));
             let unmet = conditions.iter().filter_map(|condition| condition().err().map(str::to_owned));
             let failures = round.err().map(|failure| failure.to_string()).into_iter().chain(unmet).collect();
@@ -162,30 +201,54 @@ impl Probe {
         }
     }
 
-    /// One round, within [`ROUND_MAX`].
+    /// One round over every shard's canary, within [`ROUND_MAX`].
     ///
     /// # Errors
-    /// [`ProbeFailure`] says what was different from what a caller expects.
-    pub async fn round(&self) -> Result<(), ProbeFailure> {
-        timeout(self.round_max, self.wrap_and_unwrap()).await.map_err(|_| ProbeFailure::TimedOut)?
+    /// [`ProbeFailure`] says what was different from what a caller expects; see [`verdict`].
+    #[cfg(test)]
+    async fn round(&self) -> Result<(), ProbeFailure> {
+        verdict(&self.each().await)
     }
 
-    async fn wrap_and_unwrap(&self) -> Result<(), ProbeFailure> {
+    /// What became of each shard's canary. One that was not come to in time has timed out.
+    async fn each(&self) -> Vec<(ShardId, Result<(), ProbeFailure>)> {
+        let canaries = (self.target.canaries)();
+        let mut each = Vec::with_capacity(canaries.len());
+        let probing = async {
+            let token = (self.mint)();
+            let mut line = None;
+            for canary in &canaries {
+                let found = self.wrap_and_unwrap(&mut line, &token, &canary.key_path).await;
+                if found.is_err() {
+                    // whatever is left on it belongs to the canary that failed
+                    line = None;
+                }
+                each.push((canary.shard, found));
+            }
+        };
+        let _ = timeout(self.round_max, probing).await;
+        let late = canaries.iter().skip(each.len()).map(|canary| (canary.shard, Err(ProbeFailure::TimedOut)));
+        each.extend(late.collect::<Vec<_>>());
+        each
+    }
+
+    async fn wrap_and_unwrap(&self, line: &mut Option<Line>, token: &str, key_path: &str) -> Result<(), ProbeFailure> {
         let mut canary = [0; CANARY_BYTES];
         getrandom::fill(&mut canary).map_err(|_| ProbeFailure::Entropy)?;
-        let token = (self.mint)();
-        let (mut sender, _driver) = self.connect().await?;
-
-        let answer = self.call(&mut sender, Step::Wrap, &token, "plaintext", &STANDARD.encode(canary)).await?;
+        let (sender, _driver) = match line {
+            Some(line) => line,
+            None => line.insert(self.connect().await?),
+        };
+        let answer = self.call(sender, (Step::Wrap, key_path), token, "plaintext", &STANDARD.encode(canary)).await?;
         let blob = answer.wrapped_blob.ok_or(ProbeFailure::Body(Step::Wrap))?;
-        let answer = self.call(&mut sender, Step::Unwrap, &token, "wrappedBlob", &blob).await?;
+        let answer = self.call(sender, (Step::Unwrap, key_path), token, "wrappedBlob", &blob).await?;
         let plaintext = answer.plaintext.ok_or(ProbeFailure::Body(Step::Unwrap))?;
         let plaintext = STANDARD.decode(plaintext).map_err(|_| ProbeFailure::Body(Step::Unwrap))?;
         if plaintext == canary { Ok(()) } else { Err(ProbeFailure::Mismatch) }
     }
 
     /// A fresh connection each round, so that the handshake is probed too. It lives as long as the handle.
-    async fn connect(&self) -> Result<(SendRequest<Full<Bytes>>, AbortOnDropHandle<()>), ProbeFailure> {
+    async fn connect(&self) -> Result<Line, ProbeFailure> {
         let connector = TlsConnector::from(Arc::new(client_config(&self.listener)));
         let socket = TcpStream::connect(self.target.address).await.map_err(|_| ProbeFailure::Connect)?;
         socket.set_nodelay(true).map_err(|_| ProbeFailure::Connect)?;
@@ -202,7 +265,7 @@ impl Probe {
     async fn call(
         &self,
         sender: &mut SendRequest<Full<Bytes>>,
-        step: Step,
+        (step, key_path): (Step, &str),
         token: &str,
         field: &str,
         value: &str,
@@ -216,7 +279,7 @@ impl Probe {
                 "isKeyHealthCheck": true,
             },
         });
-        let request = Request::post(format!("/{}:{step}", self.target.key_path))
+        let request = Request::post(format!("/{key_path}:{step}"))
             .header(header::HOST, &self.target.hostname)
             .header(header::AUTHORIZATION, format!("Bearer {token}"))
             .header(header::CONTENT_TYPE, "application/json")

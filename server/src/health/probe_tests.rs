@@ -67,11 +67,20 @@ fn serve(fault: Fault) -> (Running, ServerTls) {
     (run(Some(tls.clone()), ConnectionLimits::default(), toy(fault)), tls)
 }
 
+fn canaries(paths: &[&str]) -> Canaries {
+    let canary = |(at, path): (u16, &&str)| Canary {
+        shard: ShardId(std::num::NonZeroU16::MIN.saturating_add(at)),
+        key_path: (*path).to_owned(),
+    };
+    let canaries: Vec<Canary> = (0..).zip(paths).map(canary).collect();
+    Arc::new(move || canaries.clone())
+}
+
 fn probe(running: &Running, hostname: &str, tls: &ServerTls) -> Probe {
     let target = ProbeTarget {
         address: running.address,
         hostname: hostname.to_owned(),
-        key_path: "v0/keys/canary".to_owned(),
+        canaries: canaries(&["v0/keys/canary"]),
         relative_resource_name: "projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1".to_owned(),
     };
     let mint: Mint = Arc::new(|| TOKEN.to_owned());
@@ -95,6 +104,24 @@ async fn each_fault_is_named_and_a_good_machine_passes() {
         let (running, tls) = serve(fault);
         assert_eq!(probe(&running, "localhost", &tls).round().await, expected, "{fault:?}");
     }
+}
+
+#[tokio::test]
+async fn a_shard_that_is_not_served_takes_the_machine_out_only_if_no_other_is() {
+    let (running, tls) = serve(Fault::None);
+    let of = |paths: &[&str]| {
+        let probe = probe(&running, "localhost", &tls);
+        Probe { target: ProbeTarget { canaries: canaries(paths), ..probe.target.clone() }, ..probe }
+    };
+    let gone = ProbeFailure::Status { step: Step::Wrap, status: StatusCode::NOT_FOUND };
+    let each = of(&["v0/keys/gone", "v0/keys/canary"]).each().await;
+    assert_eq!(each.iter().map(|(_, found)| *found).collect::<Vec<_>>(), [Err(gone), Ok(())]);
+    assert_eq!(verdict(&each), Ok(()));
+    assert_eq!(of(&["v0/keys/gone", "v0/keys/gone"]).round().await, Err(gone));
+    assert_eq!(of(&[]).round().await, Err(ProbeFailure::NoShard));
+    let [first, second] = [each[0].0, each[1].0];
+    let wrong = [(first, Ok(())), (second, Err(ProbeFailure::Mismatch))];
+    assert_eq!(verdict(&wrong), Err(ProbeFailure::Mismatch), "a machine that computes wrong gets no traffic");
 }
 
 #[tokio::test]
@@ -160,7 +187,7 @@ fn a_host_name_that_is_none_is_refused() {
     let target = ProbeTarget {
         address: SocketAddr::from(([127, 0, 0, 1], 1)),
         hostname: "not a name".to_owned(),
-        key_path: String::new(),
+        canaries: canaries(&[]),
         relative_resource_name: String::new(),
     };
     let tls = data_tls(&Authority::new("servers"));

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use replication::ids::{ImportKeyId, LogIndex, Revision};
+use replication::ids::{ImportKeyId, LogIndex, Revision, ShardId};
 use replication::machine::lifecycle::VersionState;
 
 /// A request was carried out.
@@ -30,6 +30,12 @@ pub struct Answer {
     /// For a grant: the keys below its level that it does not reach, since nearer rules decide for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_for: Vec<String>,
+    /// The shard that the tenant was made in, or that was added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<ShardId>,
+    /// For a change of people: the shards that did not take it now. They follow before anybody's request reaches them again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_yet_in: Vec<ShardId>,
     /// The frontends that use the change already.
     pub usable_on: Vec<String>,
     /// The frontends that had not acknowledged it in time.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use replication::ids::{CryptoSpaceName, KeyName, KeyVersionId, LineageId, TenantId};
+use replication::ids::{CryptoSpaceName, KeyName, KeyVersionId, LineageId, ShardId, TenantId};
 use replication::machine::command::{CreateKey, CreateTenant, NewVersion};
 use replication::machine::policy::Policy;
 use replication::machine::rows::{Algorithm, Origin, Purpose, Staleness};
@@ -61,11 +61,12 @@ impl Parts {
     pub(super) fn complete_key(
         &self,
         lineage: LineageId,
+        shard: ShardId,
         asked: NewKey<'_>,
         version: KeyVersionId,
     ) -> Result<CreateKey, CompleteError> {
         let NewKey { tenant, name, crypto_space, purpose } = asked;
-        let version = self.complete_version(lineage, tenant, name, version)?;
+        let version = self.complete_version((lineage, shard), tenant, name, version)?;
         Ok(CreateKey {
             tenant: tenant.clone(),
             name: name.clone(),
@@ -78,20 +79,20 @@ impl Parts {
     /// A new version of a key: its material made, sealed under the tenant key, its canary made and opened.
     pub(super) fn complete_version(
         &self,
-        lineage: LineageId,
+        (lineage, shard): (LineageId, ShardId),
         tenant: &TenantId,
         name: &KeyName,
         version: KeyVersionId,
     ) -> Result<NewVersion, CompleteError> {
-        let tenant_key = self.tenant_key(tenant)?;
+        let tenant_key = self.tenant_key(shard, tenant)?;
         let material = Material::generate(&self.arena, self.entropy.as_ref())?;
         let of = NewVersionOf { lineage, tenant, key: name, version };
         self.seal_version(&tenant_key, of, material, Origin::Generated)
     }
 
     /// The key of a tenant.
-    pub(super) fn tenant_key(&self, tenant: &TenantId) -> Result<Arc<TenantKey>, CompleteError> {
-        self.tenant_keys.find(tenant).ok_or_else(|| CompleteError::TenantKeyClosed(tenant.clone()))
+    pub(super) fn tenant_key(&self, shard: ShardId, tenant: &TenantId) -> Result<Arc<TenantKey>, CompleteError> {
+        self.tenant_keys.find(shard, tenant).ok_or_else(|| CompleteError::TenantKeyClosed(tenant.clone()))
     }
 
     /// Material as a version, wherever it came from: sealed under the tenant key, its canary made and opened.

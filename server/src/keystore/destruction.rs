@@ -12,7 +12,8 @@ use replication::machine::outcome::Refusal;
 
 use super::KeyStore;
 use super::counting::Counting;
-use super::execute::{ExecuteError, SHARD};
+use super::execute::ExecuteError;
+use super::shards::Shard;
 
 /// The longest pause between two ticks, well under the longest tick.
 const PAUSE_MAX: Duration = Duration::from_mins(1);
@@ -22,25 +23,25 @@ const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_PART: u32 = 10;
 
 impl KeyStore {
-    /// Counts the time and destroys what is due, until the future is dropped. A trouble is told once, and again when it
+    /// Counts the time of a shard and destroys what is due, until the future is dropped. A trouble is told once, and again when it
     /// comes back; nothing is destroyed meanwhile.
-    pub async fn keep_time(&self) {
-        let mut watch = self.parts.shard.watch();
+    pub(super) async fn keep_time_of(&self, shard: &Shard) {
+        let mut watch = shard.group.watch();
         let mut is_told = false;
         loop {
-            let Some(left) = self.until_next_destruction() else {
-                // the group lives as long as `self`
+            let Some(left) = until_next_destruction(shard) else {
+                // the group lives as long as the shard
                 let _ = watch.wait_for(|applied| !applied.state.destructions().is_empty()).await;
                 continue;
             };
-            let step = if left.is_zero() { self.destroy_due().await } else { self.count_time().await };
+            let step = if left.is_zero() { self.destroy_due(shard).await } else { self.count_time(shard).await };
             if let (Err(error), false) = (&step, is_told) {
-                tracing::warn!(%error, "the time until a destruction cannot be counted, or a destruction not be carried out; tried again");
+                tracing::warn!(shard = %shard.id(), %error, "the time until a destruction cannot be counted, or a destruction not be carried out; tried again");
             }
             is_told = step.is_err();
             if !left.is_zero() || is_told {
                 // a nearer destruction that is scheduled meanwhile must not wait for the pause of a farther one
-                let first = self.shard_state().destructions().get_min().map(|(key, _)| *key);
+                let first = shard.state().destructions().get_min().map(|(key, _)| *key);
                 let changes =
                     watch.wait_for(|applied| applied.state.destructions().get_min().map(|(key, _)| *key) != first);
                 // over is over: what came is looked at next
@@ -49,24 +50,17 @@ impl KeyStore {
         }
     }
 
-    /// How long until the first destruction that is scheduled; `None` if none is.
-    fn until_next_destruction(&self) -> Option<Duration> {
-        let state = self.shard_state();
-        let ((due, _), _) = state.destructions().get_min()?;
-        Some(state.cluster_time().until(*due))
-    }
-
     /// Has the time committed that has passed since the last tick. Another tick that comes first is no trouble.
-    pub(super) async fn count_time(&self) -> Result<(), ExecuteError> {
+    pub(super) async fn count_time(&self, shard: &Shard) -> Result<(), ExecuteError> {
         // the state before the clock: what is counted passed after the state was as it is
-        let clock = self.shard_state().cluster_clock();
+        let clock = shard.state().cluster_clock();
         let tick = {
-            let mut counting = self.counting.lock().expect("no count panics");
+            let mut counting = shard.counting.lock().expect("no count panics");
             let now = self.now();
             counting.get_or_insert_with(|| Counting::begin(clock, now)).tick(clock, now)
         };
         match tick {
-            Some(tick) => match self.by_itself(Action::Tick(tick)).await {
+            Some(tick) => match self.by_itself(shard, Action::Tick(tick)).await {
                 Err(ExecuteError::Refused(Refusal::BadTick)) => Ok(()),
                 other => other,
             },
@@ -74,13 +68,13 @@ impl KeyStore {
         }
     }
 
-    async fn destroy_due(&self) -> Result<(), ExecuteError> {
-        let state = self.shard_state();
+    async fn destroy_due(&self, shard: &Shard) -> Result<(), ExecuteError> {
+        let state = shard.state();
         let now = state.cluster_time();
         let due: Vec<KeyVersionId> =
             state.destructions().keys().take_while(|(due, _)| *due <= now).map(|(_, version)| *version).collect();
         for version in due {
-            match self.by_itself(Action::DestroyVersion(DestroyVersion { version })).await {
+            match self.by_itself(shard, Action::DestroyVersion(DestroyVersion { version })).await {
                 Ok(()) => tracing::info!(%version, "a key version is destroyed, as was scheduled"),
                 // restored at the last moment, or destroyed by an entry whose outcome was unknown
                 Err(ExecuteError::Refused(refusal)) => tracing::info!(%refusal, "a key version is not destroyed"),
@@ -91,10 +85,17 @@ impl KeyStore {
     }
 
     /// Has an automatic command ordered under an id of its own.
-    async fn by_itself(&self, action: Action) -> Result<(), ExecuteError> {
+    async fn by_itself(&self, shard: &Shard, action: Action) -> Result<(), ExecuteError> {
         let id = IdempotencyId::from_bytes(self.parts.draw_id()?);
-        let entry = self.parts.entry(self.lineage, SHARD, &self.parts.command(id, None, action));
-        self.parts.propose(&self.parts.shard, entry).await?;
+        let entry = self.parts.entry(self.lineage, shard.group_id(), &self.parts.command(id, None, action));
+        self.parts.propose(&shard.group, entry).await?;
         Ok(())
     }
+}
+
+/// How long until the first destruction that is scheduled; `None` if none is.
+fn until_next_destruction(shard: &Shard) -> Option<Duration> {
+    let state = shard.state();
+    let ((due, _), _) = state.destructions().get_min()?;
+    Some(state.cluster_time().until(*due))
 }

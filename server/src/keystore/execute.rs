@@ -5,20 +5,19 @@
 
 use std::sync::Arc;
 
+use futures::future::join_all;
 use replication::ids::{
-    AliasId, CryptoSpaceId, GroupId, IdempotencyId, KeyVersionId, LogIndex, ShardId, TenantId, alias_path,
-    crypto_space_path, key_path,
+    AliasId, CryptoSpaceId, GroupId, IdempotencyId, KeyVersionId, LogIndex, TenantId, alias_path, crypto_space_path,
+    key_path,
 };
 use replication::machine::apply::authority;
 use replication::machine::command::{
-    Action, AddGrant, AddVersion, AdoptPlan, AdvanceStage, CreateAlias, CreateCryptoSpace, Evidence, PlaceTenant,
-    ReservePath, StepVersion,
+    Action, AddGrant, AddVersion, CreateAlias, CreateCryptoSpace, ReservePath, StepVersion,
 };
 use replication::machine::lifecycle::{Event, VersionState};
 use replication::machine::outcome::{Effect, Outcome, Refusal};
 use replication::machine::request::{AdminOperation, Request, SignedRequest};
-use replication::machine::rows::{AdoptedPlan, Change, Plan, Stage, Tenant};
-use replication::machine::signing;
+use replication::machine::rows::{Change, Plan, Tenant};
 use replication::raft::group::ProposeError;
 
 use crate::crypto::EntropyError;
@@ -28,6 +27,7 @@ use super::answer::Answer;
 use super::complete::{CompleteError, NewKey};
 use super::propose::{Done, ProposalError};
 use super::reach;
+use super::shards::{Shard, ShardDown};
 use super::{ACTIVATION_DEADLINE, KeyStore};
 
 /// Why a request was not carried out, or is not known to have been.
@@ -42,6 +42,9 @@ pub enum ExecuteError {
     /// It could not be completed; nothing was changed.
     #[error(transparent)]
     Complete(#[from] CompleteError),
+    /// The shard that it is about does not serve.
+    #[error(transparent)]
+    Down(#[from] ShardDown),
     /// The wrapped material that came with it is not what it should be; nothing was changed.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -82,8 +85,6 @@ impl From<ImportError> for ExecuteError {
     }
 }
 
-pub(super) const SHARD: GroupId = ShardId::FIRST.group();
-
 /// What a step comes to for its operator, once an earlier one of the same request is in a log: that no room was found for
 /// this one does not mean that nothing was changed.
 pub(super) fn begun(error: ExecuteError) -> ExecuteError {
@@ -113,65 +114,102 @@ impl KeyStore {
 
     async fn carry_out(&self, asked: SignedRequest) -> Result<Answer, ExecuteError> {
         // before the first step of several: half a change would wait for the release that ends the halt
-        if let Some((_, since)) = self.halted() {
+        if let Some(since) = self.parts.host.system().watch().borrow().halted {
             return Err(ProposeError::Halted { since }.into());
         }
-        let state = self.shard_state();
-        let meta = state.meta().ok_or(Refusal::NoGenesis)?;
-        let request = authority::verify_request(&state, meta, &asked)?;
-        if request.operation.tenant().is_some() {
-            self.still_signs(&asked.signer)?;
+        // group 0 is the first to know who may sign, and who may not any more
+        let request = self.verified(&asked)?;
+        let Some(tenant) = request.operation.tenant() else {
+            return match &request.operation {
+                AdminOperation::AddShard { shard } => self.add_shard(&asked, &request, *shard).await,
+                _ => self.change_people(&asked, &request).await,
+            };
+        };
+        let shard = match &request.operation {
+            AdminOperation::CreateTenant { shard, .. } => self.choose(tenant, *shard)?,
+            _ => self.shard_of(tenant)?,
+        };
+        if let Some(since) = shard.halted() {
+            return Err(ProposeError::Halted { since }.into());
         }
-        let done = self.perform(&asked, &request).await?;
-        self.answer(done, &request.operation).await
+        self.catch_up_signer(&shard, &asked.signer).await?;
+        let state = shard.state();
+        authority::verify_request(&state, state.meta().ok_or(Refusal::NoGenesis)?, &asked)?;
+        let (shard, done) = self.perform(shard, &asked, &request).await?;
+        let made = made_by(&done.effect, &request.operation).ok_or(ExecuteError::Unexpected)?;
+        let not_for = match &request.operation {
+            AdminOperation::Grant { tenant, level, .. } => reach::beyond(&shard.state(), tenant, level),
+            _ => vec![],
+        };
+        let is_new = matches!(request.operation, AdminOperation::CreateTenant { .. });
+        let made =
+            Answer { not_for, repeated: done.repeated, index: done.index, shard: is_new.then(|| shard.id()), ..made };
+        Ok(self.in_use(made, &[(shard.group_id(), done.index)]).await)
     }
 
-    async fn perform(&self, asked: &SignedRequest, request: &Request) -> Result<Done, ExecuteError> {
+    async fn perform(
+        &self,
+        shard: Arc<Shard>,
+        asked: &SignedRequest,
+        request: &Request,
+    ) -> Result<(Arc<Shard>, Done), ExecuteError> {
+        let id = request.idempotency_id;
+        if let AdminOperation::CreateTenant { tenant, staleness, .. } = &request.operation {
+            let create = self.parts.complete_tenant(self.lineage, tenant, *staleness, None)?;
+            let shard = self.place(id, asked, tenant, shard.id()).await?;
+            let entry = self.completed(shard.group_id(), id, asked, Action::CreateTenant(create));
+            let done = self.order_rest(&shard, entry).await?;
+            return Ok((shard, done));
+        }
+        let done = self.change(&shard, asked, request).await?;
+        Ok((shard, done))
+    }
+
+    /// What is asked about a tenant that is there.
+    async fn change(&self, shard: &Shard, asked: &SignedRequest, request: &Request) -> Result<Done, ExecuteError> {
         let id = request.idempotency_id;
         if let Some((change, parent)) = authority::planned(&request.operation) {
             let tenant = request.operation.tenant().ok_or(ExecuteError::Unexpected)?.clone();
-            return self.plan(id, asked, Plan { tenant, parent, change }).await;
+            return self.plan(shard, id, asked, Plan { tenant, parent, change }).await;
         }
         match &request.operation {
-            AdminOperation::CreateTenant { tenant, staleness } => {
-                let create = self.parts.complete_tenant(self.lineage, tenant, *staleness, None)?;
-                self.place(id, asked, tenant).await?;
-                self.order_rest(self.completed(SHARD, id, asked, Action::CreateTenant(create))).await
-            }
             AdminOperation::Grant { tenant, level, rule } => {
                 let add = AddGrant { tenant: tenant.clone(), level: level.clone(), rule: rule.clone() };
-                self.grant(id, asked, add).await
+                self.grant(shard, id, asked, add).await
             }
             AdminOperation::EnableVersion { tenant, version } => {
-                self.step(id, asked, (tenant, *version), Event::Enable).await
+                self.step(shard, id, asked, (tenant, *version), Event::Enable).await
             }
             AdminOperation::RestoreVersion { tenant, version } => {
-                self.step(id, asked, (tenant, *version), Event::Restore).await
+                self.step(shard, id, asked, (tenant, *version), Event::Restore).await
             }
-            AdminOperation::Enrol { .. } | AdminOperation::Revoke { .. } | AdminOperation::Approve(_) => {
-                self.change_people(asked, request).await
-            }
-            AdminOperation::CreateImportKey { tenant } => self.make_import_key(id, asked, tenant).await,
+            AdminOperation::CreateImportKey { tenant } => self.make_import_key(shard, id, asked, tenant).await,
             operation @ (AdminOperation::ImportKey { .. } | AdminOperation::ImportVersion { .. }) => {
-                self.import(id, asked, operation).await
+                self.import(shard, id, asked, operation).await
             }
             AdminOperation::CreateCryptoSpace { .. }
             | AdminOperation::CreateKey { .. }
             | AdminOperation::AddVersion { .. }
-            | AdminOperation::CreateAlias { .. } => self.make(id, asked, &request.operation).await,
-            // planned above
+            | AdminOperation::CreateAlias { .. } => self.make(shard, id, asked, &request.operation).await,
+            // planned above, or about no tenant that is there
             AdminOperation::DisableVersion { .. }
             | AdminOperation::ScheduleDestroy { .. }
             | AdminOperation::RemoveAlias { .. }
             | AdminOperation::SetPolicy { .. }
             | AdminOperation::RemoveRule { .. }
-            | AdminOperation::SetQuota { .. } => Err(ExecuteError::Unexpected),
+            | AdminOperation::SetQuota { .. }
+            | AdminOperation::CreateTenant { .. }
+            | AdminOperation::Enrol { .. }
+            | AdminOperation::Revoke { .. }
+            | AdminOperation::Approve(_)
+            | AdminOperation::AddShard { .. } => Err(ExecuteError::Unexpected),
         }
     }
 
     /// What gets a path of its own.
     async fn make(
         &self,
+        shard: &Shard,
         id: IdempotencyId,
         asked: &SignedRequest,
         operation: &AdminOperation,
@@ -184,12 +222,16 @@ impl KeyStore {
             }
             AdminOperation::CreateKey { tenant, name, crypto_space, purpose } => {
                 let new = NewKey { tenant, name, crypto_space: crypto_space.as_ref(), purpose: *purpose };
-                let create = self.parts.complete_key(self.lineage, new, KeyVersionId::from_bytes(drawn))?;
+                let create = self.parts.complete_key(self.lineage, shard.id(), new, KeyVersionId::from_bytes(drawn))?;
                 Ok(Action::CreateKey(create))
             }
             AdminOperation::AddVersion { tenant, key } => {
-                let version =
-                    self.parts.complete_version(self.lineage, tenant, key, KeyVersionId::from_bytes(drawn))?;
+                let version = self.parts.complete_version(
+                    (self.lineage, shard.id()),
+                    tenant,
+                    key,
+                    KeyVersionId::from_bytes(drawn),
+                )?;
                 Ok(Action::AddVersion(AddVersion { tenant: tenant.clone(), key: key.clone(), version }))
             }
             AdminOperation::CreateAlias { tenant, version } => {
@@ -198,211 +240,79 @@ impl KeyStore {
             }
             _ => Err(ExecuteError::Unexpected),
         };
-        self.order_with_path(id, asked, tenant, complete).await
-    }
-
-    /// Adds a grant. Where a plan for the same policy is under way, that one goes first.
-    async fn grant(&self, id: IdempotencyId, asked: &SignedRequest, add: AddGrant) -> Result<Done, ExecuteError> {
-        let state = self.shard_state();
-        let (tenant, rule) = (add.tenant.clone(), add.rule.name.clone());
-        let same_policy = Change::RemoveRule { level: add.level.clone(), rule };
-        for (digest, row) in state.plans() {
-            if row.plan.tenant == tenant && row.plan.change.meets(&same_policy) {
-                match self.advance(*digest).await {
-                    Ok(_) | Err(ExecuteError::Refused(_)) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        self.order(id, asked, Action::AddGrant(add)).await
+        self.order_with_path(shard, id, asked, tenant, complete).await
     }
 
     async fn step(
         &self,
+        shard: &Shard,
         id: IdempotencyId,
         asked: &SignedRequest,
         (tenant, version): (&TenantId, KeyVersionId),
         event: Event,
     ) -> Result<Done, ExecuteError> {
-        self.order(id, asked, Action::StepVersion(StepVersion { tenant: tenant.clone(), version, event })).await
-    }
-
-    /// Goes on with every plan that was adopted and has not settled: what a crash between the two entries left. One that
-    /// is refused, or finds no room on the disk, stays adopted and keeps nothing else from starting.
-    pub(super) async fn settle_plans(&self) -> Result<(), ExecuteError> {
-        if self.halted().is_some() {
-            return Ok(()); // they are settled under the release that decodes what stopped this one
-        }
-        let adopted: Vec<_> = self.shard_state().plans().iter().map(|(digest, row)| (*digest, row.clone())).collect();
-        for (digest, row) in adopted {
-            match self.advance(digest).await {
-                Ok(_) => {}
-                Err(ExecuteError::Refused(refusal)) => {
-                    tracing::error!(plan = ?row.plan, %refusal, "an adopted plan cannot be settled and stays as it is");
-                }
-                Err(ExecuteError::Propose(error @ (ProposeError::NoRoom(_) | ProposeError::Unknown))) => {
-                    tracing::error!(
-                        plan = ?row.plan, %error,
-                        "an adopted plan is not settled yet: ask for it again, or start again, once there is room on the disk"
-                    );
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        self.order(shard, id, asked, Action::StepVersion(StepVersion { tenant: tenant.clone(), version, event })).await
     }
 
     /// Has a completed command ordered in the shard.
     pub(super) async fn order(
         &self,
+        shard: &Shard,
         id: IdempotencyId,
         asked: &SignedRequest,
         action: Action,
     ) -> Result<Done, ExecuteError> {
-        let entry = self.completed(SHARD, id, asked, action);
-        Ok(self.parts.propose(&self.parts.shard, entry).await?)
+        let entry = self.completed(shard.group_id(), id, asked, action);
+        Ok(self.parts.propose(&shard.group, entry).await?)
     }
 
     /// Has the step ordered that finishes what an earlier one began. Even short of room it is, from what the disk keeps in
     /// reserve for that.
-    pub(super) async fn order_rest(&self, entry: Vec<u8>) -> Result<Done, ExecuteError> {
-        self.parts.finish(&self.parts.shard, entry).await.map_err(|error| begun(error.into()))
-    }
-
-    /// Gives a tenant its shard. Where an earlier request got no further than this, the shard decides.
-    pub(super) async fn place(
-        &self,
-        id: IdempotencyId,
-        asked: &SignedRequest,
-        tenant: &TenantId,
-    ) -> Result<(), ExecuteError> {
-        let place = Action::PlaceTenant(PlaceTenant { tenant: tenant.clone(), shard: ShardId::FIRST });
-        let entry = self.completed(GroupId::SYSTEM, id, asked, place);
-        match self.parts.propose(&self.parts.system, entry).await {
-            Ok(_) => Ok(()),
-            Err(ProposalError::Refused(Refusal::Exists { .. })) if !self.has(tenant) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn has(&self, tenant: &TenantId) -> bool {
-        self.shard_state().row::<Tenant>(tenant).is_some()
+    pub(super) async fn order_rest(&self, shard: &Shard, entry: Vec<u8>) -> Result<Done, ExecuteError> {
+        self.parts.finish(&shard.group, entry).await.map_err(|error| begun(error.into()))
     }
 
     /// Tries a command on the state at hand, reserves the path it needs, and has it ordered under the path it got.
     pub(super) async fn order_with_path(
         &self,
+        shard: &Shard,
         id: IdempotencyId,
         asked: &SignedRequest,
         tenant: &TenantId,
         complete: impl Fn([u8; 16]) -> Result<Action, ExecuteError>,
     ) -> Result<Done, ExecuteError> {
-        if !self.has(tenant) {
+        let state = shard.state();
+        if state.row::<Tenant>(tenant).is_none() {
             return Err(Refusal::UnknownTenant { tenant: tenant.clone() }.into());
         }
         let drawn = self.parts.draw_id()?;
-        let entry = self.completed(SHARD, id, asked, complete(drawn)?);
-        let tried = self.shard_state().apply(LogIndex(u64::MAX), &entry).map_err(|_| ExecuteError::Unexpected)?;
+        let entry = self.completed(shard.group_id(), id, asked, complete(drawn)?);
+        let tried = state.apply(LogIndex(u64::MAX), &entry).map_err(|_| ExecuteError::Unexpected)?;
         match tried.outcome {
             Outcome::Refused(refusal) => return Err(refusal.into()),
-            Outcome::Repeated(_) => return Ok(self.parts.propose(&self.parts.shard, entry).await?),
+            Outcome::Repeated(_) => return Ok(self.parts.propose(&shard.group, entry).await?),
             Outcome::Done(_) => {}
         }
-        let reserve = ReservePath { id: drawn, tenant: tenant.clone(), shard: ShardId::FIRST };
+        let reserve = ReservePath { id: drawn, tenant: tenant.clone(), shard: shard.id() };
         let reservation = self.completed(GroupId::SYSTEM, id, asked, Action::ReservePath(reserve));
-        let effect = self.parts.propose(&self.parts.system, reservation).await?.effect;
+        let effect = self.parts.propose(self.parts.host.system(), reservation).await?.effect;
         let Effect::PathReserved { id: reserved } = effect else { return Err(ExecuteError::Unexpected) };
-        let entry = if reserved == drawn { entry } else { self.completed(SHARD, id, asked, complete(reserved)?) };
-        self.order_rest(entry).await
+        let entry =
+            if reserved == drawn { entry } else { self.completed(shard.group_id(), id, asked, complete(reserved)?) };
+        self.order_rest(shard, entry).await
     }
 
-    /// Adopts a plan and advances it through its one stage. Where an earlier plan for the same change got no further than
-    /// its adoption, that one is advanced; the same one also where there is no room to ask for it again.
-    async fn plan(&self, id: IdempotencyId, asked: &SignedRequest, plan: Plan) -> Result<Done, ExecuteError> {
-        let (digest, tenant, change) = (signing::plan_digest(&plan), plan.tenant.clone(), plan.change.clone());
-        let begins_window = matches!(change, Change::ScheduleDestroy { .. });
-        if begins_window && !self.shard_state().destructions().is_empty() {
-            // a window that begins cuts the count off: what has passed for the others is counted before. Whoever keeps the
-            // time tells of a trouble
-            let _ = self.count_time().await;
-        }
-        match self.adopt(id, asked, plan).await {
-            Ok(adopted) => {
-                let done = self.advance(digest).await.map_err(begun)?;
-                if begins_window {
-                    // and the count begins anew at once: windows that begin one after the other would else leave no time between
-                    // them that counts, and put off everybody's destructions for good
-                    let _ = self.count_time().await;
-                }
-                Ok(Done { repeated: adopted.repeated, ..done })
-            }
-            Err(ExecuteError::Propose(ProposeError::NoRoom(_))) if self.shard_state().plans().contains_key(&digest) => {
-                Ok(Done { repeated: true, ..self.advance(digest).await.map_err(begun)? })
-            }
-            Err(ExecuteError::Refused(unsettled @ Refusal::PlanUnsettled { .. })) => {
-                let state = self.shard_state();
-                let meets = |row: &AdoptedPlan| row.plan.tenant == tenant && row.plan.change.meets(&change);
-                let earlier = state.plans().iter().find(|(_, row)| meets(row));
-                let (earlier, row) = earlier.ok_or_else(|| unsettled.clone())?;
-                // what was adopted is carried out; where that is not what is asked now, the operator must look again
-                match self.advance(*earlier).await.map_err(begun) {
-                    settled if row.plan.change == change => Ok(Done { repeated: true, ..settled? }),
-                    Ok(_) | Err(ExecuteError::Refused(_)) => Err(unsettled.into()),
-                    Err(error) => Err(error),
-                }
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    pub(super) async fn adopt(
-        &self,
-        id: IdempotencyId,
-        asked: &SignedRequest,
-        plan: Plan,
-    ) -> Result<Done, ExecuteError> {
-        let digest = signing::plan_digest(&plan);
-        self.order(id, asked, Action::AdoptPlan(AdoptPlan { plan, digest })).await
-    }
-
-    async fn advance(&self, digest: [u8; 32]) -> Result<Done, ExecuteError> {
-        // one id for one step of one plan, whoever takes it
-        let id = IdempotencyId::from_bytes(*digest.first_chunk().expect("a digest is longer than an id"));
-        match self.advance_under(id, digest).await {
-            // operators choose their ids, and a plan's digest can be foretold: such a request must not stop the plan
-            Err(ExecuteError::Refused(Refusal::IdempotencyReused)) => {
-                self.advance_under(IdempotencyId::from_bytes(self.parts.draw_id()?), digest).await
-            }
-            other => other,
-        }
-    }
-
-    async fn advance_under(&self, id: IdempotencyId, digest: [u8; 32]) -> Result<Done, ExecuteError> {
-        let advance = AdvanceStage { digest, expected: Stage::Adopted, evidence: Evidence::SingleStage };
-        let command = self.parts.command(id, None, Action::AdvanceStage(advance));
-        let entry = self.parts.entry(self.lineage, SHARD, &command);
-        let done = self.parts.finish(&self.parts.shard, entry).await?;
-        match done.effect {
-            // something additive came in between, and the plan is gone
-            Effect::PlanDropped { why, .. } => Err((*why).into()),
-            _ => Ok(done),
-        }
-    }
-
-    async fn answer(&self, done: Done, operation: &AdminOperation) -> Result<Answer, ExecuteError> {
-        let made = made_by(&done.effect, operation).ok_or(ExecuteError::Unexpected)?;
+    /// Waits until the frontend uses what these entries changed, within bounds, and says whether it does.
+    pub(super) async fn in_use(&self, made: Answer, entries: &[(GroupId, LogIndex)]) -> Answer {
         let frontend = self.parts.frontend.clone();
+        let directory = &self.parts.directory;
         // tenant keys are handed over before the view that needs them
-        let in_use = self.parts.directory.holds(SHARD, done.index);
+        let in_use = join_all(entries.iter().map(|(group, index)| directory.holds(*group, *index)));
         let (usable_on, not_yet_on) = match tokio::time::timeout(ACTIVATION_DEADLINE, in_use).await {
-            Ok(()) => (vec![frontend], vec![]),
+            Ok(_) => (vec![frontend], vec![]),
             Err(_) => (vec![], vec![frontend]),
         };
-        let not_for = match operation {
-            AdminOperation::Grant { tenant, level, .. } => reach::beyond(&self.shard_state(), tenant, level),
-            _ => vec![],
-        };
-        Ok(Answer { repeated: done.repeated, index: done.index, not_for, usable_on, not_yet_on, ..made })
+        Answer { usable_on, not_yet_on, ..made }
     }
 }
 
@@ -439,8 +349,10 @@ fn made_by(effect: &Effect, operation: &AdminOperation) -> Option<Answer> {
                 | Change::SetQuota { .. } => {}
             }
         }
-        Effect::SignerEnrolled | Effect::SignerRevoked => {}
         Effect::GroupMade
+        | Effect::SignerEnrolled
+        | Effect::SignerRevoked
+        | Effect::ShardAdded { .. }
         | Effect::TenantPlaced { .. }
         | Effect::PathReserved { .. }
         | Effect::PlanAdopted { .. }

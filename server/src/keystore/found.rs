@@ -3,17 +3,20 @@
 //! Every step looks first whether it is done, so that each start runs all of them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use replication::ids::{
     Generation, GroupId, IdempotencyId, KeyName, KeyVersionId, LineageId, PublicKey, ShardId, SignerId, TenantId,
 };
 use replication::machine::apply::RESERVED_TENANT;
-use replication::machine::command::{Action, Genesis, ReservePath};
+use replication::machine::command::{Action, AddShard, Genesis, ReservePath};
 use replication::machine::outcome::{Effect, Refusal};
 use replication::machine::policy::{Operation, Policy, Principal, Rule};
 use replication::machine::roles::PersonRole;
-use replication::machine::rows::{Key, Meta, Purpose, Role, Signer, Staleness, Tenant, Trust};
+use replication::machine::rows::{Key, Meta, Purpose, Role, Shard, Signer, Staleness, Tenant, Trust};
 use replication::raft::group::Group;
+use replication::raft::host::HostError;
+use tokio::sync::watch;
 
 use crate::crypto::EntropyError;
 
@@ -51,6 +54,9 @@ pub enum FoundError {
     /// A piece of the data is missing, foreign, or not to be read.
     #[error(transparent)]
     Unsound(#[from] UnsoundError),
+    /// A shard's group cannot be had.
+    #[error(transparent)]
+    Shard(Arc<HostError>),
     /// The data is of another kind of cluster.
     #[error("the data directory was not made by ekm dev; ekm dev does not touch it")]
     NotDev,
@@ -74,38 +80,29 @@ pub enum FoundError {
     Unexpected,
 }
 
-const SHARD: GroupId = ShardId::FIRST.group();
-
 impl KeyStore {
-    /// Brings the key store up: founds what is not there yet, and goes on with what a crash interrupted.
+    /// Brings the key store up: founds what is not there yet, and goes on with what a crash interrupted. A shard that cannot be
+    /// brought up is told and left out, as long as another one serves.
     ///
     /// # Errors
     /// See [`FoundError`]. Whatever was founded stays, and the next start goes on from there.
     pub async fn start(parts: Parts, founding: &Founding) -> Result<Self, FoundError> {
-        parts.verify().await?;
-        let lineage = match state_of(&parts.system).meta() {
+        let judged = parts.verify().await?;
+        let lineage = match parts.system_state().meta() {
             Some(meta) => meta.lineage,
             None => LineageId::from_bytes(parts.draw_id()?),
         };
-        parts.found_group(lineage, GroupId::SYSTEM, founding).await?;
-        parts.found_group(lineage, SHARD, founding).await?;
-        let canary = parts.found_canary(lineage).await?;
-        parts.open_tenant_keys(&state_of(&parts.shard));
+        parts.found_system(lineage, founding).await?;
         let store = Self {
             parts,
             lineage,
-            canary,
-            counting: std::sync::Mutex::default(),
+            shards: watch::Sender::default(),
+            raising: tokio::sync::Mutex::default(),
             making: tokio::sync::Mutex::default(),
         };
-        store.settle_plans().await?;
-        store.catch_up_people().await?;
+        store.raise_all(judged).await?;
         Ok(store)
     }
-}
-
-fn state_of(group: &Group) -> replication::machine::state::State {
-    group.watch().borrow().state.clone()
 }
 
 fn reserved_tenant() -> TenantId {
@@ -113,66 +110,102 @@ fn reserved_tenant() -> TenantId {
 }
 
 impl Parts {
-    async fn found_group(&self, lineage: LineageId, id: GroupId, founding: &Founding) -> Result<(), FoundError> {
-        let group = if id == GroupId::SYSTEM { &self.system } else { &self.shard };
-        match state_of(group).meta() {
+    /// Group 0, and in it the first shard.
+    async fn found_system(&self, lineage: LineageId, founding: &Founding) -> Result<(), FoundError> {
+        let system = self.host.system();
+        match self.system_state().meta() {
             Some(meta) if meta.dev && !founding.dev => return Err(FoundError::IsDev),
             Some(meta) if !meta.dev && founding.dev => return Err(FoundError::NotDev),
-            Some(_) => return Ok(()),
-            None => {}
+            Some(_) => {}
+            None => {
+                let replica = signer(self.signer.public_key(), Role::Replica);
+                let person = |one: &Person| {
+                    let role = Role::Person { roles: one.roles.clone(), tenants: None };
+                    (one.signer.clone(), signer(one.public_key, role))
+                };
+                let genesis = Genesis {
+                    meta: Meta { lineage, generation: Generation::FIRST, group: GroupId::SYSTEM, dev: founding.dev },
+                    signers: std::iter::once((self.signer.signer().clone(), replica))
+                        .chain(founding.people.iter().map(person))
+                        .collect(),
+                    trust: Some(founding.trust.clone()),
+                };
+                self.automatic(lineage, system, Action::Genesis(genesis)).await?;
+            }
         }
-        let signer =
-            |public_key, role| Signer { public_key, role, revoked_at: None, enrolled_by: None, revoked_by: None };
-        let replica = signer(self.signer.public_key(), Role::Replica);
-        let person = |one: &Person| {
-            let role = Role::Person { roles: one.roles.clone(), tenants: None };
-            (one.signer.clone(), signer(one.public_key, role))
-        };
-        let genesis = Genesis {
-            meta: Meta { lineage, generation: Generation::FIRST, group: id, dev: founding.dev },
-            signers: std::iter::once((self.signer.signer().clone(), replica))
-                .chain(founding.people.iter().map(person))
-                .collect(),
-            trust: (id == GroupId::SYSTEM).then(|| founding.trust.clone()),
-        };
-        self.automatic(lineage, id, Action::Genesis(genesis)).await?;
-        Ok(())
+        let is_halted = system.watch().borrow().halted.is_some();
+        if is_halted || self.system_state().row::<Shard>(&ShardId::FIRST).is_some() {
+            return Ok(());
+        }
+        match self.automatic(lineage, system, Action::AddShard(AddShard { shard: ShardId::FIRST })).await {
+            // there is a first shard without that row, too
+            Err(FoundError::Proposal(ProposalError::Propose(error))) => {
+                tracing::info!(%error, "the row of the first shard is written at a later start");
+                Ok(())
+            }
+            other => other.map(drop),
+        }
     }
 
-    /// The reserved tenant with the canary key that health probes use.
-    async fn found_canary(&self, lineage: LineageId) -> Result<KeyVersionId, FoundError> {
-        let tenant = reserved_tenant();
-        if state_of(&self.shard).row::<Tenant>(&tenant).is_none() {
-            let create = self.complete_tenant(lineage, &tenant, Staleness::Available, Some(probe_policy()))?;
-            self.automatic(lineage, SHARD, Action::CreateTenant(create)).await?;
+    /// A shard's first entry: it names those whom group 0's first entry named. Everybody else comes by the requests that enrolled them.
+    pub(super) async fn found_shard(&self, lineage: LineageId, group: &Group) -> Result<(), FoundError> {
+        if group.watch().borrow().state.meta().is_some() {
+            return Ok(());
         }
-        self.open_tenant_keys(&state_of(&self.shard));
-        self.tenant_keys.find(&tenant).ok_or(UnsoundError::RootKey)?;
+        let system = self.system_state();
+        let meta = system.meta().ok_or(FoundError::Unexpected)?;
+        let first = system.signers().iter().filter(|(_, row)| row.enrolled_by.is_none());
+        let genesis = Genesis {
+            meta: Meta { group: group.id(), ..meta.as_ref().clone() },
+            signers: first.map(|(name, row)| (name.clone(), signer(row.public_key, row.role.clone()))).collect(),
+            trust: None,
+        };
+        self.automatic(lineage, group, Action::Genesis(genesis)).await.map(drop)
+    }
+
+    /// A shard's own copy of the reserved tenant, with the canary key that health probes of the shard use.
+    pub(super) async fn found_canary(
+        &self,
+        lineage: LineageId,
+        shard: ShardId,
+        group: &Group,
+    ) -> Result<KeyVersionId, FoundError> {
+        let tenant = reserved_tenant();
+        let state = || group.watch().borrow().state.clone();
+        if state().row::<Tenant>(&tenant).is_none() {
+            let create = self.complete_tenant(lineage, &tenant, Staleness::Available, Some(probe_policy()))?;
+            self.automatic(lineage, group, Action::CreateTenant(create)).await?;
+        }
+        self.open_tenant_keys(shard.group(), &state());
+        self.tenant_keys.find(shard, &tenant).ok_or(UnsoundError::RootKey)?;
         let name: KeyName = "canary".parse().expect("the canary key has a legal name");
-        if let Some(key) = state_of(&self.shard).row::<Key>(&(tenant.clone(), name.clone())) {
+        if let Some(key) = state().row::<Key>(&(tenant.clone(), name.clone())) {
             return key.versions.get(&key.primary).copied().ok_or(FoundError::Unexpected);
         }
         let id = self.draw_id()?;
-        let reserve = ReservePath { id, tenant: tenant.clone(), shard: ShardId::FIRST };
-        self.automatic(lineage, GroupId::SYSTEM, Action::ReservePath(reserve)).await?;
+        let reserve = ReservePath { id, tenant: tenant.clone(), shard };
+        self.automatic(lineage, self.host.system(), Action::ReservePath(reserve)).await?;
         let new = NewKey { tenant: &tenant, name: &name, crypto_space: None, purpose: Purpose::EncryptDecrypt };
-        let create = self.complete_key(lineage, new, KeyVersionId::from_bytes(id))?;
-        match self.automatic(lineage, SHARD, Action::CreateKey(create)).await?.effect {
+        let create = self.complete_key(lineage, shard, new, KeyVersionId::from_bytes(id))?;
+        match self.automatic(lineage, group, Action::CreateKey(create)).await?.effect {
             Effect::KeyMade { version, .. } => Ok(version),
             _ => Err(FoundError::Unexpected),
         }
     }
 
     /// Has an automatic command ordered under an id of its own.
-    async fn automatic(&self, lineage: LineageId, group: GroupId, action: Action) -> Result<Done, FoundError> {
+    pub(super) async fn automatic(&self, lineage: LineageId, to: &Group, action: Action) -> Result<Done, FoundError> {
         let id = IdempotencyId::from_bytes(self.draw_id()?);
-        let entry = self.entry(lineage, group, &self.command(id, None, action));
-        let to = if group == GroupId::SYSTEM { &self.system } else { &self.shard };
+        let entry = self.entry(lineage, to.id(), &self.command(id, None, action));
         match self.propose(to, entry).await {
             Err(ProposalError::Refused(Refusal::GenesisRepeated)) => Err(FoundError::Unexpected),
             other => Ok(other?),
         }
     }
+}
+
+fn signer(public_key: PublicKey, role: Role) -> Signer {
+    Signer { public_key, role, revoked_at: None, enrolled_by: None, revoked_by: None }
 }
 
 /// The probe, and nobody else, may use what belongs to the reserved tenant.

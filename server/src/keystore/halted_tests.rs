@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use replication::directory::{Directory, Resolution};
 use replication::freshness::Serving;
-use replication::ids::{GroupId, KeyVersionId, LogIndex, ReplicaId, ShardId};
+use replication::ids::{GroupId, KeyVersionId, LogIndex, ReplicaId};
 use replication::machine::request::AdminOperation;
 use replication::machine::rows::Staleness;
 use replication::raft::group::{Group, ProposeError, SnapshotLimits, Timers};
@@ -25,7 +25,7 @@ async fn plant(group: &Group) -> LogIndex {
 
 async fn refused(running: &Running, since: LogIndex) {
     let groups = running.store.groups();
-    let entries = || groups.map(|(_, group)| group.written().entries);
+    let entries = || groups.iter().map(|(_, group)| group.written().entries).collect::<Vec<_>>();
     let before = entries();
     let late = running.asked(77, create_tenant("late"));
     let error = running.store.execute(late).await.expect_err("a halted group changes nothing");
@@ -49,12 +49,12 @@ async fn a_key_store_starts_on_a_halted_group_and_refuses_nothing_for_good() {
         let running = site.start().await.expect("a new key store is founded");
         let (balanced, _) = running.key_and_plan().await;
         let tenant = "open".parse().expect("a legal name");
-        let create = AdminOperation::CreateTenant { tenant, staleness: Staleness::Available };
+        let create = AdminOperation::CreateTenant { tenant, staleness: Staleness::Available, shard: None };
         running.done(running.asked(3, create)).await;
         let made = running.done(running.asked(4, create_key("open", "key-1"))).await;
         let available = made.path.as_deref().and_then(replication::ids::parse_key_path).expect("a key has a path");
         let group = running.store.groups().into_iter().find(|(id, _)| *id == halted).expect("it is there").1;
-        let since = plant(group).await;
+        let since = plant(&group).await;
         assert_eq!(running.store.halted(), Some((halted, since)));
         refused(&running, since).await;
         let directory = running.store.directory();
@@ -99,9 +99,7 @@ async fn a_group_that_halted_before_anything_is_not_taken_for_an_empty_one() {
         };
         let host = Host::open(settings).await.expect("the groups can be opened");
         host.initialise_single(AMPLE).await.expect("the only voter is elected");
-        let group =
-            if halted == SHARD { host.shard(ShardId::FIRST).expect("every host has it") } else { host.system() };
-        let at = plant(&Arc::clone(group)).await;
+        let at = plant(&host.group(halted).expect("every host has both")).await;
         host.shutdown().await;
         drop(host);
         let refused = site.start().await.err();

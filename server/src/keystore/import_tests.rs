@@ -1,7 +1,7 @@
 //! Key material that is brought in: what arrives is what was sent, and what must be refused changes nothing.
 
 use replication::clock::Timestamp;
-use replication::ids::{CheckValue, ImportKeyId};
+use replication::ids::{CheckValue, ImportKeyId, ShardId};
 use replication::machine::apply::IMPORT_KEYS_MAX;
 use replication::machine::outcome::Refusal;
 use replication::machine::request::{Base64Bytes, WrappedMaterial};
@@ -94,7 +94,7 @@ async fn imported_material_is_a_version_like_any_other_that_says_where_it_came_f
     let second = running.done(running.asked(4, import_version("bought", &material))).await;
     let origin = Origin::Imported { import_key: material.import_key, check_value: value(CHECK_VALUE) };
     let store = &running.store;
-    let tenant_key = store.parts.tenant_keys.find(&tenant("acme")).expect("the feed handed it over");
+    let tenant_key = store.parts.tenant_keys.find(ShardId::FIRST, &tenant("acme")).expect("the feed handed it over");
     for answer in [&first, &second] {
         assert!(!answer.repeated);
         let version = version_of(answer);

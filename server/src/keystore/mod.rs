@@ -12,22 +12,30 @@ mod feed;
 mod found;
 mod import;
 mod people;
+mod place;
+mod plan;
 mod propose;
+mod raise;
 mod reach;
 mod root;
+mod shards;
 mod sound;
+mod supervise;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use replication::clock::{Clock, Moment};
 use replication::directory::Directory;
-use replication::ids::{GroupId, KeyVersionId, LineageId, LogIndex, ShardId};
+use replication::ids::{GroupId, LineageId, LogIndex, ShardId};
 use replication::machine::signing::SigningKey;
 use replication::machine::state::State;
 use replication::raft::group::Group;
+use replication::raft::host::Host;
+use tokio::sync::watch;
 
 use crate::crypto::{Arena, Entropy};
 use crate::lookup::TenantKeys;
@@ -36,6 +44,7 @@ pub use answer::Answer;
 pub use execute::ExecuteError;
 pub use found::{FoundError, Founding, Person};
 pub use root::{Root, RootError};
+pub use shards::{Shard, ShardDown, Standing};
 pub use sound::{ELECTION_DEADLINE, Needed, UnsoundError};
 
 /// How long an operator's request may take to be committed before its outcome counts as unknown.
@@ -45,10 +54,8 @@ pub const ACTIVATION_DEADLINE: Duration = Duration::from_secs(7);
 
 /// What a key store is made of.
 pub struct Parts {
-    /// Group 0.
-    pub system: Arc<Group>,
-    /// Shard 1.
-    pub shard: Arc<Group>,
+    /// The groups of this replica.
+    pub host: Arc<Host>,
     /// Signs what this replica completes.
     pub signer: SigningKey,
     /// Seals tenant keys.
@@ -71,9 +78,10 @@ pub struct Parts {
 pub struct KeyStore {
     parts: Parts,
     lineage: LineageId,
-    canary: KeyVersionId,
-    /// The time that this process counts for the shard.
-    counting: std::sync::Mutex<Option<counting::Counting>>,
+    /// The shards that were brought up here, and those that could not be. None ever goes.
+    shards: watch::Sender<BTreeMap<ShardId, Standing>>,
+    /// Held by whoever brings a shard up.
+    raising: tokio::sync::Mutex<()>,
     /// Held by whoever makes an import key: one at a time, whoever asks.
     making: tokio::sync::Mutex<()>,
 }
@@ -84,29 +92,32 @@ impl KeyStore {
         self.lineage
     }
 
-    /// The key version that health probes use.
-    pub const fn canary(&self) -> KeyVersionId {
-        self.canary
-    }
-
-    /// Shard 1's state, as applied here.
-    pub fn shard_state(&self) -> State {
-        self.parts.shard.watch().borrow().state.clone()
-    }
-
     /// Group 0's state, as applied here.
     pub fn system_state(&self) -> State {
-        self.parts.system.watch().borrow().state.clone()
+        self.parts.system_state()
     }
 
-    /// The groups of this replica, group 0 first.
-    pub fn groups(&self) -> [(GroupId, &Arc<Group>); 2] {
-        [(GroupId::SYSTEM, &self.parts.system), (ShardId::FIRST.group(), &self.parts.shard)]
+    /// Group 0 on this replica.
+    pub fn system(&self) -> &Arc<Group> {
+        self.parts.host.system()
     }
 
-    /// The first group that has met an entry which this release cannot decode, and the entry. It changes nothing any more.
+    /// The shards as they stand, to be woken by.
+    pub fn watch_shards(&self) -> watch::Receiver<BTreeMap<ShardId, Standing>> {
+        self.shards.subscribe()
+    }
+
+    /// The groups of this replica that were opened, group 0 first.
+    pub fn groups(&self) -> Vec<(GroupId, Arc<Group>)> {
+        self.parts.host.groups().map(|group| (group.id(), group)).collect()
+    }
+
+    /// The group that keeps this replica from taking any change, and the entry of it that this release cannot decode: group 0, or the
+    /// first shard if every shard that serves has halted.
     pub fn halted(&self) -> Option<(GroupId, LogIndex)> {
-        self.groups().into_iter().find_map(|(id, group)| Some((id, group.watch().borrow().halted?)))
+        let system = self.system().watch().borrow().halted.map(|since| (GroupId::SYSTEM, since));
+        let shards = || self.serving().into_iter().map(|shard| Some((shard.group_id(), shard.halted()?)));
+        system.or_else(|| if shards().all(|halted| halted.is_some()) { shards().next()? } else { None })
     }
 
     /// The monotonic clock, now.
@@ -117,5 +128,17 @@ impl KeyStore {
     /// What the frontend reads.
     pub fn directory(&self) -> &Directory {
         &self.parts.directory
+    }
+
+    /// The first shard's state, which most tests are about.
+    #[cfg(test)]
+    pub fn shard_state(&self) -> State {
+        self.shard(ShardId::FIRST).expect("the first shard serves").state()
+    }
+}
+
+impl Parts {
+    fn system_state(&self) -> State {
+        self.host.system().watch().borrow().state.clone()
     }
 }

@@ -1,91 +1,197 @@
 //! People: enrolled and revoked in group 0 first, then in every shard, each time under the signed request that asked for it.
 //!
-//! A group believes the officers that it knows itself: nothing is taken on another group's word.
+//! A group believes the officers that it knows itself: nothing is taken on another group's word. A shard that does not serve keeps no
+//! change of people from the others: it follows when it is brought up again, before anybody's request reaches it.
 
 use std::sync::Arc;
 
+use futures::future::join_all;
 use replication::ids::{GroupId, IdempotencyId, LogIndex, SignerId};
 use replication::machine::apply::authority;
 use replication::machine::command::{Action, EnrolSigner, RevokeSigner};
 use replication::machine::outcome::{Outcome, Refusal};
 use replication::machine::request::{AdminOperation, Request, SignedRequest};
 use replication::machine::rows::{Role, Signer};
-use replication::raft::group::Group;
+use replication::raft::group::ProposeError;
 
 use super::KeyStore;
-use super::execute::{ExecuteError, SHARD, begun};
-use super::propose::{Done, ProposalError};
+use super::answer::Answer;
+use super::execute::ExecuteError;
+use super::propose::ProposalError;
+use super::shards::Shard;
 
 impl KeyStore {
+    /// The request, if whoever signed it may ask for it. Group 0 judges; where it does not let somebody sign any more, a shard that
+    /// still lacks the change that took it from them may finish that one.
+    pub(super) fn verified(&self, asked: &SignedRequest) -> Result<Request, Refusal> {
+        let system = self.system_state();
+        let verdict = authority::verify_request(&system, system.meta().ok_or(Refusal::NoGenesis)?, asked);
+        let refusal = match verdict {
+            Ok(request) => return Ok(request),
+            Err(refusal) => refusal,
+        };
+        let finished = self.serving().into_iter().find_map(|shard| {
+            let state = shard.state();
+            let request = authority::verify_request(&state, state.meta()?, asked).ok()?;
+            let action = action(&authority::effective(&request).ok()?)?;
+            self.missing_in(&shard).iter().any(|(missing, _)| *missing == action).then_some(request)
+        });
+        finished.ok_or(refusal)
+    }
+
     /// Carries out what officers asked for, or consented to.
-    pub(super) async fn change_people(&self, asked: &SignedRequest, request: &Request) -> Result<Done, ExecuteError> {
+    pub(super) async fn change_people(&self, asked: &SignedRequest, request: &Request) -> Result<Answer, ExecuteError> {
         let action = action(&authority::effective(request)?).ok_or(ExecuteError::Unexpected)?;
         let id = request.idempotency_id;
-        // tried first where it is done last: what the shard would refuse must not stand in group 0 alone
-        let rest = self.completed(SHARD, id, asked, action.clone());
-        let tried = self.shard_state().apply(LogIndex(u64::MAX), &rest).map_err(|_| ExecuteError::Unexpected)?;
-        if let Outcome::Refused(refusal) = tried.outcome {
-            return Err(refusal.into());
-        }
+        // tried first where it is done last: what a shard would refuse must not stand in group 0 alone
+        let shards = self.shards_that_follow(id, asked, &action).await?;
         let entry = self.completed(GroupId::SYSTEM, id, asked, action.clone());
-        let first = match self.parts.propose(&self.parts.system, entry).await {
+        let first = match self.parts.propose(self.parts.host.system(), entry).await {
             Ok(done) => done.repeated,
             // group 0 has it from a request that never reached the shard; it refuses it under another id, or because an officer
             // who consented to their own end signs here no more
-            Err(ProposalError::Refused(_)) if self.lags_behind(&action) => true,
+            Err(ProposalError::Refused(_)) if shards.iter().any(|shard| self.lags_behind(shard, &action)) => true,
             Err(error) => return Err(error.into()),
         };
-        let done = self.order_rest(self.completed(SHARD, id, asked, action)).await.map_err(begun)?;
-        Ok(Done { repeated: first && done.repeated, ..done })
+        let action = &action;
+        let orders = shards.iter().map(|shard| async move {
+            let entry = self.completed(shard.group_id(), id, asked, action.clone());
+            (Arc::clone(shard), self.order_rest(shard, entry).await)
+        });
+        let (mut done, mut failed) = (Vec::new(), None);
+        for (shard, outcome) in join_all(orders).await {
+            match outcome {
+                Ok(one) => done.push((shard, one)),
+                Err(error) => {
+                    tracing::error!(shard = %shard.id(), %error, "this shard does not know yet of a change of people that group 0 has; it follows later");
+                    failed = failed.or(Some(error));
+                }
+            }
+        }
+        let Some((_, newest)) = done.first() else { return Err(failed.unwrap_or(ExecuteError::Unexpected)) };
+        let (index, repeated) = (newest.index, first && done.iter().all(|(_, one)| one.repeated));
+        let entries: Vec<_> = done.iter().map(|(shard, one)| (shard.group_id(), one.index)).collect();
+        let is_done = |id| done.iter().any(|(shard, _)| shard.id() == id);
+        let others = self.each_shard().into_iter().map(|(id, _)| id);
+        let not_yet_in = others.filter(|id| !is_done(*id)).collect();
+        Ok(self.in_use(Answer { repeated, index, not_yet_in, ..Answer::default() }, &entries).await)
     }
 
-    /// Refuses somebody whom group 0 has revoked and the shard not yet.
-    pub(super) fn still_signs(&self, signer: &SignerId) -> Result<(), Refusal> {
-        let revoked = state_of(&self.parts.system).row::<Signer>(signer).is_some_and(|row| row.revoked_at.is_some());
-        if revoked { Err(Refusal::RevokedSigner { signer: signer.clone() }) } else { Ok(()) }
+    /// The shards that take a change of people now.
+    ///
+    /// # Errors
+    /// What a shard says against it that knows as much as group 0 does; or why no shard takes it.
+    async fn shards_that_follow(
+        &self,
+        id: IdempotencyId,
+        asked: &SignedRequest,
+        action: &Action,
+    ) -> Result<Vec<Arc<Shard>>, ExecuteError> {
+        let (mut following, mut why_not) = (Vec::new(), None);
+        for (_, shard) in self.each_shard() {
+            let error = match shard {
+                Ok(shard) => match self.follows(&shard, id, asked, action).await {
+                    Ok(()) => {
+                        following.push(shard);
+                        continue;
+                    }
+                    Err(error) => error,
+                },
+                Err(down) => down.into(),
+            };
+            match error {
+                ExecuteError::Refused(refusal) => return Err(refusal.into()),
+                other => why_not = why_not.or(Some(other)),
+            }
+        }
+        match why_not {
+            Some(error) if following.is_empty() => Err(error),
+            _ => Ok(following),
+        }
     }
 
-    /// Whether group 0 has a change of people that the shard still lacks.
-    fn lags_behind(&self, action: &Action) -> bool {
-        self.missing_in_shard().iter().any(|(missing, _)| missing == action)
+    /// Tries a change of people on a shard, which first gets what it lacks if it says no.
+    async fn follows(
+        &self,
+        shard: &Shard,
+        id: IdempotencyId,
+        asked: &SignedRequest,
+        action: &Action,
+    ) -> Result<(), ExecuteError> {
+        if let Some(since) = shard.halted() {
+            return Err(ProposeError::Halted { since }.into());
+        }
+        let entry = self.completed(shard.group_id(), id, asked, action.clone());
+        match tried(shard, &entry)? {
+            None => Ok(()),
+            Some(refusal) if self.missing_in(shard).is_empty() => Err(refusal.into()),
+            Some(_) => {
+                self.catch_up_people(shard).await?;
+                match tried(shard, &entry)? {
+                    None => Ok(()),
+                    Some(refusal) if self.missing_in(shard).is_empty() => Err(refusal.into()),
+                    // what it still lacks was told
+                    Some(_) => Err(ProposeError::Unknown.into()),
+                }
+            }
+        }
     }
 
-    /// What group 0 knows of people and the shard does not, with the requests that prove it.
-    fn missing_in_shard(&self) -> Vec<(Action, SignedRequest)> {
-        let (system, shard) = (state_of(&self.parts.system), self.shard_state());
-        let mut missing = Vec::new();
+    /// Whether group 0 has a change of people that a shard still lacks.
+    fn lags_behind(&self, shard: &Shard, action: &Action) -> bool {
+        self.missing_in(shard).iter().any(|(missing, _)| missing == action)
+    }
+
+    /// What group 0 knows of people and a shard does not, with the requests that prove it: whoever was enrolled before whoever was
+    /// revoked, and these in the order in which they were. So everybody's word still counts where it is needed.
+    fn missing_in(&self, shard: &Shard) -> Vec<(Action, SignedRequest)> {
+        let (system, shard) = (self.system_state(), shard.state());
+        let (mut enrolled, mut revoked) = (Vec::new(), Vec::new());
         for (id, row) in system.signers() {
             let there = shard.row::<Signer>(id);
             if let (None, Some(proof), Role::Person { .. }) = (there, &row.enrolled_by, &row.role) {
                 let enrol = EnrolSigner { signer: id.clone(), public_key: row.public_key, role: row.role.clone() };
-                missing.push((Action::EnrolSigner(enrol), proof.clone()));
+                enrolled.push((Action::EnrolSigner(enrol), proof.clone()));
             }
-            if let Some(proof) = &row.revoked_by
+            if let (Some(at), Some(proof)) = (row.revoked_at, &row.revoked_by)
                 && there.is_none_or(|there| there.revoked_at.is_none())
             {
-                missing.push((Action::RevokeSigner(RevokeSigner { signer: id.clone() }), proof.clone()));
+                revoked.push((at, Action::RevokeSigner(RevokeSigner { signer: id.clone() }), proof.clone()));
             }
         }
-        missing
+        revoked.sort_by_key(|(at, ..)| *at);
+        enrolled.extend(revoked.into_iter().map(|(_, action, proof)| (action, proof)));
+        enrolled
     }
 
-    /// Has the shard follow group 0 where a crash between the two kept it from it. What it refuses stays as it is, and is told.
-    pub(super) async fn catch_up_people(&self) -> Result<(), ExecuteError> {
-        if self.halted().is_some() {
+    /// Has a shard follow group 0, if it does not know somebody whom group 0 knows.
+    pub(super) async fn catch_up_signer(&self, shard: &Shard, signer: &SignerId) -> Result<(), ExecuteError> {
+        let is_known = shard.state().row::<Signer>(signer).is_some();
+        if is_known || self.system_state().row::<Signer>(signer).is_none() {
             return Ok(());
         }
-        let mut missing = self.missing_in_shard();
+        self.catch_up_people(shard).await
+    }
+
+    /// Has a shard follow group 0 where a crash between the two, or a trouble of the shard, kept it from it. What it refuses stays as
+    /// it is, and is told.
+    pub(super) async fn catch_up_people(&self, shard: &Shard) -> Result<(), ExecuteError> {
+        if shard.halted().is_some() {
+            return Ok(());
+        }
+        let mut missing = self.missing_in(shard);
         // what one change needs another may bring: as long as one of them is taken, the others are tried again
         loop {
             let mut refused = Vec::new();
             let before = missing.len();
             for (action, proof) in missing {
                 let id: IdempotencyId = authority::parse_request(&proof.bytes)?.idempotency_id;
-                match self.order_rest(self.completed(SHARD, id, &proof, action.clone())).await {
+                let entry = self.completed(shard.group_id(), id, &proof, action.clone());
+                match self.order_rest(shard, entry).await {
                     Ok(_) => {}
                     Err(ExecuteError::Refused(refusal)) => refused.push((action, proof, refusal)),
                     Err(error @ ExecuteError::Propose(_)) => {
-                        tracing::error!(%error, "the shard does not know yet who may sign; tried again at the next start");
+                        tracing::error!(shard = %shard.id(), %error, "the shard does not know yet who may sign; tried again at the next start");
                         return Ok(());
                     }
                     Err(error) => return Err(error),
@@ -94,7 +200,7 @@ impl KeyStore {
             if refused.len() == before {
                 for (_, proof, refusal) in refused {
                     tracing::error!(
-                        signer = %proof.signer, %refusal,
+                        shard = %shard.id(), signer = %proof.signer, %refusal,
                         "the shard does not follow group 0 in who may sign; ask for it again under another id"
                     );
                 }
@@ -105,8 +211,12 @@ impl KeyStore {
     }
 }
 
-fn state_of(group: &Arc<Group>) -> replication::machine::state::State {
-    group.watch().borrow().state.clone()
+/// What a shard would say against an entry.
+fn tried(shard: &Shard, entry: &[u8]) -> Result<Option<Refusal>, ExecuteError> {
+    match shard.state().apply(LogIndex(u64::MAX), entry).map_err(|_| ExecuteError::Unexpected)?.outcome {
+        Outcome::Refused(refusal) => Ok(Some(refusal)),
+        Outcome::Done(_) | Outcome::Repeated(_) => Ok(None),
+    }
 }
 
 /// What an operation does to the people of a group; `None` if it is about something else.

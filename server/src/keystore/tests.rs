@@ -34,6 +34,8 @@ mod import;
 mod language;
 #[path = "room_tests.rs"]
 mod room;
+#[path = "shards_tests.rs"]
+mod shards;
 
 /// The first shard's group.
 const SHARD: GroupId = ShardId::FIRST.group();
@@ -53,9 +55,10 @@ struct Site {
 
 /// A key store at work, its feeds included.
 struct Running {
-    host: Host,
+    host: Arc<Host>,
     store: Arc<KeyStore>,
     operator: SigningKey,
+    officer: SigningKey,
     feeds: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -87,9 +90,9 @@ impl Site {
         [key("officer-1", &self.officers[0]), key("officer-2", &self.officers[1])]
     }
 
-    async fn groups(&self) -> Host {
+    fn host_settings(&self) -> HostSettings {
         let (replica, timers, blocking) = (ReplicaId(1), Timers::default(), Blocking::Threads);
-        let settings = HostSettings {
+        HostSettings {
             replica,
             folder: self.folder.path().to_owned(),
             timers,
@@ -97,25 +100,29 @@ impl Site {
             limits: SnapshotLimits::default(),
             disk_reserve_bytes: 0,
             peers: Arc::new(NoPeers),
-        };
-        let host = Host::open(settings).await.expect("the groups can be opened");
+        }
+    }
+
+    async fn groups(&self) -> Arc<Host> {
+        let host = Host::open(self.host_settings()).await.expect("the groups can be opened");
         host.initialise_single(AMPLE).await.expect("the only voter is elected");
-        host
+        Arc::new(host)
     }
 
     async fn start(&self) -> Result<Running, FoundError> {
         let host = self.groups().await;
-        let shard = host.shard(ShardId::FIRST).expect("every host has it");
-        match self.found(host.system(), shard).await {
+        self.running(host).await
+    }
+
+    /// A key store at work over these groups.
+    async fn running(&self, host: Arc<Host>) -> Result<Running, FoundError> {
+        match self.found(&host).await {
             Ok(store) => {
                 let operator = key("operator-1", &self.operator);
                 let store = Arc::new(store);
-                let feed = |(id, group): (GroupId, &Arc<Group>)| {
-                    let (store, group) = (Arc::clone(&store), Arc::clone(group));
-                    tokio::spawn(async move { store.feed(id, &group).await })
-                };
-                let feeds = store.groups().map(feed).into();
-                Ok(Running { host, store, operator, feeds })
+                let feeds = vec![tokio::spawn(Arc::clone(&store).feed_all())];
+                let [officer, _] = self.officers();
+                Ok(Running { host, store, operator, officer, feeds })
             }
             Err(error) => {
                 host.shutdown().await;
@@ -124,12 +131,11 @@ impl Site {
         }
     }
 
-    /// The key store of this site over two groups.
-    async fn found(&self, system: &Arc<Group>, shard: &Arc<Group>) -> Result<KeyStore, FoundError> {
+    /// The key store of this site over its groups.
+    async fn found(&self, host: &Arc<Host>) -> Result<KeyStore, FoundError> {
         let (arena, operator) = (arena(), key("operator-1", &self.operator));
         let parts = Parts {
-            system: Arc::clone(system),
-            shard: Arc::clone(shard),
+            host: Arc::clone(host),
             signer: key("replica-1", &self.replica),
             root: Root(RootKey::load(&self.root, &arena).expect("the root key loads")),
             arena,
@@ -148,6 +154,11 @@ impl Site {
         let founding = Founding { dev: true, people, trust: Trust { issuers: vec![], audiences: vec![] } };
         KeyStore::start(parts, &founding).await
     }
+}
+
+/// The first shard.
+fn first(running: &Running) -> Arc<Shard> {
+    running.store.shard(ShardId::FIRST).expect("it serves")
 }
 
 impl Running {
@@ -196,7 +207,11 @@ fn signed(
 }
 
 fn create_tenant(name: &str) -> AdminOperation {
-    AdminOperation::CreateTenant { tenant: name.parse().expect("a legal name"), staleness: Staleness::default() }
+    AdminOperation::CreateTenant {
+        tenant: name.parse().expect("a legal name"),
+        staleness: Staleness::default(),
+        shard: None,
+    }
 }
 
 fn create_key(tenant: &str, name: &str) -> AdminOperation {
@@ -248,14 +263,12 @@ async fn pieces_that_do_not_belong_together_are_refused_by_name() {
 async fn keys_are_needed_once_the_groups_were_founded() {
     let site = Site::new();
     let running = site.start().await.expect("a new site is founded");
-    let shard = running.host.shard(ShardId::FIRST).expect("every host has it");
-    let needed = Needed::by(running.host.system(), shard).await.expect("the groups belong together");
+    let needed = Needed::by(&running.host).await.expect("the groups belong together");
     assert!(needed.root_key && needed.replica_key());
     running.stop().await;
     let empty = Site::new();
     let host = empty.groups().await;
-    let shard = host.shard(ShardId::FIRST).expect("every host has it");
-    let needed = Needed::by(host.system(), shard).await.expect("empty groups belong together");
+    let needed = Needed::by(&host).await.expect("empty groups belong together");
     assert!(!needed.root_key && !needed.replica_key());
     host.shutdown().await;
 }
@@ -266,7 +279,11 @@ async fn a_plan_that_a_crash_left_adopted_settles_at_the_next_start() {
     let running = site.start().await.expect("a new site is founded");
     let (version, plan) = running.key_and_plan().await;
     let asked = running.asked(3, disable(&plan));
-    running.store.adopt(IdempotencyId::from_bytes([3; 16]), &asked, plan).await.expect("the plan is adopted");
+    running
+        .store
+        .adopt(&first(&running), IdempotencyId::from_bytes([3; 16]), &asked, plan)
+        .await
+        .expect("the plan is adopted");
     assert_eq!(running.state_of(version), Some(VersionState::Enabled));
     running.stop().await;
 
@@ -282,7 +299,11 @@ async fn a_plan_left_adopted_is_settled_by_whoever_asks_for_it_next() {
     let running = site.start().await.expect("a new site is founded");
     let (version, plan) = running.key_and_plan().await;
     let asked = running.asked(3, disable(&plan));
-    running.store.adopt(IdempotencyId::from_bytes([3; 16]), &asked, plan.clone()).await.expect("the plan is adopted");
+    running
+        .store
+        .adopt(&first(&running), IdempotencyId::from_bytes([3; 16]), &asked, plan.clone())
+        .await
+        .expect("the plan is adopted");
     let again = running.asked(4, disable(&Plan { parent: plan.parent.next(), ..plan }));
     assert!(running.done(again).await.repeated, "it had been asked before");
     assert_eq!(running.state_of(version), Some(VersionState::Disabled));
@@ -356,7 +377,7 @@ async fn a_request_cut_off_between_two_groups_goes_on_where_it_stopped() {
     let running = site.start().await.expect("a new site is founded");
     let tenant: TenantId = "acme".parse().expect("a legal name");
     let asked = running.asked(1, create_tenant("acme"));
-    let place = |id| running.store.place(IdempotencyId::from_bytes([id; 16]), &asked, &tenant);
+    let place = |id| running.store.place(IdempotencyId::from_bytes([id; 16]), &asked, &tenant, ShardId::FIRST);
     place(1).await.expect("the tenant gets its shard");
     let other = running.asked(9, create_tenant("acme"));
     assert!(!running.done(other).await.repeated, "another request for a tenant that was only placed makes it");
@@ -387,9 +408,16 @@ async fn what_a_frontend_was_handed_opens_keys_when_the_root_key_is_gone() {
         feed.abort();
         assert!(feed.await.is_err_and(|ended| ended.is_cancelled()), "a feed has no end of its own");
     }
+    let alone = async {
+        // what the feeds ran for each shard ends with them, a moment later
+        while Arc::strong_count(&store) > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(AMPLE, alone).await.expect("the feeds let go of the key store");
     let store = Arc::into_inner(store).expect("nobody but the key store holds it, and with it the root key");
     drop(store);
-    let key = tenant_keys.find(&tenant).expect("the feed handed it over");
+    let key = tenant_keys.find(ShardId::FIRST, &tenant).expect("the feed handed it over");
     let binding = Binding { lineage, tenant: &tenant, key: &row.key, version, algorithm: row.algorithm };
     let material = key.open(&row.sealed, &binding, &arena).expect("a tenant key opens its versions");
     check_canary(&UsableMaterial::new(material, version), &row.canary).expect("it is the material that was made");

@@ -4,12 +4,12 @@
 //! cache; the first unseal of a version checks its canary, and a canary that does not open marks the machine as unfit.
 
 mod release;
+mod shares;
 mod tenant_keys;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use moka::sync::Cache;
 use replication::directory::Target;
 use replication::freshness::Serving;
 use replication::ids::KeyVersionId;
@@ -20,6 +20,8 @@ pub use tenant_keys::TenantKeys;
 use crate::crypto::{Arena, Binding, OpenError, UsableMaterial, check_canary};
 use crate::error::{Doubt, KeyTrouble, ServiceError};
 use crate::quota::Metered;
+
+use shares::Shares;
 
 /// An unsealed key version that this request may use. Made by [`Lookup::usable`] alone.
 #[derive(Debug)]
@@ -59,19 +61,19 @@ pub fn check_in_use(target: &Target) -> Result<Serving, ServiceError> {
 /// Turns grants into usable keys.
 pub struct Lookup {
     tenant_keys: Arc<TenantKeys>,
-    opened: Cache<KeyVersionId, Arc<UsableMaterial>>,
+    opened: Shares,
     arena: Arc<Arena>,
     is_unfit: AtomicBool,
     served_beyond_bound: AtomicU64,
 }
 
 impl Lookup {
-    /// Keeps at most `versions_max` versions unsealed. The arena must hold some slots more than that, for the tenants' keys
+    /// Keeps at most `versions_max` versions unsealed, shared out evenly among the shards. The arena must hold some slots more than that, for the tenants' keys
     /// and for versions that are just being replaced.
     pub fn new(tenant_keys: Arc<TenantKeys>, arena: Arc<Arena>, versions_max: u64) -> Self {
         Self {
             tenant_keys,
-            opened: Cache::new(versions_max),
+            opened: Shares::new(versions_max),
             arena,
             is_unfit: AtomicBool::new(false),
             served_beyond_bound: AtomicU64::new(0),
@@ -87,7 +89,7 @@ impl Lookup {
         if check_in_use(&target)? == Serving::ServeWithAlarm {
             self.alarm_beyond_bound(&target);
         }
-        let material = match self.opened.get(&target.id) {
+        let material = match self.opened.of(target.shard).get(&target.id) {
             Some(material) => material,
             None => self.open(&target).map_err(|trouble| ServiceError::KeyTrouble(target.path, trouble))?,
         };
@@ -106,7 +108,7 @@ impl Lookup {
 
     /// Unseals. Two requests may do it at once for one version; the work is some microseconds and the later one wins.
     fn open(&self, target: &Target) -> Result<Arc<UsableMaterial>, KeyTrouble> {
-        let tenant_key = self.tenant_keys.find(target.tenant_id()).ok_or(KeyTrouble::TenantKeyMissing)?;
+        let tenant_key = self.tenant_keys.find(target.shard, target.tenant_id()).ok_or(KeyTrouble::TenantKeyMissing)?;
         let version = &target.version;
         let binding = Binding {
             lineage: target.lineage,
@@ -120,7 +122,7 @@ impl Lookup {
             .or_else(|error| match error {
                 // what the cache has let go of is dropped when the cache next does its housekeeping: make it do so
                 OpenError::Exhausted(_) => {
-                    self.opened.run_pending_tasks();
+                    self.opened.tidy();
                     tenant_key.open(&version.sealed, &binding, &self.arena)
                 }
                 other => Err(other),
@@ -136,7 +138,7 @@ impl Lookup {
             self.is_unfit.store(true, Ordering::Release);
             return Err(KeyTrouble::CanaryFailed);
         }
-        self.opened.insert(target.id, Arc::clone(&usable));
+        self.opened.of(target.shard).insert(target.id, Arc::clone(&usable));
         Ok(usable)
     }
 

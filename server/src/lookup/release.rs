@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use replication::directory::{Directory, View};
+use replication::directory::Directory;
 use replication::ids::{GroupId, LogIndex};
 use replication::machine::lifecycle::VersionState;
 use replication::machine::rows::KeyVersion;
@@ -21,27 +21,23 @@ const LOOKS: u8 = 2;
 pub struct Looked(BTreeMap<GroupId, (LogIndex, u8)>);
 
 impl Lookup {
-    /// Drops every opened version that no view has as enabled. Costs nothing while the views stay as they are; drops nothing
-    /// while a shard has no view.
+    /// Drops every opened version that its shard's view does not have as enabled. Costs nothing while the views stay as they are; drops
+    /// nothing of a shard without a view.
     pub fn release(&self, directory: &Directory, looked: &mut Looked) {
-        let shards = || directory.groups().filter(|group| *group != GroupId::SYSTEM);
-        let views: Option<Vec<_>> = shards().map(|group| Some((group, directory.view(group)?))).collect();
-        let Some(views) = views else { return };
-        // every view is counted: `any` would stop at the first new one
-        let is_new = views.iter().filter(|(group, view)| looked.counts(*group, view.index)).count() > 0;
-        if !is_new {
-            return;
-        }
-        for (id, _) in &self.opened {
-            let in_use = |view: &View| {
-                view.state.row::<KeyVersion>(&id).is_some_and(|version| version.state == VersionState::Enabled)
-            };
-            if !views.iter().any(|(_, view)| in_use(view)) {
-                self.opened.invalidate(&*id);
+        for (shard, share) in self.opened.all() {
+            let Some(view) = directory.view(shard.group()) else { continue };
+            if !looked.counts(shard.group(), view.index) {
+                continue;
             }
+            for (id, _) in &share {
+                let version = view.state.row::<KeyVersion>(&id);
+                if version.is_none_or(|version| version.state != VersionState::Enabled) {
+                    share.invalidate(&*id);
+                }
+            }
+            // what is invalid is dropped, and with it overwritten, when the cache does its housekeeping
+            share.run_pending_tasks();
         }
-        // what is invalid is dropped, and with it overwritten, when the cache does its housekeeping
-        self.opened.run_pending_tasks();
     }
 }
 

@@ -107,6 +107,18 @@ pub(super) const HANDSHAKE_FAILURES: Family =
     family("ekm_handshake_failures_total", "TLS handshakes that failed.", &["listener", "reason"]);
 pub(super) const PROBE_PASSING: Family =
     family("ekm_probe_passing", "1 if the last round of the health probe passed, else 0.", &[]);
+pub(super) const PROBE_SHARD_PASSING: Family = family(
+    "ekm_probe_shard_passing",
+    "1 if a shard's canary was wrapped and unwrapped in the last round of the health probe, else 0.",
+    &["shard"],
+);
+pub(super) const SHARD_SERVES: Family = family(
+    "ekm_shard_serves",
+    "1 if this replica brought the shard up and its group goes on, else 0: then its tenants take no changes.",
+    &["shard"],
+);
+pub(super) const SHARD_PANICS: Family =
+    family("ekm_shard_task_panics_total", "Times that a task of one shard panicked and was begun again.", &["shard"]);
 pub(super) const PROBE_ROUNDS: Family =
     family("ekm_probe_rounds_total", "Rounds of the health probe, by result.", &["result"]);
 pub(super) const PROBE_SECONDS: Family =

@@ -29,6 +29,7 @@ ekm_malformed_requests_total counter reason=base64,body_timeout,body_too_large,e
 ekm_probe_duration_seconds histogram
 ekm_probe_passing gauge
 ekm_probe_rounds_total counter result=failed,passed
+ekm_probe_shard_passing gauge shard=1
 ekm_process_start_time_seconds gauge
 ekm_quota_buckets gauge
 ekm_quota_refusals_total counter level=crypto_space,key,tenant
@@ -38,6 +39,8 @@ ekm_raft_halted gauge group=0
 ekm_request_duration_seconds histogram operation=asymmetric_sign,check_crypto_space_permissions,create_key,destroy_key,get_info,get_public_key,other,unwrap,wrap
 ekm_requests_finished_total counter code=ABORTED,ALREADY_EXISTS,CANCELLED,DATA_LOSS,DEADLINE_EXCEEDED,FAILED_PRECONDITION,INTERNAL,INVALID_ARGUMENT,NOT_FOUND,OK,OUT_OF_RANGE,PERMISSION_DENIED,RESOURCE_EXHAUSTED,UNAUTHENTICATED,UNAVAILABLE,UNIMPLEMENTED,UNKNOWN operation=asymmetric_sign,check_crypto_space_permissions,create_key,destroy_key,get_info,get_public_key,other,unwrap,wrap
 ekm_requests_started_total counter operation=asymmetric_sign,check_crypto_space_permissions,create_key,destroy_key,get_info,get_public_key,other,unwrap,wrap
+ekm_shard_serves gauge shard=1
+ekm_shard_task_panics_total counter shard=1
 ekm_token_cache_lookups_total counter result=hit,miss
 ";
 
@@ -58,6 +61,9 @@ fn complete() -> Metrics {
         metrics.sample_key_versions(*state, one());
     }
     metrics.sample_directory_age_seconds(1, one());
+    metrics.sample_shard_serves(1, one());
+    metrics.sample_shard_panics(1, one());
+    metrics.shard_probed(1, ProbeResult::Passed);
     metrics.sample_raft_applied_index(0, one());
     metrics.sample_raft_halted(0, one());
     metrics.sample_audit_lost(one());

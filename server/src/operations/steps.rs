@@ -3,8 +3,7 @@
 use http::HeaderMap;
 use replication::clock::Moment;
 use replication::directory::{Directory, Resolution, Target};
-use replication::freshness::Age;
-use replication::ids::{GroupId, KeyVersionId, RuleName};
+use replication::ids::{KeyVersionId, RuleName};
 use replication::machine::policy::Operation;
 
 use crate::authn::Caller;
@@ -61,7 +60,9 @@ pub(super) fn reached(named: &Named, journey: &Journey) -> Result<Target, Servic
 
 /// That no shard knows a path, by the age of the oldest one.
 pub(super) fn unknown(path: BoundedPath, journey: &Journey) -> ServiceError {
-    oldest_age(&journey.directory, journey.clock.now())
+    journey
+        .directory
+        .oldest_age(journey.clock.now())
         .map_or(ServiceError::NotLoaded, |age| ServiceError::unknown_key(path, age))
 }
 
@@ -134,13 +135,4 @@ fn find(version: KeyVersionId, directory: &Directory, now: Moment) -> Result<Tar
         Resolution::Ambiguous => Err(ServiceError::Ambiguous(version)),
         Resolution::NotLoaded => Err(ServiceError::NotLoaded),
     }
-}
-
-/// The age of the oldest shard; `None` if one has no view yet.
-fn oldest_age(directory: &Directory, now: Moment) -> Option<Age> {
-    directory
-        .groups()
-        .filter(|group| *group != GroupId::SYSTEM)
-        .map(|group| directory.age(group, now))
-        .try_fold(Age::new(std::time::Duration::ZERO), |oldest, age| Some(oldest.max(age?)))
 }

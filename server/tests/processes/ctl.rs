@@ -96,8 +96,10 @@ async fn every_command_prints_text_for_people_and_json_for_programs() {
     ];
     let table: &[(&[&str], &str)] = &[
         (&["cryptospace", "list", "--tenant", "demo"], "demo-space  v0/cryptospaces/ID"),
-        (&["tenant", "create", "acme", "--staleness", "strict"], "ok revision=N usable-on=dev-1"),
-        (&["tenant", "list"], "acme  revision=N staleness=strict\ndemo  revision=N staleness=balanced"),
+        (&["tenant", "create", "acme", "--staleness", "strict"], "ok shard=1 revision=N usable-on=dev-1"),
+        (&["tenant", "list"], "acme  shard=1 revision=N staleness=strict\ndemo  shard=1 revision=N staleness=balanced"),
+        (&["shard", "add", "2"], "ok shard=2 usable-on=dev-1"),
+        (&["shard", "list"], "shard 1  serves  tenants=2\nshard 2  serves  tenants=0"),
         (&["cryptospace", "list", "--tenant", "acme"], "(none)"),
         (
             &["cryptospace", "create", "vault", "--tenant", "acme"],
@@ -119,7 +121,12 @@ async fn every_command_prints_text_for_people_and_json_for_programs() {
     }
     let status = ekmctl(&dev.folder, &["status"]).await;
     let words: Vec<&str> = status.out.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(words, ["version", "cluster", "frontend", "group", "group", "tenants", "versions"], "{}", status.out);
+    assert_eq!(
+        words,
+        ["version", "cluster", "frontend", "group", "group", "group", "tenants", "versions"],
+        "{}",
+        status.out
+    );
     assert!(
         status.out.contains("(dev, for trying out only)") && status.out.contains("frontend  ready"),
         "{}",
@@ -140,7 +147,8 @@ async fn assert_json(dev: &Dev, version: &str) {
     let group =
         |number: u16| json!({"group": number, "applied": "N", "halted": null, "digest": "ID", "age_seconds": "N"});
     let table: &[(&[&str], Value)] = &[
-        (&["tenant", "create", "globex"], changed(json!({}))),
+        // the shard without a tenant is the emptiest
+        (&["tenant", "create", "globex"], changed(json!({"shard": 2}))),
         (&["cryptospace", "create", "s", "--tenant", "globex"], changed(json!({"path": "v0/cryptospaces/ID"}))),
         (&["key", "create", "k", "--tenant", "globex"], changed(json!({"path": "v0/keys/ID", "state": "enabled"}))),
         (&["grant", "g", "--tenant", "globex", "--key", "k", "--caller", CALLER], changed(json!({}))),
@@ -171,7 +179,7 @@ async fn assert_json(dev: &Dev, version: &str) {
     }
     let mut status = ekmctl_json(&dev.folder, &["status"]).await;
     json_shape(&mut status);
-    assert_eq!((&status["groups"], &status["key_versions"]), (&json!([group(0), group(1)]), &versions(4, 0)));
+    assert_eq!((&status["groups"], &status["key_versions"]), (&json!([group(0), group(1), group(2)]), &versions(4, 0)));
     assert_eq!((&status["tenants"], &status["dev"], &status["ready"]), (&json!(3), &json!(true), &json!(true)));
     let tenants = ekmctl_json(&dev.folder, &["tenant", "list"]).await;
     let names: Vec<&Value> = tenants.as_array().expect("a list").iter().map(|tenant| &tenant["tenant"]).collect();

@@ -24,6 +24,7 @@ mod scene;
 mod schemas;
 mod search;
 mod settings;
+mod shards;
 mod shutdown;
 mod socket;
 mod stand_in;

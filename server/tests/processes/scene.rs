@@ -42,6 +42,7 @@ pub(crate) async fn ensure_tenants(admin: &AdminClient, ledger: &mut Ledger) {
         let operation = AdminOperation::CreateTenant {
             tenant: tenant.parse().expect("a legal tenant name"),
             staleness: Staleness::default(),
+            shard: None,
         };
         execute(admin, &Change { id: new_id(), operation }).await.expect("a running server answers");
     }

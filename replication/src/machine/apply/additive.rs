@@ -2,10 +2,10 @@
 
 use crate::clock::Timestamp;
 use crate::ids::Revision;
-use crate::machine::command::{CreateCryptoSpace, CreateTenant, PlaceTenant, ReservePath, StepVersion};
+use crate::machine::command::{CreateCryptoSpace, CreateTenant, StepVersion};
 use crate::machine::lifecycle::Event;
 use crate::machine::outcome::{Effect, Refusal};
-use crate::machine::rows::{CryptoSpace, Placement, Reservation, Tenant};
+use crate::machine::rows::{CryptoSpace, Tenant};
 use crate::machine::state::Draft;
 
 use super::destruction::call_off;
@@ -16,22 +16,6 @@ use super::{bump, tenant_of};
 const ENVELOPES_MAX: usize = 8;
 /// Largest sealed material or canary blob, in bytes.
 const SEALED_BYTES_MAX: usize = 1024;
-
-pub(super) fn place_tenant(draft: &mut Draft, place: &PlaceTenant) -> Result<Effect, Refusal> {
-    if draft.state().row::<Placement>(&place.tenant).is_some() {
-        return Err(exists("tenant", &place.tenant));
-    }
-    draft.put(place.tenant.clone(), Placement { shard: place.shard });
-    Ok(Effect::TenantPlaced { shard: place.shard })
-}
-
-pub(super) fn reserve_path(draft: &mut Draft, reserve: &ReservePath) -> Result<Effect, Refusal> {
-    if draft.state().row::<Reservation>(&reserve.id).is_some() {
-        return Err(Refusal::PathTaken);
-    }
-    draft.put(reserve.id, Reservation { tenant: reserve.tenant.clone(), shard: reserve.shard });
-    Ok(Effect::PathReserved { id: reserve.id })
-}
 
 pub(super) fn create_tenant(draft: &mut Draft, create: &CreateTenant, at: Timestamp) -> Result<Effect, Refusal> {
     if draft.state().row::<Tenant>(&create.tenant).is_some() {

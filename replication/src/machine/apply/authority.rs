@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::ids::{CryptoSpaceName, KeyName, Revision, SignerId, TenantId};
+use crate::ids::{CryptoSpaceName, GroupId, KeyName, Revision, ShardId, SignerId, TenantId};
 use crate::machine::command::{Action, Command, CreateKey, SignedCommand};
 use crate::machine::lifecycle::Event;
 use crate::machine::outcome::Refusal;
@@ -62,6 +62,10 @@ pub fn verify_request(state: &State, meta: &Meta, signed: &SignedRequest) -> Res
             if !reaches || !may(roles, Permission::ChangeTenants) {
                 return Err(Refusal::NotAllowed { signer: by.clone(), tenant: tenant.clone() });
             }
+        }
+        None if request.operation.is_about_cluster() => {
+            let may_change = tenants.is_none() && may(roles, Permission::ChangeCluster);
+            may_change.then_some(()).ok_or_else(|| Refusal::NotForCluster { signer: by.clone() })?;
         }
         None if !may(roles, Permission::ManagePeople) => return Err(Refusal::NotOfficer { signer: by.clone() }),
         None => {}
@@ -124,6 +128,7 @@ fn concerns_officer<'a>(state: &State, operation: &'a AdminOperation) -> Option<
         }
         // the person is named in the request that this one carries
         AdminOperation::Approve(_)
+        | AdminOperation::AddShard { .. }
         | AdminOperation::CreateTenant { .. }
         | AdminOperation::CreateCryptoSpace { .. }
         | AdminOperation::CreateKey { .. }
@@ -157,11 +162,11 @@ pub fn effective(request: &Request) -> Result<AdminOperation, Refusal> {
 
 fn operator_asked(state: &State, meta: &Meta, signed: &SignedRequest, command: &Command) -> Result<(), Refusal> {
     let request = verify_request(state, meta, signed)?;
-    if request.idempotency_id == command.idempotency_id && completes(&effective(&request)?, &command.action) {
-        Ok(())
-    } else {
-        Err(Refusal::NotWhatWasAsked)
-    }
+    let asked = effective(&request)?;
+    let fits = request.idempotency_id == command.idempotency_id
+        && completes(&asked, &command.action)
+        && is_in_its_shard(&asked, &command.action, meta.group);
+    if fits { Ok(()) } else { Err(Refusal::NotWhatWasAsked) }
 }
 
 fn signer<'a>(state: &'a State, id: &SignerId) -> Result<&'a Signer, Refusal> {
@@ -221,14 +226,17 @@ pub fn planned(asked: &AdminOperation) -> Option<(Change, Revision)> {
         | AdminOperation::RestoreVersion { .. }
         | AdminOperation::Enrol { .. }
         | AdminOperation::Revoke { .. }
-        | AdminOperation::Approve(_) => None,
+        | AdminOperation::Approve(_)
+        | AdminOperation::AddShard { .. } => None,
     }
 }
 
 fn adds(asked: &AdminOperation, action: &Action) -> bool {
     match (asked, action) {
-        (AdminOperation::CreateTenant { tenant, .. }, Action::PlaceTenant(place)) => place.tenant == *tenant,
-        (AdminOperation::CreateTenant { tenant, staleness }, Action::CreateTenant(create)) => {
+        (AdminOperation::CreateTenant { tenant, shard, .. }, Action::PlaceTenant(place)) => {
+            place.tenant == *tenant && shard.is_none_or(|chosen| chosen == place.shard)
+        }
+        (AdminOperation::CreateTenant { tenant, staleness, .. }, Action::CreateTenant(create)) => {
             create.tenant == *tenant && create.staleness == *staleness && create.policy.is_none()
         }
         (AdminOperation::CreateCryptoSpace { tenant, name }, Action::CreateCryptoSpace(create)) => {
@@ -264,7 +272,16 @@ fn adds(asked: &AdminOperation, action: &Action) -> bool {
             enrol.signer == *signer && enrol.public_key == *public_key && enrol.role == role
         }
         (AdminOperation::Revoke { signer }, Action::RevokeSigner(revoke)) => revoke.signer == *signer,
+        (AdminOperation::AddShard { shard }, Action::AddShard(add)) => add.shard == *shard,
         _ => false,
+    }
+}
+
+/// Whether a tenant is made in the shard that was chosen for it, if one was.
+fn is_in_its_shard(asked: &AdminOperation, action: &Action, group: GroupId) -> bool {
+    match (asked, action) {
+        (AdminOperation::CreateTenant { shard: Some(chosen), .. }, Action::CreateTenant(_)) => chosen.group() == group,
+        _ => true,
     }
 }
 
@@ -298,6 +315,8 @@ fn automatic(action: &Action) -> Result<(), Refusal> {
         Action::CreateTenant(create) => for_reserved(&create.tenant),
         Action::CreateKey(create) => for_reserved(&create.tenant),
         Action::ReservePath(reserve) => for_reserved(&reserve.tenant),
+        // every cluster is founded with it
+        Action::AddShard(add) if add.shard == ShardId::FIRST => Ok(()),
         Action::Genesis(_)
         | Action::PlaceTenant(_)
         | Action::CreateCryptoSpace(_)
@@ -308,6 +327,7 @@ fn automatic(action: &Action) -> Result<(), Refusal> {
         | Action::CreateAlias(_)
         | Action::CreateImportKey(_)
         | Action::EnrolSigner(_)
-        | Action::RevokeSigner(_) => Err(Refusal::RequestMissing),
+        | Action::RevokeSigner(_)
+        | Action::AddShard(_) => Err(Refusal::RequestMissing),
     }
 }

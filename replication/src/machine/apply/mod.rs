@@ -5,6 +5,7 @@
 
 mod additive;
 pub mod authority;
+mod cluster;
 mod destruction;
 mod genesis;
 mod grants;
@@ -101,8 +102,8 @@ fn request_digest(command: &Command) -> [u8; 32] {
 fn change(draft: &mut Draft, meta: &Meta, command: &Command, index: LogIndex) -> Result<Effect, Refusal> {
     match &command.action {
         Action::Genesis(_) => Err(Refusal::GenesisRepeated),
-        Action::PlaceTenant(place) => system_only(meta).and_then(|()| additive::place_tenant(draft, place)),
-        Action::ReservePath(reserve) => system_only(meta).and_then(|()| additive::reserve_path(draft, reserve)),
+        Action::PlaceTenant(place) => system_only(meta).and_then(|()| cluster::place_tenant(draft, place)),
+        Action::ReservePath(reserve) => system_only(meta).and_then(|()| cluster::reserve_path(draft, reserve)),
         Action::CreateTenant(create) => {
             shard_only(meta).and_then(|()| additive::create_tenant(draft, create, command.at))
         }
@@ -126,6 +127,7 @@ fn change(draft: &mut Draft, meta: &Meta, command: &Command, index: LogIndex) ->
         Action::RevokeSigner(revoke) => people::revoke(draft, revoke, command, index),
         Action::Tick(tick) => shard_only(meta).and_then(|()| destruction::tick(draft, tick)),
         Action::DestroyVersion(destroy) => shard_only(meta).and_then(|()| destruction::destroy(draft, destroy)),
+        Action::AddShard(add) => system_only(meta).and_then(|()| cluster::add_shard(draft, add, command.at)),
     }
 }
 

@@ -113,7 +113,8 @@ fn an_entry_counts_in_its_own_group_and_cluster_only() {
     }
     assert!(other.plans().is_empty(), "the signature binds the group");
 
-    let wrong_group = AdminOperation::CreateTenant { tenant: acme.clone(), staleness: Staleness::default() };
+    let wrong_group =
+        AdminOperation::CreateTenant { tenant: acme.clone(), staleness: Staleness::default(), shard: None };
     let place = Action::PlaceTenant(PlaceTenant { tenant: acme, shard: crate::ids::ShardId::FIRST });
     let entry = machine.author.completed(SHARD, wrong_group, place);
     assert_eq!(machine.refusal(&entry), Refusal::WrongGroup);

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use crate::clock::ClusterTime;
 use crate::codec;
-use crate::ids::{AliasId, CheckValue, GroupId, ImportKeyId, KeyName, KeyVersionId, Revision, TenantId};
-use crate::machine::command::{Action, EnrolSigner, RevokeSigner};
+use crate::ids::{AliasId, CheckValue, GroupId, ImportKeyId, KeyName, KeyVersionId, Revision, ShardId, TenantId};
+use crate::machine::command::{Action, AddShard, EnrolSigner, RevokeSigner};
 use crate::machine::outcome::Outcome;
 use crate::machine::policy::Policy;
 use crate::machine::request::Level;
@@ -41,6 +41,8 @@ fn entries(author: &Author) -> Vec<(&'static str, GroupId, Vec<u8>)> {
         ("reserve_path", GroupId::SYSTEM, author.reserve_path(&acme, &name("k1"), [0xab; 16])),
     ];
     entries.extend(later_entries(author, &acme, version));
+    let second = AddShard { shard: ShardId(std::num::NonZeroU16::MIN.saturating_add(1)) };
+    entries.push(("add_shard", GroupId::SYSTEM, author.does(GroupId::SYSTEM, Action::AddShard(second))));
     entries
 }
 
@@ -153,6 +155,7 @@ const fn number(action: &Action) -> usize {
         Action::RevokeSigner(_) => 14,
         Action::Tick(_) => 15,
         Action::DestroyVersion(_) => 16,
+        Action::AddShard(_) => 17,
     }
 }
 
@@ -167,7 +170,7 @@ fn every_action_has_a_golden_entry_with_the_number_it_always_had() {
         assert_eq!(usize::from(encoded[0]), number, "{kind}");
         seen.insert(number);
     }
-    assert!(seen.into_iter().eq(0..=16));
+    assert!(seen.into_iter().eq(0..=17));
 }
 
 #[test]

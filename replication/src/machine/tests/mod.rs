@@ -9,6 +9,7 @@ mod people;
 mod plain;
 mod properties;
 mod script;
+mod shards;
 mod tampering;
 mod time_search;
 

@@ -83,6 +83,7 @@ fn told(outcome: &Outcome) -> String {
             | Effect::PathReserved { .. }
             | Effect::SignerEnrolled
             | Effect::SignerRevoked
+            | Effect::ShardAdded { .. }
             | Effect::Ticked { .. } => word(format!("{effect:?}")),
             Effect::TenantMade { revision }
             | Effect::CryptoSpaceMade { revision, .. }

@@ -72,7 +72,11 @@ fn an_operator_is_enrolled_by_one_officer_acts_within_reach_and_is_revoked() {
 
     let ann = signing_key("ann", 20);
     let enable = |tenant: &TenantId| AdminOperation::EnableVersion { tenant: tenant.clone(), version };
-    let create = |text: &str| AdminOperation::CreateTenant { tenant: tenant(text), staleness: Staleness::default() };
+    let create = |text: &str| AdminOperation::CreateTenant {
+        tenant: tenant(text),
+        staleness: Staleness::default(),
+        shard: None,
+    };
     let out_of_reach = |text: &str| Err(Refusal::NotAllowed { signer: name("ann"), tenant: tenant(text) });
     assert_eq!(machine.verdict(&ann, enable(&acme)), Ok(()));
     assert_eq!(machine.verdict(&ann, enable(&tenant("rival"))), out_of_reach("rival"));
@@ -83,7 +87,10 @@ fn an_operator_is_enrolled_by_one_officer_acts_within_reach_and_is_revoked() {
     );
     assert_eq!(machine.verdict(&ann, create("another")), out_of_reach("another"));
     assert_eq!(
-        machine.verdict(&ann, AdminOperation::CreateTenant { tenant: name("system"), staleness: Staleness::default() }),
+        machine.verdict(
+            &ann,
+            AdminOperation::CreateTenant { tenant: name("system"), staleness: Staleness::default(), shard: None }
+        ),
         Err(Refusal::ReservedTenant { tenant: name("system") })
     );
 

@@ -1,8 +1,9 @@
 //! A replica that completes something else than was asked: for each operation, every field that it could turn, one at a time.
 
-use crate::ids::{AliasId, CheckValue, ImportKeyId, KeyVersionId, Revision};
+use crate::ids::{AliasId, CheckValue, ImportKeyId, KeyVersionId, Revision, ShardId};
 use crate::machine::command::{
-    Action, AddVersion, AdoptPlan, CreateAlias, CreateImportKey, CreateKey, EnrolSigner, RevokeSigner, StepVersion,
+    Action, AddShard, AddVersion, AdoptPlan, CreateAlias, CreateImportKey, CreateKey, EnrolSigner, PlaceTenant,
+    RevokeSigner, StepVersion,
 };
 use crate::machine::lifecycle::Event;
 use crate::machine::outcome::{Outcome, Refusal};
@@ -160,6 +161,13 @@ fn planned() -> Vec<Case> {
     ]
 }
 
+fn of_the_cluster() -> Vec<Case> {
+    let shard = |number| ShardId(std::num::NonZeroU16::new(number).expect("positive"));
+    let add = |number| Action::AddShard(AddShard { shard: shard(number) });
+    let place = Action::PlaceTenant(PlaceTenant { tenant: tenant("acme"), shard: shard(2) });
+    vec![(add(2), vec![add(3), place, import_key("acme")])]
+}
+
 fn of_people() -> Vec<Case> {
     let operator = [PersonRole::Operator].as_slice();
     let both = [PersonRole::Operator, PersonRole::Auditor];
@@ -186,7 +194,7 @@ fn of_people() -> Vec<Case> {
 fn no_operation_is_completed_into_another() {
     let mut machine = Machine::shard();
     machine.with_key();
-    for (asked, tampered) in made().into_iter().chain(planned()).chain(of_people()) {
+    for (asked, tampered) in made().into_iter().chain(planned()).chain(of_people()).chain(of_the_cluster()) {
         let operation = asks(&asked).expect("somebody can ask for it");
         for action in tampered {
             let request = machine.author.request(operation.clone());

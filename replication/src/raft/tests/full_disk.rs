@@ -44,6 +44,16 @@ async fn until(holds: impl Fn() -> bool) {
 }
 
 async fn host_on(folder: &Path, space: Arc<dyn FreeSpace>) -> Host {
+    host_over(folder, move |_| Arc::clone(&space)).await
+}
+
+/// A host whose group 0 lives on an odd disk, and the others on good ones.
+async fn host_with_odd_disk(folder: &Path, odd: Arc<dyn FreeSpace>) -> Host {
+    let good: Arc<dyn FreeSpace> = Arc::new(SmallDisk::with_room(AMPLE_ROOM));
+    host_over(folder, move |group| Arc::clone(if group == GroupId::SYSTEM { &odd } else { &good })).await
+}
+
+async fn host_over(folder: &Path, spaces: impl Fn(GroupId) -> Arc<dyn FreeSpace> + Send + Sync + 'static) -> Host {
     let settings = HostSettings {
         replica: ReplicaId(1),
         folder: folder.to_owned(),
@@ -53,7 +63,7 @@ async fn host_on(folder: &Path, space: Arc<dyn FreeSpace>) -> Host {
         disk_reserve_bytes: RESERVE,
         peers: Arc::new(NoPeers),
     };
-    Host::open_within(settings, space).await.expect("an empty folder opens")
+    Host::open_within(settings, spaces).await.expect("an empty folder opens")
 }
 
 /// A group whose log is on one disk, and whose snapshots are on another.
@@ -177,7 +187,7 @@ async fn a_host_watches_the_disk_and_takes_changes_again_by_itself() {
     let disk = SmallDisk::with_room(RESERVE);
     let host = host_on(folder.path(), Arc::new(disk.clone())).await;
     host.initialise_single(AMPLE).await.expect("the only voter is elected");
-    let group = Arc::clone(host.group(SHARD).expect("a host has the first shard"));
+    let group = host.group(SHARD).expect("a host has the first shard");
     done(&group, author.genesis(SHARD)).await;
     disk.has_room(RESERVE - 1);
     until(|| host.groups().all(|group| group.shortage().is_some())).await;
@@ -276,7 +286,7 @@ async fn a_disk_that_does_not_answer_how_much_room_it_has_holds_nothing_up() {
             std::thread::park();
         }
     }))));
-    let host = host_on(folder.path(), Arc::clone(&odd) as Arc<dyn FreeSpace>).await;
+    let host = host_with_odd_disk(folder.path(), Arc::clone(&odd) as Arc<dyn FreeSpace>).await;
     host.initialise_single(AMPLE).await.expect("the only voter is elected");
     until(|| odd.0.lock().0 > 1).await;
     done(host.system(), Author::default().genesis(GroupId::SYSTEM)).await;
@@ -287,7 +297,7 @@ async fn a_disk_that_does_not_answer_how_much_room_it_has_holds_nothing_up() {
 async fn a_watch_over_the_room_that_panics_ends_the_process_like_any_other_task() {
     let folder = temporary();
     let odd = Arc::new(Odd(Mutex::new((0, || panic!("planted: the measurement panics")))));
-    let host = host_on(folder.path(), odd).await;
+    let host = host_with_odd_disk(folder.path(), odd).await;
     let failed = tokio::time::timeout(AMPLE, host.failed()).await.expect("the host says that it failed");
     assert!(matches!(failed, (GroupId::SYSTEM, Failure::Panicked)), "{failed:?}");
     host.shutdown().await;

@@ -7,4 +7,5 @@ mod full_disk;
 mod power;
 mod proposals;
 mod restarts;
+mod shards;
 mod snapshots;

@@ -1,5 +1,6 @@
 //! A part of a list, with the way to the next. No logic.
 
+use replication::ids::ShardId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -12,4 +13,7 @@ pub struct Page<T> {
     /// Asks for what follows, as `page_token`; absent at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_page_token: Option<String>,
+    /// Shards that cannot be looked at now: what they hold is not in the list. Absent where none is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_shards: Vec<ShardId>,
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use replication::ids::{GroupId, LineageId, LogIndex};
+use replication::ids::{GroupId, LineageId, LogIndex, ShardId};
 use replication::machine::lifecycle::VersionState;
 
 /// What the cluster is and how it is.
@@ -17,6 +17,9 @@ pub struct Status {
     pub dev: bool,
     /// The groups of this replica.
     pub groups: Vec<GroupStatus>,
+    /// The shards of the cluster, as this replica has them.
+    #[serde(default)]
+    pub shards: Vec<ShardStatus>,
     /// Tenants, the reserved one not counted.
     pub tenants: usize,
     /// Key versions by state, those of the reserved tenant not counted.
@@ -107,4 +110,22 @@ pub struct GroupStatus {
     pub digest: String,
     /// How long ago the frontend's view was confirmed, in seconds; absent before the first time.
     pub age_seconds: Option<f64>,
+}
+
+/// One shard of the cluster, as this replica has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShardStatus {
+    /// Its number; the group of that number orders its log.
+    pub shard: ShardId,
+    /// Whether it was brought up here and goes on. If not, its tenants take no changes, and nothing is answered 404 by this machine.
+    pub serves: bool,
+    /// Whether it takes changes, so that new tenants may be placed in it.
+    pub takes_changes: bool,
+    /// Why it does not, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// The tenants placed in it.
+    pub tenants: usize,
+    /// How often a task of it panicked since the start; each was begun again.
+    pub task_panics: u64,
 }

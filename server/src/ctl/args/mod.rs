@@ -10,6 +10,7 @@ mod level;
 mod look;
 mod operator;
 mod policy;
+mod shard;
 mod tenant;
 mod tools;
 mod version;
@@ -25,6 +26,7 @@ pub(super) use level::OwnedLevelArgs;
 pub(super) use look::{DoctorArgs, ExplainArgs, Subject};
 pub(super) use operator::{EnrolArgs, IdentityArgs, OperatorCommand, RoleArg};
 pub(super) use policy::{PolicyCommand, QuotaCommand};
+pub(super) use shard::ShardCommand;
 pub(super) use tenant::{CryptoSpaceCommand, TenantCommand};
 pub(super) use tools::{CompletionsArgs, ManArgs, SchemaArgs, ShellArg};
 pub(super) use version::{AliasCommand, VersionCommand};
@@ -95,6 +97,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  ekmctl whoami\n  ekmctl --dev ./ekm-dev --as dev-officer-1 whoami")]
     Whoami,
     Doctor(DoctorArgs),
+    /// Shards: parts of the cluster that fail apart from each other.
+    #[command(subcommand)]
+    Shard(ShardCommand),
     /// Tenants: the units of isolation.
     #[command(subcommand)]
     Tenant(TenantCommand),

@@ -1,7 +1,7 @@
 //! Commands on tenants and crypto spaces.
 
 use clap::{Subcommand, ValueEnum};
-use replication::ids::{CryptoSpaceName, TenantId};
+use replication::ids::{CryptoSpaceName, ShardId, TenantId};
 use replication::machine::rows::Staleness;
 
 /// What to do with tenants.
@@ -11,22 +11,28 @@ pub enum TenantCommand {
     ///
     /// A tenant is the unit of isolation: its keys are sealed under its own key, its policy and quota hold for all of them, and no
     /// caller of another tenant reaches them. Make one for each organisation or line of business. Nothing happens at Google.
-    #[command(after_help = "Examples:\n  ekmctl tenant create acme\n  ekmctl tenant create globex --staleness strict")]
+    #[command(
+        after_help = "Examples:\n  ekmctl tenant create acme\n  ekmctl tenant create globex --staleness strict\n  ekmctl tenant create initech --shard 1"
+    )]
     Create {
         /// Its name: 1 to 63 of a-z, 0-9 and '-'.
         name: TenantId,
         /// How long keys are served from a view that cannot be refreshed: strict 5 minutes, balanced a day, available a week and more.
         #[arg(long, value_enum, default_value_t = StalenessArg::Balanced)]
         staleness: StalenessArg,
+        /// The shard it is to live in, for good; without it the one with the fewest tenants that takes changes.
+        #[arg(long, value_name = "NUMBER")]
+        shard: Option<ShardId>,
     },
     /// List all tenants.
     ///
-    /// Shows those in your reach, with their revision, which grows with every change, and how stale a view may answer for them.
+    /// Shows those in your reach, with their shard, their revision, which grows with every change, and how stale a view may answer for
+    /// them.
     #[command(after_help = "Examples:\n  ekmctl tenant list")]
     List,
     /// Show one tenant.
     ///
-    /// Shows its revision, its policy and quota, which hold for all its keys, and how stale a view may answer for it.
+    /// Shows its shard, its revision, its policy and quota, which hold for all its keys, and how stale a view may answer for it.
     #[command(after_help = "Examples:\n  ekmctl tenant show acme\n  ekmctl tenant show acme --output json")]
     Show {
         /// Its name.

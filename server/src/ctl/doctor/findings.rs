@@ -5,10 +5,12 @@ use std::time::Duration;
 use super::notes::Notes;
 use super::observed::{Admin, DevFolder, Health, HealthAnswer, Identity, Observed, Process, TlsTrouble};
 use super::troubles::{
-    CERTIFICATE_WARNING, audit_is_lost, certificate_ends, days, disk_is_short, halted, span, stale, unready,
+    CERTIFICATE_WARNING, audit_is_lost, certificate_ends, days, disk_is_short, halted, shard_is_down, span, stale,
+    unready,
 };
 use super::{Diagnosis, Severity};
 use crate::admin::wire::{FailureCode, Status};
+use crate::ctl::print::safe;
 
 /// Two clocks that are further apart than this are not believed: times in tokens are judged by them.
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(30);
@@ -210,6 +212,10 @@ fn cluster(notes: &mut Notes, status: &Status) {
             "look at the log for why it cannot be fetched: egress, proxy, or the file that the settings name",
         );
     }
+    for shard in status.shards.iter().filter(|shard| !shard.serves) {
+        let why = shard.trouble.as_ref().map(|why| format!(": {}", safe(why))).unwrap_or_default();
+        shard_is_down(notes, &shard.shard.to_string(), &why);
+    }
     for group in &status.groups {
         if let Some(entry) = group.halted {
             halted(notes, &group.group.to_string(), Some(entry.0));
@@ -274,6 +280,9 @@ fn listener(notes: &mut Notes, answer: &HealthAnswer) {
         if !notes.told(&format!("the view of group {shard} ")) {
             stale(notes, shard, age);
         }
+    }
+    for (shard, _) in metrics.by("ekm_shard_serves", "shard").filter(|(_, serves)| *serves < 1.0) {
+        shard_is_down(notes, shard, "");
     }
     if metrics.by("ekm_disk_short", "group").any(|(_, short)| short > 0.0) {
         disk_is_short(notes);

@@ -123,6 +123,23 @@ fn on_the_way() -> Vec<Row> {
     ]
 }
 
+fn in_the_shards() -> Vec<Row> {
+    let status = |changed: Value| Observed { admin: answered(&changed), ..well() };
+    let metric = |text: &str| Observed { health: healthy(text), ..well() };
+    vec![
+        (
+            status(
+                json!({"shards": [{"shard": 2, "serves": false, "takes_changes": false, "trouble": "it cannot be opened",
+                "tenants": 1, "task_panics": 0}]}),
+            ),
+            "shard 2 does not serve: it cannot be opened",
+            "503, not 404",
+            "runbooks/shards.md",
+        ),
+        (metric("ekm_shard_serves{shard=\"2\"} 0\n"), "shard 2 does not serve", "503, not 404", "runbooks/shards.md"),
+    ]
+}
+
 fn in_the_cluster() -> Vec<Row> {
     let status = |changed: Value| Observed { admin: answered(&changed), ..well() };
     let metric = |text: &str| Observed { health: healthy(text), ..well() };
@@ -189,7 +206,7 @@ fn in_the_cluster() -> Vec<Row> {
 
 #[test]
 fn each_trouble_is_named_with_whom_it_hurts_and_what_to_do() {
-    for (seen, what, hurts, todo) in on_the_way().into_iter().chain(in_the_cluster()) {
+    for (seen, what, hurts, todo) in on_the_way().into_iter().chain(in_the_cluster()).chain(in_the_shards()) {
         let diagnosis = diagnose(&seen);
         let found = diagnosis.findings.iter().find(|finding| finding.what.contains(what));
         let found = found.unwrap_or_else(|| panic!("{what}: {:?}", diagnosis.findings));

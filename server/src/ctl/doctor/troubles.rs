@@ -53,6 +53,18 @@ pub(super) fn unready(notes: &mut Notes, reasons: &[String]) {
     );
 }
 
+pub(super) fn shard_is_down(notes: &mut Notes, shard: &str, why: &str) {
+    let of = format!("shard {shard} does not serve");
+    if notes.told(&of) {
+        return;
+    }
+    notes.broken(
+        format!("{of}{why}"),
+        "its tenants' operators now; its callers as the view ages, or at once after a restart; unknown keys of all shards get 503, not 404",
+        "do what the reason says: runbooks/shards.md; the other shards go on meanwhile",
+    );
+}
+
 pub(super) fn disk_is_short(notes: &mut Notes) {
     notes.broken(
         "the disk is nearly full: changes are refused",

@@ -11,12 +11,13 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::args::Output;
-use crate::admin::wire::{Answer, CryptoSpaceBody, Status, TenantBody};
+use crate::admin::wire::{Answer, CryptoSpaceBody, ShardStatus, Status, TenantBody};
 
 pub(super) use key::{Imported, KeyShown, import_key, import_key_in_full, imported, key, key_in_full, owned_version};
 pub(super) use levels::{policy, quotas};
 pub(super) use look::{Explained, caller, diagnosis, explanation, seen};
 pub(super) use people::{Me, PeopleChange, me, pending, person, person_in_full};
+pub(super) use safe::safe;
 
 /// What a command came to, in both forms, and the exit status it ends with.
 pub struct Printed {
@@ -72,8 +73,23 @@ fn word<T: Serialize>(value: &T) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
+pub(super) fn shard(shard: &ShardStatus) -> String {
+    let standing = match (shard.serves, shard.takes_changes) {
+        (true, true) => "serves",
+        (true, false) => "serves, TAKES NO CHANGES",
+        (false, _) => "DOES NOT SERVE",
+    };
+    let trouble = shard.trouble.as_ref().map(|why| format!("; {}", safe(why))).unwrap_or_default();
+    let panics = match shard.task_panics {
+        0 => String::new(),
+        count => format!(" task-panics={count}"),
+    };
+    format!("shard {}  {standing}  tenants={}{panics}{trouble}", shard.shard, shard.tenants)
+}
+
 pub(super) fn tenant(tenant: &TenantBody) -> String {
-    format!("{}  revision={} staleness={}", tenant.tenant, tenant.revision, word(&tenant.staleness))
+    let (name, shard, revision) = (&tenant.tenant, tenant.shard, tenant.revision);
+    format!("{name}  shard={shard} revision={revision} staleness={}", word(&tenant.staleness))
 }
 
 pub(super) fn tenant_in_full(body: &TenantBody) -> String {
@@ -100,11 +116,14 @@ pub(super) fn answer_text(answer: &Answer) -> String {
         }
     };
     let listed = |list: &[String]| (!list.is_empty()).then(|| list.join(","));
+    add("shard", answer.shard.map(|shard| shard.to_string()));
     add("revision", answer.revision.map(|revision| revision.to_string()));
     add("path", answer.path.clone());
     add("state", answer.state.map(|state| state.to_string()));
     add("import-key", answer.import_key.map(|id| id.to_string()));
     add("destroyed-after", answer.destroy_after_seconds.map(look::span));
+    let shards: Vec<String> = answer.not_yet_in.iter().map(ToString::to_string).collect();
+    add("not-yet-in-shard", listed(&shards));
     add("not-for", listed(&answer.not_for));
     add("usable-on", listed(&answer.usable_on));
     add("not-yet-on", listed(&answer.not_yet_on));
@@ -125,6 +144,9 @@ pub(super) fn status(status: &Status) -> String {
             })
             .unwrap_or_default();
         writeln!(text, "group {}   entry {}, {age}{halted}", group.group, group.applied).expect("a string grows");
+    }
+    for one in status.shards.iter().filter(|one| !one.takes_changes) {
+        writeln!(text, "{}", shard(one)).expect("a string grows");
     }
     write!(text, "tenants   {}\nversions ", status.tenants).expect("a string grows");
     for (state, count) in &status.key_versions {

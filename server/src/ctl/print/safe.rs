@@ -3,7 +3,7 @@
 
 /// The text with what no reader would see as it is written out as `\u{…}`: control characters, line feeds included, and marks that
 /// change the direction of text.
-pub(super) fn safe(text: &str) -> String {
+pub(in crate::ctl) fn safe(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for one in text.chars() {
         if one.is_control() || changes_direction(one) {

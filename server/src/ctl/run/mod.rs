@@ -6,6 +6,7 @@ mod key;
 mod look;
 mod operator;
 mod policy;
+mod shard;
 mod tenant;
 mod version;
 
@@ -31,6 +32,7 @@ pub async fn run(args: &Args) -> Result<Printed, CtlError> {
             Ok(Printed::of(&body, status(&body)))
         }
         Command::Whoami => session(args)?.whoami().await,
+        Command::Shard(command) => session(args)?.shard(command).await,
         Command::Tenant(command) => session(args)?.tenant(command).await,
         Command::CryptoSpace(command) => session(args)?.crypto_space(command).await,
         Command::Key(command) => session(args)?.key(command).await,

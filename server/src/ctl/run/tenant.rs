@@ -11,8 +11,9 @@ use crate::ctl::session::Session;
 impl Session {
     pub(super) async fn tenant(&self, command: &TenantCommand) -> Result<Printed, CtlError> {
         match command {
-            TenantCommand::Create { name, staleness } => {
-                let operation = AdminOperation::CreateTenant { tenant: name.clone(), staleness: (*staleness).into() };
+            TenantCommand::Create { name, staleness, shard } => {
+                let (tenant, staleness) = (name.clone(), (*staleness).into());
+                let operation = AdminOperation::CreateTenant { tenant, staleness, shard: *shard };
                 Ok(answer(&self.change(operation).await?))
             }
             TenantCommand::List => {

@@ -61,8 +61,8 @@ fn seed() -> u64 {
 
 /// Judges every damage; gives how often each came to what, by the kind of file.
 fn judged(bench: &Bench, site: &Site, damages: Vec<Damage>) -> BTreeMap<(String, Verdict), usize> {
-    let judging =
-        futures::stream::iter(damages).map(|damage| async move { (judge(bench, site, &damage).await, damage) });
+    let judging = futures::stream::iter(damages)
+        .map(|damage| async move { (Box::pin(judge(bench, site, &damage)).await, damage) });
     let judging = judging.buffer_unordered(AT_ONCE).inspect(|(verdict, damage)| {
         if let Err(fault) = verdict {
             tell(&format!("{damage}: {fault}"));

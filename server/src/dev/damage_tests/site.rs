@@ -18,13 +18,11 @@ use replication::machine::policy::{Operation, Principal, Rule};
 use replication::machine::request::{AdminOperation, Level};
 use replication::machine::rows::{Purpose, Staleness, Tenant, Trust};
 use replication::machine::signing::SigningKey;
-use replication::raft::group::{Group, GroupSettings, SnapshotLimits, Timers};
-use replication::raft::host::{GROUPS, group_folder};
+use replication::raft::group::{SnapshotLimits, Timers};
+use replication::raft::host::{GROUPS, Host, HostSettings, group_folder};
 use replication::raft::network::NoPeers;
 use replication::store::blocking::Blocking;
-use replication::store::room::Room;
 use tempfile::TempDir;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 
@@ -192,42 +190,35 @@ enum Use {
 
 /// One more tenant: a change that is no damage.
 pub(super) async fn change(folder: &Path) {
-    let (store, groups, operator) = key_store(folder).await;
+    let (store, host, operator) = key_store(folder).await;
     let feeds = feeds(&store);
     let tenant = "one-more".parse().expect("a legal name");
     let id = new_idempotency_id().expect("there is randomness");
-    let asked = AdminOperation::CreateTenant { tenant, staleness: Staleness::Balanced };
+    let asked = AdminOperation::CreateTenant { tenant, staleness: Staleness::Balanced, shard: None };
     store.execute(operator.request(store.lineage(), id, asked)).await.expect("it is carried out");
-    end(feeds, &groups).await;
+    end(feeds, &host).await;
 }
 
-/// The tasks that publish what the groups hold.
-fn feeds(store: &Arc<KeyStore>) -> [JoinHandle<()>; 2] {
-    store.groups().map(|(id, group)| {
-        let (store, group) = (Arc::clone(store), Arc::clone(group));
-        tokio::spawn(async move { store.feed(id, &group).await })
-    })
+/// The task that publishes what the groups hold.
+fn feeds(store: &Arc<KeyStore>) -> JoinHandle<()> {
+    tokio::spawn(Arc::clone(store).feed_all())
 }
 
-async fn end(feeds: [JoinHandle<()>; 2], groups: &[Arc<Group>]) {
-    for feed in feeds {
-        feed.abort();
-    }
-    for group in groups.iter().rev() {
-        group.shutdown().await;
-    }
+async fn end(feeds: JoinHandle<()>, host: &Host) {
+    feeds.abort();
+    host.shutdown().await;
 }
 
 /// Makes tenants, keys and grants until every group has purged its log; gives the versions' paths.
 async fn use_it(folder: &Path) -> Vec<(String, Use)> {
-    let (store, groups, operator) = key_store(folder).await;
+    let (store, host, operator) = key_store(folder).await;
     let feeds = feeds(&store);
     let ask = async |operation: AdminOperation| -> Answer {
         let id = new_idempotency_id().expect("there is randomness");
         store.execute(operator.request(store.lineage(), id, operation)).await.expect("it is carried out")
     };
     let tenant = || "acme".parse().expect("a legal name");
-    ask(AdminOperation::CreateTenant { tenant: tenant(), staleness: Staleness::Available }).await;
+    ask(AdminOperation::CreateTenant { tenant: tenant(), staleness: Staleness::Available, shard: None }).await;
     let mut made = Vec::new();
     for name in KEYS {
         let name = name.parse().expect("a legal name");
@@ -250,11 +241,11 @@ async fn use_it(folder: &Path) -> Vec<(String, Use)> {
         }
         assert!(more < TENANTS_MAX, "no snapshot is forgotten");
         let tenant = format!("more-{more}").parse().expect("a legal name");
-        ask(AdminOperation::CreateTenant { tenant, staleness: Staleness::Balanced }).await;
+        ask(AdminOperation::CreateTenant { tenant, staleness: Staleness::Balanced, shard: None }).await;
         // one that is under way takes in what is asked meanwhile
         tokio::time::sleep(TRY_PAUSE).await;
     }
-    end(feeds, &groups).await;
+    end(feeds, &host).await;
     made
 }
 
@@ -280,27 +271,21 @@ fn rule(name: &str) -> Rule {
 }
 
 /// The key store of a folder over groups that write snapshots often.
-async fn key_store(folder: &Path) -> (Arc<KeyStore>, Vec<Arc<Group>>, Operator) {
+async fn key_store(folder: &Path) -> (Arc<KeyStore>, Arc<Host>, Operator) {
     let limits = SnapshotLimits { entries: SNAPSHOT_ENTRIES, bytes: u64::MAX, interval: Duration::from_hours(1) };
-    let mut groups = Vec::new();
-    for group in GROUPS {
-        let folder = group_folder(folder, group);
-        let (replica, timers, blocking) = (ReplicaId(1), Timers::default(), Blocking::Threads);
-        let room = watch::channel(Room::unmeasured(0)).1;
-        let peers: Arc<dyn replication::raft::network::Peers> = Arc::new(NoPeers);
-        let opened = Group::open(GroupSettings { group, replica, folder, timers, blocking, limits, room, peers }).await;
-        let opened = opened.expect("a group that was closed opens");
-        opened.initialise_single(AMPLE).await.expect("the only voter is elected");
-        groups.push(Arc::new(opened));
-    }
+    let (replica, timers, blocking) = (ReplicaId(1), Timers::default(), Blocking::Threads);
+    let (folder_of_all, disk_reserve_bytes) = (folder.to_owned(), 0);
+    let peers = Arc::new(NoPeers);
+    let settings = HostSettings { replica, folder: folder_of_all, timers, blocking, limits, disk_reserve_bytes, peers };
+    let host = Arc::new(Host::open(settings).await.expect("groups that were closed open"));
+    host.initialise_single(AMPLE).await.expect("the only voter is elected");
     let arena = Arena::new(1024.try_into().expect("not zero"), LockPolicy::Warn).expect("a small arena");
     let operator = Operator::load(&folder.join("pki/operator.pem"), &folder.join("pki/operator-key.pem"));
     let operator = operator.expect("the first start made it");
     let key = std::fs::read(folder.join("replica-key.der")).expect("the first start made it");
-    let needed = Needed::by(&groups[0], &groups[1]).await.expect("they belong together");
+    let needed = Needed::by(&host).await.expect("they belong together");
     let parts = Parts {
-        system: Arc::clone(&groups[0]),
-        shard: Arc::clone(&groups[1]),
+        host: Arc::clone(&host),
         signer: SigningKey::from_pkcs8("replica-1".parse().expect("a legal name"), &key).expect("it is a key"),
         root: Root::open(&folder.join("root.key"), needed, &arena, &SystemEntropy).expect("the first start made it"),
         arena,
@@ -311,7 +296,7 @@ async fn key_store(folder: &Path) -> (Arc<KeyStore>, Vec<Arc<Group>>, Operator) 
         frontend: "test-1".to_owned(),
     };
     let founding = Founding { dev: true, people: vec![], trust: Trust { issuers: vec![], audiences: vec![] } };
-    (Arc::new(KeyStore::start(parts, &founding).await.expect("it is founded")), groups, operator)
+    (Arc::new(KeyStore::start(parts, &founding).await.expect("it is founded")), host, operator)
 }
 
 /// A call that unwraps what was wrapped just now; with a disabled version, one that is refused.

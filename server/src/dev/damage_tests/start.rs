@@ -59,7 +59,7 @@ impl Bench {
             disk_reserve_bytes: 0,
             peers: Arc::new(NoPeers),
         });
-        let host = host.await?;
+        let host = Arc::new(host.await?);
         let mut panics = Panics::default();
         let planes = Planes {
             data: panics.tasks(self.runtimes.data.handle()),
@@ -92,7 +92,7 @@ impl Bench {
 pub(super) struct Started {
     /// Holds the folder's lock.
     _prepared: Prepared,
-    host: Host,
+    host: Arc<Host>,
     planes: Planes,
     serving: Serving,
 }

@@ -169,7 +169,8 @@ impl World {
         let tenant_keys = Arc::new(TenantKeys::default());
         if choices.lacks != Lacks::TenantKeys {
             let tenant_key = Arc::new(tenant_key);
-            tenant_keys.extend(&[(tenant(), Arc::clone(&tenant_key)), (neighbour(), tenant_key)]);
+            let keys = [(tenant(), Arc::clone(&tenant_key)), (neighbour(), tenant_key)];
+            choices.shards.iter().for_each(|shard| tenant_keys.extend(*shard, &keys));
         }
 
         let trust = Trust { issuers: vec![DEV_ISSUER.to_owned()], audiences: vec![AUDIENCE.to_owned()] };
