@@ -23,6 +23,7 @@ impl<RT: AsyncRuntime> Group<RT> {
     pub async fn failed(&self) -> Failure {
         let mut metrics = self.raft.metrics();
         let mut keeping = self.keeping.clone();
+        let mut applied = self.applied.clone();
         loop {
             let state = metrics.borrow_watched().running_state.clone();
             if let Err(fatal) = state {
@@ -31,14 +32,22 @@ impl<RT: AsyncRuntime> Group<RT> {
             if let Some(error) = keeping.borrow_and_update().clone() {
                 return Failure::Storage(Box::new(error));
             }
-            match select(pin!(metrics.changed()), pin!(keeping.changed())).await {
-                Either::Left((Ok(()), _)) | Either::Right((Ok(()), _)) => {}
-                Either::Left((Err(_), _)) | Either::Right(_) if self.stopping.load(Ordering::Acquire) => {
-                    return Failure::Stopped;
-                }
-                // whatever tells of it is gone, and nobody asked it to go
-                Either::Left((Err(_), _)) | Either::Right(_) => return Failure::Panicked,
+            // openraft does not look after the task that applies: it knows of its end when it has the next entry for it
+            if let Some(error) = applied.borrow_and_update().failed.clone() {
+                return Failure::Storage(Box::new(error));
             }
+            let is_there =
+                match select(pin!(metrics.changed()), select(pin!(keeping.changed()), pin!(applied.changed()))).await {
+                    Either::Left((told, _)) => told.is_ok(),
+                    Either::Right((Either::Left((told, _)) | Either::Right((told, _)), _)) => told.is_ok(),
+                };
+            // what the applier failed of was said before it went, and is found in the next round
+            if is_there || applied.borrow().failed.is_some() {
+                continue;
+            }
+            // whatever tells of it is gone, and nobody asked it to go
+            let was_asked = self.stopping.load(Ordering::Acquire);
+            return if was_asked { Failure::Stopped } else { Failure::Panicked };
         }
     }
 

@@ -164,6 +164,19 @@ pub enum HostError {
     },
 }
 
+impl HostError {
+    /// Whether asking for the group again, in the same process, may find it.
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Initialise { source, .. } => match source {
+                InitialiseError::NotElected { .. } => true,
+                InitialiseError::Failed(_) => false,
+            },
+            Self::Open { .. } | Self::Panicked { .. } | Self::Failed { .. } => false,
+        }
+    }
+}
+
 /// Why a proposal has no outcome. Unless it says otherwise, nothing happened and nothing will.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {

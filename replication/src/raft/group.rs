@@ -279,6 +279,14 @@ impl<RT: AsyncRuntime> Group<RT> {
         let _ = self.raft.external_request(|_| panic!("planted: a task of the group panics")).await;
     }
 
+    /// Has the task that applies panic, as a mistake in it would.
+    #[cfg(any(test, feature = "testkit"))]
+    pub async fn danger_panic_applying(&self) {
+        let panics = self.raft.with_state_machine(|_| Box::pin(async { panic!("planted: an entry panics") }));
+        // there is nobody to answer: the task is gone
+        let _: Result<(), _> = panics.await;
+    }
+
     /// Keeps the group from applying anything for as long as what this gives is kept, as a disk that does not answer would.
     #[cfg(any(test, feature = "testkit"))]
     pub fn danger_hold(&self) -> tokio::sync::oneshot::Sender<()> {
@@ -297,9 +305,12 @@ impl<RT: AsyncRuntime> Group<RT> {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Whether anything on the disk has failed: of the log, or of the snapshots, which openraft knows nothing of.
+    /// Whether anything on the disk has failed, of the log or of the snapshots, which openraft knows nothing of; or the task that
+    /// applies is gone.
     fn has_failed(&self) -> bool {
-        self.raft.metrics().borrow_watched().running_state.is_err() || self.keeping.borrow().is_some()
+        self.raft.metrics().borrow_watched().running_state.is_err()
+            || self.keeping.borrow().is_some()
+            || self.applied.has_changed().is_err()
     }
 
     /// Has an entry ordered, here or by the leader.

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use futures::future::{Either, select, select_all};
+use futures::future::{Either, join_all, select, select_all};
 use openraft::AsyncRuntime;
 use openraft_rt_tokio::TokioRuntime;
 use parking_lot::Mutex;
@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 pub use super::error::HostError;
 use super::group::{Failure, Group, GroupSettings, OpenError, SnapshotLimits, Timers};
+use super::limits::CLOSE_MAX;
 use super::measure::{Measure, Watching, watch_room};
 use super::network::Peers;
 use crate::ids::{GroupId, ReplicaId, ShardId};
@@ -127,9 +128,10 @@ impl<RT: AsyncRuntime> Host<RT> {
     /// # Errors
     /// [`HostError::Initialise`] of the system group.
     pub async fn initialise_single(&self, within: Duration) -> Result<(), HostError> {
-        for group in self.groups() {
-            let id = group.id();
-            if let Err(source) = group.initialise_single(within).await {
+        // at once, so that one that is slow costs the others nothing
+        let elected = self.groups().map(|group| async move { (group.id(), group.initialise_single(within).await) });
+        for (id, elected) in join_all(elected).await {
+            if let Err(source) = elected {
                 let error = HostError::Initialise { group: id, source };
                 if id == GroupId::SYSTEM {
                     return Err(error);
@@ -140,7 +142,8 @@ impl<RT: AsyncRuntime> Host<RT> {
         Ok(())
     }
 
-    /// Opens a shard's group if it is not open, makes this replica its only voter, and waits until it leads.
+    /// Opens a shard's group if it is not open, makes this replica its only voter, and waits until it leads. One that did not come
+    /// to lead in time before serves if it does now.
     ///
     /// # Errors
     /// Why it cannot be had; the shard can be asked for again.
@@ -148,7 +151,10 @@ impl<RT: AsyncRuntime> Host<RT> {
         let id = shard.group();
         let group = self.open_group(id).await?;
         match group.initialise_single(within).await {
-            Ok(()) => Ok(group),
+            Ok(()) => {
+                self.overcome(id);
+                Ok(group)
+            }
             Err(source) => Err(self.give_up(id, HostError::Initialise { group: id, source })),
         }
     }
@@ -158,10 +164,10 @@ impl<RT: AsyncRuntime> Host<RT> {
         if let Some(place) = self.places.lock().get(&id)
             && let Some(running) = &place.running
         {
-            return place
-                .trouble
-                .as_ref()
-                .map_or_else(|| Ok(Arc::clone(&running.group)), |trouble| Err(Arc::clone(trouble)));
+            return match &place.trouble {
+                Some(trouble) if !trouble.may_pass() => Err(Arc::clone(trouble)),
+                Some(_) | None => Ok(Arc::clone(&running.group)),
+            };
         }
         match open_apart(&self.settings, &self.spaces, id).await {
             Ok(running) => {
@@ -171,6 +177,16 @@ impl<RT: AsyncRuntime> Host<RT> {
                 Ok(group)
             }
             Err(error) => Err(self.give_up(id, error)),
+        }
+    }
+
+    /// Forgets a trouble that has passed.
+    fn overcome(&self, id: GroupId) {
+        if let Some(place) = self.places.lock().get_mut(&id)
+            && place.trouble.as_ref().is_some_and(|trouble| trouble.may_pass())
+        {
+            place.trouble = None;
+            tracing::info!(group = %id, "this shard serves after all");
         }
     }
 
@@ -254,7 +270,11 @@ impl<RT: AsyncRuntime> Host<RT> {
     /// Shuts every group down: the shards first, since they live by what the system group holds.
     pub async fn shutdown(&self) {
         self.stopping.store(true, Ordering::Release);
-        let _nothing_opens = self.opening.lock().await;
+        // one whose disk does not answer is not waited for: nothing of it is under way yet
+        let opening = RT::timeout(CLOSE_MAX, self.opening.lock()).await;
+        if opening.is_err() {
+            tracing::error!("a shard that is being opened waits for the disk and was left");
+        }
         for group in self.groups().rev() {
             group.shutdown().await;
         }

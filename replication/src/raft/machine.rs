@@ -42,6 +42,8 @@ pub struct Applied {
     pub state: State,
     /// The entry that could not be decoded, if the machine has halted.
     pub halted: Option<LogIndex>,
+    /// What the disk failed of, if nothing more is applied for that.
+    pub(super) failed: Option<Arc<io::Error>>,
     /// Where the state stands in the log.
     pub(super) position: Position,
 }
@@ -138,7 +140,7 @@ impl Machine {
             }
         };
         let index = index_of(&position);
-        let applied = Applied { index, state: state.clone(), halted: None, position: position.clone() };
+        let applied = Applied { index, state: state.clone(), halted: None, failed: None, position: position.clone() };
         let (published, receiver) = watch::channel(applied);
         let machine = Self {
             state,
@@ -207,7 +209,50 @@ impl Machine {
 
     fn publish(&self) {
         let (state, halted, position) = (self.state.clone(), self.halted, self.position.clone());
-        self.published.send_replace(Applied { index: index_of(&position), state, halted, position });
+        self.published.send_replace(Applied { index: index_of(&position), state, halted, failed: None, position });
+    }
+
+    /// Says what the disk failed of before openraft drops the machine, so that its end is told from that by a panic.
+    fn told<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| {
+            let (kind, error) = (error.kind(), Arc::new(error));
+            self.published.send_modify(|applied| applied.failed = Some(Arc::clone(&error)));
+            io::Error::new(kind, error)
+        })
+    }
+
+    async fn apply_all<RT, S>(&mut self, entries: S) -> io::Result<()>
+    where
+        RT: AsyncRuntime,
+        S: Stream<Item = io::Result<EntryResponder<Types<RT>>>> + Unpin + OptionalSend,
+    {
+        let mut steps = pin!(entries.ready_chunks(ENTRIES_PER_STEP));
+        while let Some(step) = steps.next().await {
+            let step = step.into_iter().collect::<io::Result<Vec<_>>>()?;
+            let (entries, waiting): (Vec<_>, Vec<_>) = step.into_iter().unzip();
+            let answers = self.step(entries).await?;
+            for (waiting, answer) in waiting.into_iter().zip(answers) {
+                if let Some(waiting) = waiting {
+                    waiting.send(answer);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn install(&mut self, meta: &SnapshotMeta, snapshot: Snapshot) -> io::Result<()> {
+        let bytes = snapshot.meta.clone();
+        let position: Position = postcard::from_bytes(&bytes).map_err(io::Error::other)?;
+        if encode(&position) != bytes || meta_of(position.clone()) != *meta {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the snapshot is not the one that was announced"));
+        }
+        let state = self.snapshots.take_over(snapshot).await.map_err(snapshot_error)?;
+        self.mirror.replace(state.clone(), bytes).await.map_err(io::Error::other)?;
+        self.state = state;
+        self.position = position;
+        self.halted = None;
+        self.publish();
+        Ok(())
     }
 }
 
@@ -239,18 +284,8 @@ impl<RT: AsyncRuntime> RaftStateMachine<Types<RT>> for Machine {
     where
         S: Stream<Item = io::Result<EntryResponder<Types<RT>>>> + Unpin + OptionalSend,
     {
-        let mut steps = pin!(entries.ready_chunks(ENTRIES_PER_STEP));
-        while let Some(step) = steps.next().await {
-            let step = step.into_iter().collect::<io::Result<Vec<_>>>()?;
-            let (entries, waiting): (Vec<_>, Vec<_>) = step.into_iter().unzip();
-            let answers = self.step(entries).await?;
-            for (waiting, answer) in waiting.into_iter().zip(answers) {
-                if let Some(waiting) = waiting {
-                    waiting.send(answer);
-                }
-            }
-        }
-        Ok(())
+        let applied = self.apply_all(entries).await;
+        self.told(applied)
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
@@ -263,18 +298,8 @@ impl<RT: AsyncRuntime> RaftStateMachine<Types<RT>> for Machine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Snapshot) -> io::Result<()> {
-        let bytes = snapshot.meta.clone();
-        let position: Position = postcard::from_bytes(&bytes).map_err(io::Error::other)?;
-        if encode(&position) != bytes || meta_of(position.clone()) != *meta {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the snapshot is not the one that was announced"));
-        }
-        let state = self.snapshots.take_over(snapshot).await.map_err(snapshot_error)?;
-        self.mirror.replace(state.clone(), bytes).await.map_err(io::Error::other)?;
-        self.state = state;
-        self.position = position;
-        self.halted = None;
-        self.publish();
-        Ok(())
+        let installed = self.install(meta, snapshot).await;
+        self.told(installed)
     }
 
     async fn get_current_snapshot(

@@ -7,7 +7,7 @@ use crate::admin;
 use crate::edge::listener::Listener;
 use crate::edge::tls::{ServerTls, TlsFiles};
 use crate::frontend::Frontend;
-use crate::health::probe::{Canaries, Canary, Mint, Probe, ProbeTarget};
+use crate::health::probe::{Canaries, Canary, Mint, Probe, ProbeTarget, Users};
 use crate::health::{self, Readiness};
 use crate::keystore::{KeyStore, Shard};
 use crate::metrics::ListenerLabel;
@@ -84,8 +84,19 @@ pub(super) fn start_health(prepared: &Prepared, readiness: &Arc<Readiness>, task
 
 /// The canary of every shard that serves.
 fn canaries(store: Arc<KeyStore>) -> Canaries {
-    let canary = |shard: Arc<Shard>| Canary { shard: shard.id(), key_path: replication::ids::key_path(shard.canary()) };
-    Arc::new(move || store.serving().into_iter().map(canary).collect())
+    Arc::new(move || {
+        let used = store.used_shards();
+        let canary = |shard: Arc<Shard>| Canary {
+            shard: shard.id(),
+            key_path: replication::ids::key_path(shard.canary()),
+            users: match used.contains(&shard.id()) {
+                _ if used.is_empty() => Users::NobodyYet,
+                true => Users::Tenants,
+                false => Users::Elsewhere,
+            },
+        };
+        store.serving().into_iter().map(canary).collect()
+    })
 }
 
 /// Starts the synthetic caller that readiness rests on.

@@ -68,6 +68,8 @@ impl Serving {
         let store = start_key_store(prepared, host, &directory, &tenant_keys).await?;
         planes.feeds.spawn_endless("feeds", Arc::clone(&store).feed_all());
         planes.control.spawn_endless("cluster time", Arc::clone(&store).keep_time());
+        let raising = Arc::clone(&store);
+        planes.control.spawn_endless("raising shards", async move { raising.raise_again().await });
         let demo = match demo::ensure(&store, &prepared.operator).await {
             // its shard does not serve, and the others do
             Err(DemoError::Execute(ExecuteError::Down(down))) => Demo::before(folder.root(), down),

@@ -19,7 +19,7 @@ use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpStream;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -55,6 +55,19 @@ pub struct Canary {
     pub shard: ShardId,
     /// The key's path, without a slash before it: `v0/keys/…`.
     pub key_path: String,
+    /// Who besides the probe depends on the shard.
+    pub users: Users,
+}
+
+/// Who depends on a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Users {
+    /// Tenants were placed in it.
+    Tenants,
+    /// All tenants were placed elsewhere.
+    Elsewhere,
+    /// There are no tenants yet, anywhere.
+    NobodyYet,
 }
 
 /// The canaries, as they are now. Called once a round, so it must not block.
@@ -131,10 +144,14 @@ pub enum ProbeFailure {
     /// The system gave no random bytes.
     #[error("the system gives no random bytes")]
     Entropy,
-    /// No shard serves, so there is no canary.
-    #[error("no shard serves")]
+    /// No shard that callers depend on serves.
+    #[error("no shard with tenants serves")]
     NoShard,
 }
+
+/// Into how many parts the time of a round is cut at most: a canary that hangs must leave time for others, and a busy machine needs
+/// some for each.
+const SHARES_MAX: u32 = 4;
 
 /// A connection to the data listener, and what drives it.
 type Line = (SendRequest<Full<Bytes>>, AbortOnDropHandle<()>);
@@ -143,10 +160,12 @@ fn result_of(found: Result<(), ProbeFailure>) -> ProbeResult {
     if found.is_ok() { ProbeResult::Passed } else { ProbeResult::Failed }
 }
 
-/// What a round comes to: this machine should get traffic if it serves any shard, unless it computes wrong.
-fn verdict(each: &[(ShardId, Result<(), ProbeFailure>)]) -> Result<(), ProbeFailure> {
-    let results = || each.iter().map(|(_, found)| *found);
-    if let Some(wrong) = results().find(|found| *found == Err(ProbeFailure::Mismatch)) {
+/// What a round comes to: this machine should get traffic if it serves any shard that somebody depends on, unless it computes wrong.
+/// A shard whose users are elsewhere says nothing of what callers see.
+fn verdict(each: &[(Canary, Result<(), ProbeFailure>)]) -> Result<(), ProbeFailure> {
+    let counted = || each.iter().filter(|(canary, _)| canary.users != Users::Elsewhere);
+    let results = || counted().map(|(_, found)| *found);
+    if let Some(wrong) = each.iter().map(|(_, found)| *found).find(|found| *found == Err(ProbeFailure::Mismatch)) {
         return wrong;
     }
     match results().find(Result::is_ok) {
@@ -189,8 +208,8 @@ impl Probe {
             let began = clock.now();
             let Some(each) = stop.run_until_cancelled(self.each()).await else { return };
             let ended = clock.now();
-            for (shard, found) in &each {
-                metrics.shard_probed(u32::from(shard.group().0), result_of(*found));
+            for (canary, found) in &each {
+                metrics.shard_probed(u32::from(canary.shard.group().0), result_of(*found));
             }
             let round = verdict(&each);
             let result = result_of(round);
@@ -210,25 +229,25 @@ impl Probe {
         verdict(&self.each().await)
     }
 
-    /// What became of each shard's canary. One that was not come to in time has timed out.
-    async fn each(&self) -> Vec<(ShardId, Result<(), ProbeFailure>)> {
+    /// What became of each shard's canary. One that was not come to in time has timed out; each has a share of the time that leaves
+    /// the others theirs.
+    async fn each(&self) -> Vec<(Canary, Result<(), ProbeFailure>)> {
         let canaries = (self.target.canaries)();
+        let share = self.round_max / u32::try_from(canaries.len()).unwrap_or(u32::MAX).clamp(1, SHARES_MAX);
+        let ended = Instant::now() + self.round_max;
+        let token = (self.mint)();
+        let mut line = None;
         let mut each = Vec::with_capacity(canaries.len());
-        let probing = async {
-            let token = (self.mint)();
-            let mut line = None;
-            for canary in &canaries {
-                let found = self.wrap_and_unwrap(&mut line, &token, &canary.key_path).await;
-                if found.is_err() {
-                    // whatever is left on it belongs to the canary that failed
-                    line = None;
-                }
-                each.push((canary.shard, found));
+        for canary in canaries {
+            let until = (Instant::now() + share).min(ended);
+            let probing = self.wrap_and_unwrap(&mut line, &token, &canary.key_path);
+            let found = timeout_at(until, probing).await.unwrap_or(Err(ProbeFailure::TimedOut));
+            if found.is_err() {
+                // whatever is left on it belongs to the canary that failed
+                line = None;
             }
-        };
-        let _ = timeout(self.round_max, probing).await;
-        let late = canaries.iter().skip(each.len()).map(|canary| (canary.shard, Err(ProbeFailure::TimedOut)));
-        each.extend(late.collect::<Vec<_>>());
+            each.push((canary, found));
+        }
         each
     }
 

@@ -71,6 +71,7 @@ fn canaries(paths: &[&str]) -> Canaries {
     let canary = |(at, path): (u16, &&str)| Canary {
         shard: ShardId(std::num::NonZeroU16::MIN.saturating_add(at)),
         key_path: (*path).to_owned(),
+        users: Users::Tenants,
     };
     let canaries: Vec<Canary> = (0..).zip(paths).map(canary).collect();
     Arc::new(move || canaries.clone())
@@ -119,9 +120,24 @@ async fn a_shard_that_is_not_served_takes_the_machine_out_only_if_no_other_is() 
     assert_eq!(verdict(&each), Ok(()));
     assert_eq!(of(&["v0/keys/gone", "v0/keys/gone"]).round().await, Err(gone));
     assert_eq!(of(&[]).round().await, Err(ProbeFailure::NoShard));
-    let [first, second] = [each[0].0, each[1].0];
-    let wrong = [(first, Ok(())), (second, Err(ProbeFailure::Mismatch))];
-    assert_eq!(verdict(&wrong), Err(ProbeFailure::Mismatch), "a machine that computes wrong gets no traffic");
+    let of_both = |[first, second]: [(Users, Result<(), ProbeFailure>); 2]| {
+        let with = |at: usize, (users, found)| (Canary { users, ..each[at].0.clone() }, found);
+        verdict(&[with(0, first), with(1, second)])
+    };
+    let wrong = Err(ProbeFailure::Mismatch);
+    let table = [
+        // a shard whose users are elsewhere says nothing of what callers see
+        ([(Users::Tenants, Err(gone)), (Users::Elsewhere, Ok(()))], Err(gone)),
+        ([(Users::Tenants, Ok(())), (Users::Elsewhere, Err(gone))], Ok(())),
+        ([(Users::Elsewhere, Ok(())), (Users::Elsewhere, Ok(()))], Err(ProbeFailure::NoShard)),
+        ([(Users::NobodyYet, Err(gone)), (Users::NobodyYet, Ok(()))], Ok(())),
+        // a machine that computes wrong gets no traffic, whoever it does it for
+        ([(Users::Tenants, Ok(())), (Users::Tenants, wrong)], wrong),
+        ([(Users::Tenants, Ok(())), (Users::Elsewhere, wrong)], wrong),
+    ];
+    for (both, expected) in table {
+        assert_eq!(of_both(both), expected, "{both:?}");
+    }
 }
 
 #[tokio::test]

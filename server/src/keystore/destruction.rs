@@ -23,15 +23,17 @@ const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_PART: u32 = 10;
 
 impl KeyStore {
-    /// Counts the time of a shard and destroys what is due, until the future is dropped. A trouble is told once, and again when it
+    /// Counts the time of a shard and destroys what is due, until its group ends or the future is dropped. A trouble is told once, and again when it
     /// comes back; nothing is destroyed meanwhile.
     pub(super) async fn keep_time_of(&self, shard: &Shard) {
         let mut watch = shard.group.watch();
         let mut is_told = false;
         loop {
             let Some(left) = until_next_destruction(shard) else {
-                // the group lives as long as the shard
-                let _ = watch.wait_for(|applied| !applied.state.destructions().is_empty()).await;
+                if watch.wait_for(|applied| !applied.state.destructions().is_empty()).await.is_err() {
+                    // the group has ended, and its time with it
+                    return;
+                }
                 continue;
             };
             let step = if left.is_zero() { self.destroy_due(shard).await } else { self.count_time(shard).await };
@@ -45,7 +47,10 @@ impl KeyStore {
                 let changes =
                     watch.wait_for(|applied| applied.state.destructions().get_min().map(|(key, _)| *key) != first);
                 // over is over: what came is looked at next
-                let _ = tokio::time::timeout((left / PAUSE_PART).clamp(PAUSE_MIN, PAUSE_MAX), changes).await;
+                let looked = tokio::time::timeout((left / PAUSE_PART).clamp(PAUSE_MIN, PAUSE_MAX), changes).await;
+                if matches!(looked, Ok(Err(_))) {
+                    return;
+                }
             }
         }
     }

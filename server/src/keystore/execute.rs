@@ -126,7 +126,7 @@ impl KeyStore {
             };
         };
         let shard = match &request.operation {
-            AdminOperation::CreateTenant { shard, .. } => self.choose(tenant, *shard)?,
+            AdminOperation::CreateTenant { shard, .. } => self.choose(tenant, *shard).await?,
             _ => self.shard_of(tenant)?,
         };
         if let Some(since) = shard.halted() {

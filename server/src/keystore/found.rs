@@ -80,6 +80,22 @@ pub enum FoundError {
     Unexpected,
 }
 
+impl FoundError {
+    /// Whether trying again, in the same process, may come to something else.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Shard(error) => error.may_pass(),
+            Self::Proposal(ProposalError::Propose(_)) | Self::Settle(_) | Self::Entropy(_) => true,
+            Self::Proposal(ProposalError::Refused(_))
+            | Self::Unsound(_)
+            | Self::NotDev
+            | Self::IsDev
+            | Self::Complete(_)
+            | Self::Unexpected => false,
+        }
+    }
+}
+
 impl KeyStore {
     /// Brings the key store up: founds what is not there yet, and goes on with what a crash interrupted. A shard that cannot be
     /// brought up is told and left out, as long as another one serves.

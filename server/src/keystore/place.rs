@@ -9,6 +9,7 @@ use replication::machine::command::{Action, PlaceTenant};
 use replication::machine::outcome::{Effect, Refusal};
 use replication::machine::request::SignedRequest;
 use replication::machine::rows::Tenant;
+use replication::raft::group::ProposeError;
 
 use super::KeyStore;
 use super::execute::ExecuteError;
@@ -17,7 +18,7 @@ use super::shards::{Shard, taking};
 
 impl KeyStore {
     /// The shard that a tenant is to be made in. Where an earlier request placed it, that one.
-    pub(super) fn choose(&self, tenant: &TenantId, chosen: Option<ShardId>) -> Result<Arc<Shard>, ExecuteError> {
+    pub(super) async fn choose(&self, tenant: &TenantId, chosen: Option<ShardId>) -> Result<Arc<Shard>, ExecuteError> {
         match (self.placed(tenant), chosen) {
             (Some(shard), Some(other)) if shard != other => {
                 Err(Refusal::OtherShard { tenant: tenant.clone(), shard }.into())
@@ -26,7 +27,7 @@ impl KeyStore {
             (None, Some(shard)) if !self.system_state().has_shard(shard) => Err(Refusal::UnknownShard { shard }.into()),
             // before anything is begun: what is placed is placed for good
             (None, Some(shard)) => taking(self.shard(shard)?),
-            (None, None) => self.emptiest(),
+            (None, None) => self.emptiest().await,
         }
     }
 
@@ -42,7 +43,8 @@ impl KeyStore {
         let entry = self.completed(GroupId::SYSTEM, id, asked, place);
         match self.parts.propose(self.parts.host.system(), entry).await {
             Ok(done) => match done.effect {
-                Effect::TenantPlaced { shard } => Ok(self.shard(shard)?),
+                // placed it is, whatever has come over the shard meanwhile
+                Effect::TenantPlaced { shard } => self.shard(shard).map_err(|_| ProposeError::Unknown.into()),
                 _ => Err(ExecuteError::Unexpected),
             },
             Err(ProposalError::Refused(exists @ Refusal::Exists { .. })) => {

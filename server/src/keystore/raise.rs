@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use replication::ids::{GroupId, ShardId};
 use replication::machine::command::{Action, AddShard};
 use replication::machine::request::{Request, SignedRequest};
-use replication::raft::group::Group;
+use replication::raft::group::{Group, ProposeError};
 
 use super::answer::Answer;
 use super::execute::ExecuteError;
@@ -18,7 +19,24 @@ use super::shards::{Shard, Standing};
 use super::sound::{ELECTION_DEADLINE, Judged};
 use super::{KeyStore, UnsoundError};
 
+/// How often a shard that may yet come up is tried again.
+const AGAIN_EVERY: Duration = Duration::from_mins(1);
+
 impl KeyStore {
+    /// Brings up again and again what was down for a reason that may pass, until the future is dropped: a disk that was slow for a
+    /// while must not keep a shard's tenants out until somebody starts the process anew.
+    pub async fn raise_again(&self) {
+        loop {
+            tokio::time::sleep(AGAIN_EVERY).await;
+            for (shard, standing) in self.each_shard() {
+                if standing.is_err_and(|down| down.trouble.may_pass()) {
+                    // why it is not up is told where that is found
+                    let _ = self.raise(shard).await;
+                }
+            }
+        }
+    }
+
     /// Brings up every shard that group 0 names, those that hold something first: a root key that does not fit them must make
     /// nothing new.
     pub(super) async fn raise_all(&self, judged: Judged) -> Result<(), FoundError> {
@@ -68,7 +86,8 @@ impl KeyStore {
         let add = Action::AddShard(AddShard { shard });
         let entry = self.completed(GroupId::SYSTEM, request.idempotency_id, asked, add);
         let done = self.parts.propose(self.parts.host.system(), entry).await?;
-        let up = self.raise(shard).await?;
+        // it belongs to the cluster from here on: the same request, sent again, goes on
+        let up = self.raise(shard).await.map_err(|_| ProposeError::Unknown)?;
         let index = up.group.watch().borrow().index;
         let made = Answer { repeated: done.repeated, index: done.index, shard: Some(shard), ..Answer::default() };
         Ok(self.in_use(made, &[(GroupId::SYSTEM, done.index), (up.group_id(), index)]).await)

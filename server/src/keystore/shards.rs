@@ -2,8 +2,10 @@
 //!
 //! A tenant's shard is what group 0 says, never a computation. One shard's trouble is told with its name and stops no other.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use replication::ids::{GroupId, KeyVersionId, LogIndex, ShardId, TenantId};
 use replication::machine::outcome::Refusal;
@@ -16,6 +18,9 @@ use super::KeyStore;
 use super::counting::Counting;
 use super::execute::ExecuteError;
 use super::found::FoundError;
+
+/// How long a shard may take to answer before a new tenant goes elsewhere.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 /// A shard that was brought up here.
 pub struct Shard {
@@ -77,6 +82,15 @@ impl Shard {
         self.panics.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whether its group confirms, and has applied here, everything up to now.
+    async fn answers(&self) -> bool {
+        let asked = async {
+            let index = self.group.read_index().await?;
+            self.group.wait_applied(index).await
+        };
+        matches!(tokio::time::timeout(ANSWER_MAX, asked).await, Ok(Ok(_)))
+    }
+
     /// Why it takes no new changes, if it takes none.
     pub fn takes_none(&self) -> Option<ProposeError> {
         let halted = self.halted().map(|since| ProposeError::Halted { since });
@@ -128,6 +142,17 @@ pub enum Trouble {
     /// It could not be opened, or has failed since.
     #[error(transparent)]
     Host(Arc<HostError>),
+}
+
+impl Trouble {
+    /// Whether bringing the shard up again, in the same process, may come to something else.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::NotYet => true,
+            Self::Found(error) => error.may_pass(),
+            Self::Host(error) => error.may_pass(),
+        }
+    }
 }
 
 impl ShardDown {
@@ -189,6 +214,11 @@ impl KeyStore {
         up.map_or_else(|| self.shard(id).map(|shard| shard.state()), |shard| Ok(shard.state()))
     }
 
+    /// The shards that tenants were placed in.
+    pub fn used_shards(&self) -> BTreeSet<ShardId> {
+        self.system_state().placements().values().map(|placed| placed.shard).collect()
+    }
+
     /// The shard that a tenant was placed in; `None` if it was placed in none.
     pub fn placed(&self, tenant: &TenantId) -> Option<ShardId> {
         Some(self.system_state().row::<Placement>(tenant)?.shard)
@@ -203,11 +233,12 @@ impl KeyStore {
         Ok(self.shard(placed)?)
     }
 
-    /// The shard with the fewest tenants of those that take changes; of two, the one of the lower number.
+    /// The shard with the fewest tenants of those that take changes and answer; of two, the one of the lower number. A shard that
+    /// stands still is the emptiest for ever, and what is placed there stays there.
     ///
     /// # Errors
     /// Why the first shard takes none, if no shard does.
-    pub(super) fn emptiest(&self) -> Result<Arc<Shard>, ExecuteError> {
+    pub(super) async fn emptiest(&self) -> Result<Arc<Shard>, ExecuteError> {
         let system = self.system_state();
         let tenants = |shard: ShardId| system.placements().values().filter(|placed| placed.shard == shard).count();
         let mut first = None;
@@ -218,8 +249,14 @@ impl KeyStore {
                 Err(error) => first = first.or(Some(error)),
             }
         }
-        let emptiest = open.into_iter().min_by_key(|shard| (tenants(shard.id()), shard.id()));
-        emptiest.ok_or_else(|| first.unwrap_or(ExecuteError::Unexpected))
+        open.sort_by_key(|shard| (tenants(shard.id()), shard.id()));
+        for shard in open {
+            if shard.answers().await {
+                return Ok(shard);
+            }
+            first = first.or(Some(ProposeError::Busy.into()));
+        }
+        Err(first.unwrap_or(ExecuteError::Unexpected))
     }
 }
 

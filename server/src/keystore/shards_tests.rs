@@ -233,6 +233,8 @@ async fn a_shard_that_stands_still_holds_nobody_else_up() {
     let stuck = running.store.execute(running.asked(4, create_key("two", "other"))).await;
     assert!(matches!(stuck, Err(ExecuteError::Propose(ProposeError::Unknown))), "{stuck:?}");
     assert!(running.opens(two));
+    let made = running.done(running.asked(6, tenant_in("later", None))).await;
+    assert_eq!(made.shard, Some(ShardId::FIRST), "the emptier one does not answer, and who goes there stays there");
     drop(hold);
     assert!(!running.done(running.asked(5, create_key("two", "another"))).await.repeated, "and then it goes on");
     running.stop().await;

@@ -121,6 +121,28 @@ async fn a_shard_whose_task_panics_is_left_alone_and_group_0_ends_the_process() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_whose_applier_panics_is_told_before_its_next_entry_and_is_no_failure_of_the_disk() {
+    let (author, folder) = (Author::default(), tempfile::tempdir().expect("a temporary folder can be made"));
+    let host: Arc<Host> = Arc::new(Host::open(settings(folder.path())).await.expect("an empty folder opens"));
+    two_shards(&host, &author).await;
+    let watching = watched(&host);
+    let broken = host.shard(second()).expect("it was opened");
+    broken.danger_panic_applying().await;
+    until(|| host.trouble(second()).is_some()).await;
+    let trouble = host.trouble(second()).expect("it was told");
+    assert!(matches!(*trouble, HostError::Failed { source: Failure::Panicked, .. }), "{trouble:?}");
+    let late = broken.propose(made(&author, "late"), AMPLE).await;
+    assert!(matches!(late, Err(ProposeError::Stopped)), "{late:?}");
+    the_others_go_on(&host, &author, "acme").await;
+    assert!(!watching.is_finished(), "one shard's panic ends no process");
+    host.system().danger_panic_applying().await;
+    let ended = tokio::time::timeout(AMPLE, watching).await.expect("without group 0 nothing goes on");
+    let (group, failure) = ended.expect("the watch does not panic");
+    assert!(group == GroupId::SYSTEM && matches!(failure, Failure::Panicked), "{group}: {failure:?}");
+    host.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shard_that_stands_still_holds_no_other_up() {
     let (author, folder) = (Author::default(), tempfile::tempdir().expect("a temporary folder can be made"));
     let host: Host = Host::open(settings(folder.path())).await.expect("an empty folder opens");
