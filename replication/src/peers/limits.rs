@@ -9,8 +9,11 @@ pub const FORMAT: u32 = 1;
 pub const MESSAGE_BYTES_MAX: usize = crate::raft::network::APPEND_BYTES + 2 * crate::raft::group::ENTRY_BYTES_MAX;
 /// Bytes of a snapshot in one message.
 pub const CHUNK_BYTES: usize = 256 * 1024;
-/// Largest snapshot that is taken.
-pub const SNAPSHOT_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+/// Largest snapshot that is taken. Its state is decoded in memory, beside the one that it takes the place of; and within
+/// [`SNAPSHOT_WAIT_MAX`] it is sent over any link of 20 Mbit/s.
+pub const SNAPSHOT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// How long all of a snapshot may take, since there is one place for all who send: as long as its leader tries.
+pub const SNAPSHOT_WAIT_MAX: Duration = Duration::from_mins(30);
 
 /// Connections that a listener holds, those in their handshake included.
 pub const CONNECTIONS_MAX: usize = 256;
