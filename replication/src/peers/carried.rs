@@ -61,9 +61,11 @@ pub(super) fn header_reason(error: &HeaderError) -> wire::Reason {
 /// The word for what a group did not answer; `None` where it may yet happen, which is no refusal.
 pub(super) fn answer_reason(error: &AnswerError) -> Option<wire::Reason> {
     match error {
-        AnswerError::Malformed | AnswerError::TooLarge => Some(wire::Reason::Malformed),
+        AnswerError::Malformed | AnswerError::Misshapen(_) => Some(wire::Reason::Malformed),
         AnswerError::NotItsName { .. } => Some(wire::Reason::Certificate),
-        AnswerError::Snapshot(_) => Some(wire::Reason::Snapshot),
+        AnswerError::Snapshot(_) | AnswerError::Outvoted { .. } | AnswerError::NotMember { .. } => {
+            Some(wire::Reason::Snapshot)
+        }
         AnswerError::Late { .. } | AnswerError::Stopped => None,
     }
 }

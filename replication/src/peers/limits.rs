@@ -9,17 +9,24 @@ pub const FORMAT: u32 = 1;
 pub const MESSAGE_BYTES_MAX: usize = crate::raft::network::APPEND_BYTES + 2 * crate::raft::group::ENTRY_BYTES_MAX;
 /// Bytes of a snapshot in one message.
 pub const CHUNK_BYTES: usize = 256 * 1024;
-/// Largest snapshot that is taken.
-pub const SNAPSHOT_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+/// Largest snapshot that is taken. Its state is decoded in memory, beside the one that it takes the place of; and within
+/// [`SNAPSHOT_WAIT_MAX`] it is sent over any link of 20 Mbit/s.
+pub const SNAPSHOT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// How long all of a snapshot may take, since there is one place for all who send: as long as its leader tries.
+pub const SNAPSHOT_WAIT_MAX: Duration = Duration::from_mins(30);
 
-/// Connections that a listener holds, those in their handshake included.
+/// Proven connections that a listener holds; a newer one takes the place of the oldest of whoever holds most.
 pub const CONNECTIONS_MAX: usize = 256;
-/// Handshakes under way.
+/// Those of one replica: the three that it uses, and as many again that it left behind and that were not found dead yet. A newer
+/// one takes the place of its oldest.
+pub const CONNECTIONS_PER_PEER_MAX: usize = 6;
+/// Handshakes under way; a newer one takes the place of the oldest of the address that has most.
 pub const HANDSHAKES_MAX: usize = 32;
 /// How long a connection may take to be made, and to prove itself.
 pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(3);
-/// Calls under way on one connection.
-pub const CALLS_PER_CONNECTION_MAX: u32 = 256;
+/// Calls under way on one connection, each of at most [`MESSAGE_BYTES_MAX`]: with [`CONNECTIONS_PER_PEER_MAX`], what a peer can
+/// have a replica hold. More wait on the sender's side.
+pub const CALLS_PER_CONNECTION_MAX: u32 = 32;
 /// Calls that wait for one connection of a client.
 pub const CALLS_WAITING_MAX: usize = 256;
 /// How long a call is worked for, whatever its sender grants.

@@ -1,10 +1,11 @@
 //! Where other replicas connect: bounded, proven by a certificate before anything of HTTP is read, and cut off at the end.
 //!
-//! Never holds an accept up for a handshake, and never more handshakes or connections than their bounds.
+//! Never holds an accept up for anything, and never more handshakes or connections than their bounds: the newest is let in, and an
+//! older one of whoever holds most makes room (`places.rs`).
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,7 +14,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -26,13 +27,14 @@ use tonic::transport::server::Connected;
 use super::header::Here;
 use super::identity::{Cluster, IdentityError, PeerName};
 use super::limits::{
-    CALLS_PER_CONNECTION_MAX, CONNECTION_AGE_MAX, CONNECTIONS_MAX, DRAIN_WAIT_MAX, HANDSHAKE_WAIT_MAX, HANDSHAKES_MAX,
-    KEEP_ALIVE, MESSAGE_BYTES_MAX,
+    CALLS_PER_CONNECTION_MAX, CONNECTION_AGE_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, DRAIN_WAIT_MAX,
+    HANDSHAKE_WAIT_MAX, HANDSHAKES_MAX, KEEP_ALIVE, MESSAGE_BYTES_MAX,
 };
+use super::places::{Place, Places};
 use super::service::{Proven, Service};
 use super::tls::PeerTls;
 use super::wire::peer_server::PeerServer;
-use crate::ids::{Generation, GroupId};
+use crate::ids::{Generation, GroupId, ReplicaId};
 use crate::raft::group::Group;
 
 /// How long accepting rests after the system refused: for want of file handles, mostly.
@@ -124,13 +126,13 @@ async fn accept(
     closing: CancellationToken,
     cut: CancellationToken,
 ) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let handshakes = Places::new(HANDSHAKES_MAX, HANDSHAKES_MAX);
+    let peers = Arc::new(Places::new(CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX));
     let mut proving = JoinSet::new();
-    while let Some(accepted) = closing.run_until_cancelled(next(&listener, &connections, &handshakes)).await {
+    while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {
         // what has ended is let go of
         while proving.try_join_next().is_some() {}
-        let (stream, place, hand) = match accepted {
+        let (stream, source) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "connections of peers cannot be accepted for now");
@@ -138,46 +140,49 @@ async fn accept(
                 continue;
             }
         };
-        let (tls, taken, cut) = (tls.clone(), taken.clone(), cut.clone());
+        let hand = handshakes.enter(source.ip(), CancellationToken::new());
+        let (tls, taken, cut, peers) = (tls.clone(), taken.clone(), cut.clone(), Arc::clone(&peers));
         proving.spawn(async move {
-            let proven = timeout(HANDSHAKE_WAIT_MAX, prove(stream, &tls)).await;
-            drop(hand);
-            match proven {
-                Ok(Ok((stream, name))) => {
-                    let cut = Box::pin(cut.cancelled_owned());
-                    let stream = PeerStream { stream, proven: Proven(name.replica), cut, _place: place };
-                    // nobody takes it any more when the listener ends
-                    drop(taken.send(stream).await);
-                }
-                Ok(Err(error)) => {
+            let (stream, name) = match proven(stream, &tls, &hand).await {
+                Ok(proven) => proven,
+                Err(error) => {
                     tracing::debug!(error = &error as &dyn std::error::Error, "a connection proved no peer");
+                    return;
                 }
-                Err(_) => tracing::debug!("a connection did not end its handshake in time"),
-            }
+            };
+            drop(hand);
+            let place = peers.enter(name.replica, cut.child_token());
+            let cut = Box::pin(place.cut().clone().cancelled_owned());
+            let stream = PeerStream { stream, proven: Proven(name.replica), cut, _place: place };
+            // nobody takes it any more when the listener ends
+            drop(taken.send(stream).await);
         });
     }
     proving.shutdown().await;
 }
 
-/// The next connection, once there is room for it.
-async fn next(
-    listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-    handshakes: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit, OwnedSemaphorePermit)> {
-    let place = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
-    let hand = Arc::clone(handshakes).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place, hand))
-}
-
 /// Why a connection is no peer's.
 #[derive(Debug, thiserror::Error)]
 enum Unproven {
+    #[error("the handshake did not end in time")]
+    Late,
+    #[error("the handshake made room for a newer one")]
+    Crowded,
     #[error("the handshake failed")]
     Tls(#[from] io::Error),
     #[error("the certificate is none of a peer")]
     Identity(#[from] IdentityError),
+}
+
+/// Within its time, and for as long as it need not make room.
+async fn proven(
+    stream: TcpStream,
+    tls: &PeerTls,
+    hand: &Place<IpAddr>,
+) -> Result<(TlsStream<TcpStream>, PeerName), Unproven> {
+    let proving = timeout(HANDSHAKE_WAIT_MAX, prove(stream, tls));
+    let proved = hand.cut().run_until_cancelled(proving).await;
+    proved.ok_or(Unproven::Crowded)?.map_err(|_| Unproven::Late)?
 }
 
 async fn prove(stream: TcpStream, tls: &PeerTls) -> Result<(TlsStream<TcpStream>, PeerName), Unproven> {
@@ -188,12 +193,12 @@ async fn prove(stream: TcpStream, tls: &PeerTls) -> Result<(TlsStream<TcpStream>
     Ok((stream, name))
 }
 
-/// A proven connection. Holds its place until it is closed.
+/// A proven connection. Holds its place until it is closed, or a newer one takes it.
 struct PeerStream {
     stream: TlsStream<TcpStream>,
     proven: Proven,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    _place: OwnedSemaphorePermit,
+    _place: Place<ReplicaId>,
 }
 
 impl Connected for PeerStream {

@@ -10,6 +10,7 @@ pub mod header;
 pub mod identity;
 pub mod limits;
 pub mod listener;
+mod places;
 mod receiving;
 mod service;
 mod shipping;

@@ -1,7 +1,7 @@
 //! Taking a snapshot from a leader: every part in its place and with its digest, all of them, and then verified as a whole before
 //! it is installed.
 //!
-//! Never keeps anything of a stream that broke, stood still, or did not hold what was announced.
+//! Never keeps anything of a stream that broke, stood still, went on for too long, or did not hold what was announced.
 
 use std::time::Duration;
 
@@ -10,10 +10,12 @@ use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
 use super::header::HeaderError;
-use super::limits::{PART_WAIT_MAX, SNAPSHOT_BYTES_MAX};
+use super::limits::{PART_WAIT_MAX, SNAPSHOT_BYTES_MAX, SNAPSHOT_WAIT_MAX};
 use super::wire;
+use crate::ids::ReplicaId;
 use crate::raft::answering::{AnswerError, Expected};
 use crate::raft::group::Group;
+use crate::store::received::Received;
 
 /// Why a snapshot is not taken. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,12 @@ pub enum ReceiveError {
         found: u64,
         /// Where the stream was.
         wanted: u64,
+    },
+    /// A part with nothing in it would hold the place and bring nothing.
+    #[error("the part at byte {offset} is empty; the snapshot is sent anew")]
+    Empty {
+        /// Where it is.
+        offset: u64,
     },
     /// Bytes changed on their way, or on the sender's disk while they were read.
     #[error("the bytes up to {offset} are not those that were sent; the snapshot is sent anew")]
@@ -64,6 +72,18 @@ pub enum ReceiveError {
         /// How long was waited.
         within: Duration,
     },
+    /// Parts came, and not fast enough.
+    #[error(
+        "only {found} of {wanted} bytes came within {within:?}; look at the link to the sender, and the snapshot is sent anew"
+    )]
+    TooSlow {
+        /// What came.
+        found: u64,
+        /// What was announced.
+        wanted: u64,
+        /// How long all of it may take.
+        within: Duration,
+    },
     /// The connection broke.
     #[error("the stream broke; the snapshot is sent anew")]
     Broken(#[source] Box<Status>),
@@ -83,6 +103,7 @@ pub(super) async fn announcement(parts: &mut Streaming<wire::Part>) -> Result<wi
 /// Everything after it: the bytes of an admitted sender's snapshot.
 pub(super) async fn receive(
     group: &Group,
+    sender: ReplicaId,
     expected: Expected,
     bytes: u64,
     parts: &mut Streaming<wire::Part>,
@@ -90,13 +111,27 @@ pub(super) async fn receive(
     if bytes > SNAPSHOT_BYTES_MAX {
         return Err(ReceiveError::TooLarge { bytes });
     }
+    group.admit_snapshot(sender, &expected)?;
     let mut received = group.receive_snapshot(bytes).await?;
+    let within = SNAPSHOT_WAIT_MAX;
+    match timeout(within, all(&mut received, bytes, parts)).await {
+        Ok(came) => came?,
+        Err(_) => return Err(ReceiveError::TooSlow { found: received.written(), wanted: bytes, within }),
+    }
+    Ok(group.install_snapshot(expected, received).await?)
+}
+
+/// Every part in its place, and nothing beside them.
+async fn all(received: &mut Received, bytes: u64, parts: &mut Streaming<wire::Part>) -> Result<(), ReceiveError> {
     let mut digest = Sha256::new();
     while let Some(part) = next(parts).await? {
         let wire::part::Part::Chunk(chunk) = part else { return Err(ReceiveError::NotAnnounced) };
         let wanted = received.written();
         if chunk.offset != wanted {
             return Err(ReceiveError::OutOfPlace { found: chunk.offset, wanted });
+        }
+        if chunk.bytes.is_empty() {
+            return Err(ReceiveError::Empty { offset: wanted });
         }
         let offset = wanted + chunk.bytes.len() as u64;
         if offset > bytes {
@@ -112,7 +147,7 @@ pub(super) async fn receive(
     if found != bytes {
         return Err(ReceiveError::Truncated { found, wanted: bytes });
     }
-    Ok(group.install_snapshot(expected, received).await?)
+    Ok(())
 }
 
 /// The next part; a message that is none counts as the end of a stream that is not whole.

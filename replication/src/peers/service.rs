@@ -92,7 +92,7 @@ impl Service {
         let wire::Announcement { header, bytes, body } = receiving::announcement(&mut parts).await?;
         let (admitted, group) = self.admitted(header.as_ref(), proven, Meeting::Known)?;
         let expected = expect_snapshot(admitted.sender, &body)?;
-        receiving::receive(group, expected, bytes, &mut parts).await
+        receiving::receive(group, admitted.sender, expected, bytes, &mut parts).await
     }
 }
 
@@ -138,10 +138,12 @@ impl Peer for Service {
             ReceiveError::NotAnnounced
             | ReceiveError::TooLarge { .. }
             | ReceiveError::OutOfPlace { .. }
+            | ReceiveError::Empty { .. }
             | ReceiveError::Digest { .. }
             | ReceiveError::Truncated { .. }
             | ReceiveError::Excess { .. }
             | ReceiveError::Late { .. }
+            | ReceiveError::TooSlow { .. }
             | ReceiveError::Broken(_)
             | ReceiveError::Answer(_) => wire::Reason::Snapshot,
         };

@@ -1,23 +1,23 @@
 //! What other replicas ask of a group, answered by openraft. Who asks was proven before; here it is compared with in whose name
-//! they ask.
+//! they ask, and with what a sound replica can ask at all (`shape.rs`).
 //!
 //! Never takes a vote, an entry or a snapshot that a replica brings in another's name, and never works for longer than is granted.
 
 use std::time::Duration;
 
 use openraft::AsyncRuntime;
+use openraft::Raft;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{Fatal, RaftError};
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
-use openraft::{EntryPayload, Raft};
 use serde::de::DeserializeOwned;
 
-use super::config::{Entry, Types, Vote};
+use super::config::{Types, Vote};
 use super::group::Group;
-use super::limits::ENTRY_BYTES_MAX;
 use super::log::encode;
 use super::machine::{Machine, Position, index_of, meta_of};
 use super::network::{Announced, Kind, decode};
+use super::shape::{self, Misshapen};
 use crate::ids::{Incarnation, ReplicaId};
 use crate::store::received::Received;
 use crate::store::snapshots::SnapshotError;
@@ -28,9 +28,9 @@ pub enum AnswerError {
     /// The words are not a group's.
     #[error("the message cannot be decoded; its sender may be of a newer release")]
     Malformed,
-    /// An entry is larger than any that may stand in a log.
-    #[error("the message holds an entry of more than {ENTRY_BYTES_MAX} bytes")]
-    TooLarge,
+    /// They are, and no sound replica says them.
+    #[error("no sound replica sends such a message; look at the sender's release and disk")]
+    Misshapen(#[from] Misshapen),
     /// A replica may speak for itself only.
     #[error("replica {sender} speaks in the name of replica {claimed}; look how it came to its certificate")]
     NotItsName {
@@ -38,6 +38,21 @@ pub enum AnswerError {
         sender: ReplicaId,
         /// In whose name.
         claimed: ReplicaId,
+    },
+    /// A leader of an earlier term.
+    #[error("replica {sender} does not lead any more; its snapshot is not taken")]
+    Outvoted {
+        /// Who sends.
+        sender: ReplicaId,
+    },
+    /// Neither a member nor the leader.
+    #[error(
+        "replica {sender} is no member that this replica knows, and does not lead; it has no snapshot to send. If it should, \
+         add it to the group"
+    )]
+    NotMember {
+        /// Who sends.
+        sender: ReplicaId,
     },
     /// The snapshot is not what was announced, or cannot be kept.
     #[error("the snapshot was not taken")]
@@ -104,6 +119,10 @@ impl<RT: AsyncRuntime> Group<RT> {
         metrics.membership_config.membership().get_node(&replica.0).map(|member| member.incarnation)
     }
 
+    fn term(&self) -> u64 {
+        self.raft.metrics().borrow_watched().current_term
+    }
+
     /// Answers a proven replica.
     ///
     /// # Errors
@@ -131,29 +150,52 @@ impl<RT: AsyncRuntime> Group<RT> {
             Kind::PreVote => {
                 let request: VoteRequest<Types<RT>> = read(&body)?;
                 own_name(sender, &request.vote)?;
+                shape::ballot(&request, self.term())?;
                 encode(&self.raft.pre_vote(request).await?)
             }
             Kind::Vote => {
                 let request: VoteRequest<Types<RT>> = read(&body)?;
                 own_name(sender, &request.vote)?;
+                shape::ballot(&request, self.term())?;
                 encode(&self.raft.vote(request).await?)
             }
             Kind::Append => {
                 let request: AppendEntriesRequest<Types<RT>> = read(&body)?;
                 own_name(sender, &request.vote)?;
-                if request.entries.iter().any(is_too_large) {
-                    return Err(AnswerError::TooLarge);
-                }
+                shape::append(&request, self.term())?;
                 encode(&self.raft.append_entries(request).await?)
             }
             Kind::Transfer => {
                 let request: TransferLeaderRequest<Types<RT>> = read(&body)?;
                 own_name(sender, request.from_leader())?;
+                shape::transfer(&request, self.term())?;
                 encode(&self.raft.handle_transfer_leader(request).await?)
             }
             Kind::ReadIndex => encode(&self.answer_read_index().await),
             Kind::Propose => encode(&self.answer_proposal(read(&body)?, within).await),
         })
+    }
+
+    /// Whether a snapshot may be sent here by whoever announced it, before any of its bytes is looked at.
+    ///
+    /// # Errors
+    /// [`AnswerError::Misshapen`], [`AnswerError::Outvoted`] or [`AnswerError::NotMember`].
+    pub fn admit_snapshot(&self, sender: ReplicaId, expected: &Expected) -> Result<(), AnswerError> {
+        let Expected { announced: Announced { vote, .. }, position } = expected;
+        shape::snapshot(vote, position, self.term())?;
+        let metrics = self.raft.metrics();
+        let seen = metrics.borrow_watched();
+        if vote.leader_id < seen.vote.leader_id {
+            return Err(AnswerError::Outvoted { sender });
+        }
+        // Whoever was away may not know the member that leads by now, but has taken its heartbeats.
+        let leads = seen.vote.committed && seen.vote.leader_id == vote.leader_id;
+        let members = seen.membership_config.membership();
+        let is_new = !seen.vote.committed && members.nodes().next().is_none();
+        if leads || is_new || members.get_node(&sender.0).is_some() {
+            return Ok(());
+        }
+        Err(AnswerError::NotMember { sender })
     }
 
     /// A place for its bytes.
@@ -189,13 +231,6 @@ impl<RT: AsyncRuntime> Group<RT> {
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, AnswerError> {
     decode(body).map_err(|_| AnswerError::Malformed)
-}
-
-fn is_too_large(entry: &Entry) -> bool {
-    match &entry.payload {
-        EntryPayload::Normal(command) => command.0.len() > ENTRY_BYTES_MAX,
-        EntryPayload::Blank | EntryPayload::Membership(_) => false,
-    }
 }
 
 fn own_name(sender: ReplicaId, vote: &Vote) -> Result<(), AnswerError> {

@@ -52,6 +52,14 @@ struct Last<I> {
     at: I,
 }
 
+/// What came of writing one.
+enum Written<I> {
+    /// It is catalogued, and offered to openraft.
+    Offered(Last<I>),
+    /// Another replica's covers as much or more, and was installed meanwhile: that one counts.
+    Installed(Last<I>),
+}
+
 /// Why the task ends before it is told to.
 enum End {
     /// The group has failed, or is ending, and says so by itself.
@@ -138,7 +146,10 @@ impl<RT: AsyncRuntime> Keeper<RT> {
 
     /// Written, handed to openraft, checkpointed, purged. Gives what was written, which may be newer than what was due.
     async fn snapshot(&mut self) -> Result<Last<RT::Instant>, End> {
-        let written = self.written().await?;
+        let written = match self.written().await? {
+            Written::Offered(written) => written,
+            Written::Installed(newest) => return Ok(newest),
+        };
         let index = written.index;
         self.raft.trigger().snapshot().await.map_err(|_| End::Gone)?;
         self.reached(|metrics| metrics.snapshot.map(|at| at.index) >= Some(index.0)).await.ok_or(End::Gone)?;
@@ -167,7 +178,7 @@ impl<RT: AsyncRuntime> Keeper<RT> {
 
     /// Has the published state in a catalogued snapshot and offers it to openraft; as often as it cannot
     /// be written for now, the then published one.
-    async fn written(&mut self) -> Result<Last<RT::Instant>, End> {
+    async fn written(&mut self) -> Result<Written<RT::Instant>, End> {
         let mut told = false;
         let mut pauses = retry_pauses();
         loop {
@@ -183,7 +194,10 @@ impl<RT: AsyncRuntime> Keeper<RT> {
             match writing.await.unwrap_or(Err(SnapshotError::Stopped(Stopped))) {
                 Ok(snapshot) => {
                     self.offered.put(position, snapshot);
-                    return Ok(written);
+                    return Ok(Written::Offered(written));
+                }
+                Err(SnapshotError::NotNewer { newest, .. }) => {
+                    return Ok(Written::Installed(Last { index: newest, ..written }));
                 }
                 Err(error) if error.may_pass() => {
                     if !told {

@@ -7,6 +7,10 @@ pub const ENTRY_BYTES_MAX: usize = 64 * 1024;
 /// Proposals under way, those whose proposer has stopped waiting included.
 pub const PROPOSALS_MAX: usize = 1024;
 
+/// How far above a replica's own a term may be that another brings. One election a second does not come as far in a century,
+/// whoever was away meanwhile; and as many messages would be needed to use the terms up.
+pub const TERM_LEAD_MAX: u64 = 1 << 32;
+
 /// How long a quorum may take to confirm a read index; what comes later could not make anything fresh.
 pub const READ_INDEX_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long a replica may take to make entries durable, where the timers do not grant more. No heartbeat waits for it.

@@ -272,6 +272,14 @@ fn snapshot_error(error: SnapshotError) -> io::Error {
     io::Error::other(error)
 }
 
+/// The newest snapshot that is catalogued, as openraft sees it.
+async fn newest(snapshots: &Snapshots) -> io::Result<Option<openraft::Snapshot<Leader, Replica, Member, Snapshot>>> {
+    let newest = snapshots.reading(Snapshots::newest).await.map_err(snapshot_error)?;
+    let newest = newest.map(|snapshot| Ok((postcard::from_bytes(&snapshot.meta)?, snapshot))).transpose();
+    let newest: Option<(Position, Snapshot)> = newest.map_err(|error: postcard::Error| io::Error::other(error))?;
+    Ok(newest.map(|(position, snapshot)| openraft::Snapshot { meta: meta_of(position), snapshot }))
+}
+
 impl<RT: AsyncRuntime> RaftStateMachine<Types<RT>> for Machine {
     type SnapshotData = Snapshot;
     type SnapshotBuilder = Builder;
@@ -305,10 +313,7 @@ impl<RT: AsyncRuntime> RaftStateMachine<Types<RT>> for Machine {
     async fn get_current_snapshot(
         &mut self,
     ) -> io::Result<Option<openraft::Snapshot<Leader, Replica, Member, Snapshot>>> {
-        let newest = self.snapshots.reading(Snapshots::newest).await.map_err(snapshot_error)?;
-        let newest = newest.map(|snapshot| Ok((postcard::from_bytes(&snapshot.meta)?, snapshot))).transpose();
-        let newest: Option<(Position, Snapshot)> = newest.map_err(|error: postcard::Error| io::Error::other(error))?;
-        Ok(newest.map(|(position, snapshot)| openraft::Snapshot { meta: meta_of(position), snapshot }))
+        newest(&self.snapshots).await
     }
 }
 
@@ -329,7 +334,13 @@ impl<RT: AsyncRuntime> RaftSnapshotBuilder<Types<RT>> for Builder {
             return Ok(openraft::Snapshot { meta: meta_of(position), snapshot });
         }
         let written = self.snapshots.write(self.state.clone(), index_of(&self.position), encode(&self.position));
-        let snapshot = written.await.map_err(snapshot_error)?;
-        Ok(openraft::Snapshot { meta: meta_of(self.position.clone()), snapshot })
+        match written.await {
+            Ok(snapshot) => Ok(openraft::Snapshot { meta: meta_of(self.position.clone()), snapshot }),
+            // one was installed meanwhile, or this very one was written before
+            Err(error @ SnapshotError::NotNewer { .. }) => {
+                newest(&self.snapshots).await?.ok_or_else(|| snapshot_error(error))
+            }
+            Err(error) => Err(snapshot_error(error)),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Who belongs to a group: its first voters, learners, changes of voters, and the transfer of leadership.
 //!
 //! A replica becomes a member by the store that it has at that moment, which is asked of itself; under another store its id is
-//! never taken again. Every call has a deadline; what is past it may still happen, and the status shows it.
+//! never taken again, and its address stays what it was. Every call has a deadline; what is past it may still happen, and the status shows it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use openraft::errors::{ChangeMembershipError, ClientWriteError, InitializeError,
 use openraft::{AsyncRuntime, ChangeMembers, Instant};
 
 use super::config::{Member, Replica, Types};
-use super::error::Failure;
+use super::error::{Failure, ReadError};
 use super::group::Group;
 use super::network::{AskError, Destination, Kind, Lane, Question};
 use crate::ids::{Incarnation, ReplicaId};
@@ -49,6 +49,24 @@ pub enum MembershipError {
         /// What it has.
         found: Incarnation,
     },
+    /// The address of a member stays what it is.
+    #[error(
+        "replica {replica} is a member at {known}, and a member's address cannot be changed to {asked}; serve it at {known} \
+         again, or have it leave the group and its machine join under a new id"
+    )]
+    OtherAddress {
+        /// Which.
+        replica: ReplicaId,
+        /// Where the group reaches it.
+        known: String,
+        /// Where it was said to be.
+        asked: String,
+    },
+    /// Who was ever a member is not known here yet, so nobody may be added.
+    #[error(
+        "this replica could not come to what the group has decided, and nothing was changed; ask again when it has"
+    )]
+    Behind(#[source] ReadError),
     /// A voter must be a learner first.
     #[error("replica {replica} is no member; add it as a learner first, and let it catch up")]
     NotMember {
@@ -131,12 +149,29 @@ impl<RT: AsyncRuntime> Group<RT> {
         let deadline = RT::Instant::now() + within;
         self.lead()?;
         let found = self.meet(replica, address, left::<RT>(deadline)).await?;
+        // one that has just been elected may not know yet who came and left before
+        let come = RT::timeout_at(deadline, self.come_up()).await;
+        come.map_err(|_| MembershipError::Unknown { within })??;
         match self.bound(replica) {
             Some(bound) if bound != found => return Err(MembershipError::OtherStore { replica, bound, found }),
             Some(_) | None => {}
         }
         let member = Member { address: address.to_owned(), incarnation: found };
-        self.change(ChangeMembers::AddNodes(BTreeMap::from([(replica.0, member)])), deadline, within).await
+        let change = ChangeMembers::AddNodes(BTreeMap::from([(replica.0, member.clone())]));
+        self.change(change, deadline, within).await?;
+        // one that is a member already is left as it was
+        let applied = self.applied.borrow();
+        let known = applied.position.membership.membership().get_node(&replica.0);
+        known.map_or(Err(MembershipError::Unknown { within }), |known| is_as_asked(replica, known, member))
+    }
+
+    /// Returns when everything is applied that the group had decided when it was called.
+    async fn come_up(&self) -> Result<(), MembershipError> {
+        let read = self.own_read_index().await.map_err(|(error, _)| match error {
+            ReadError::NotLeader { leader } => MembershipError::NotLeader { leader },
+            ReadError::NoQuorum | ReadError::Halted { .. } | ReadError::Stopped => MembershipError::Behind(error),
+        })?;
+        self.wait_applied(read).await.map(drop).map_err(MembershipError::Behind)
     }
 
     /// Makes these the group's voters. They must be members; voters that are left out leave the group.
@@ -210,6 +245,18 @@ impl<RT: AsyncRuntime> Group<RT> {
             Ok(Err(_)) | Err(_) => Err(late),
         }
     }
+}
+
+/// Whether a member is the one that was to be added.
+fn is_as_asked(replica: ReplicaId, known: &Member, asked: Member) -> Result<(), MembershipError> {
+    let Member { address, incarnation } = known.clone();
+    if incarnation != asked.incarnation {
+        return Err(MembershipError::OtherStore { replica, bound: incarnation, found: asked.incarnation });
+    }
+    if address != asked.address {
+        return Err(MembershipError::OtherAddress { replica, known: address, asked: asked.address });
+    }
+    Ok(())
 }
 
 fn left<RT: AsyncRuntime>(deadline: RT::Instant) -> Duration {

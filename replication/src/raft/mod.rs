@@ -21,6 +21,7 @@ mod measure;
 pub mod membership;
 pub mod network;
 mod schedule;
+pub mod shape;
 pub mod status;
 #[cfg(test)]
 mod tests;

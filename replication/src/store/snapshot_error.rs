@@ -56,6 +56,14 @@ pub enum SnapshotError {
         #[source]
         source: Option<Box<SnapshotError>>,
     },
+    /// One that covers as much, or more, is catalogued already; it is the one to use.
+    #[error("a snapshot up to entry {covered} is not written, since one up to entry {newest} is kept already")]
+    NotNewer {
+        /// What this one covers.
+        covered: LogIndex,
+        /// What the newest one covers.
+        newest: LogIndex,
+    },
     /// Another snapshot is on its way here.
     #[error("another snapshot is being received; it is sent again after that one")]
     Receiving,
@@ -92,6 +100,7 @@ impl SnapshotError {
             | Self::Row(_)
             | Self::Digest { .. }
             | Self::Lost { .. }
+            | Self::NotNewer { .. }
             | Self::Receiving
             | Self::NoRoom { .. }
             | Self::Stopped(_) => false,

@@ -4,7 +4,8 @@
 //! its record in the catalogue is durable; never before, so a crash between any two of these costs that snapshot alone.
 //! Works on a clone of the state and holds no lock that anything but another snapshot waits for. The newest two are
 //! kept. All are looked through when they are opened: a damaged one is left out, and where nothing whole covers what
-//! the log no longer has, nothing is opened. The bytes of a file are `snapshot_file.rs`.
+//! the log no longer has, nothing is opened. Newest is whichever covers most, in whatever order they came: one that does
+//! not cover more than the newest is not taken. The bytes of a file are `snapshot_file.rs`.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -134,7 +135,7 @@ impl Snapshots {
     /// Writes a state, verifies what was written, and catalogues it.
     ///
     /// # Errors
-    /// [`SnapshotError`]; the snapshots before it stay as they were.
+    /// [`SnapshotError::NotNewer`] if another covers as much, or any other [`SnapshotError`]; the snapshots before it stay as they were.
     pub async fn write(&self, state: State, covered: LogIndex, meta: Vec<u8>) -> Result<Snapshot, SnapshotError> {
         let draft = self.draft(state, covered, meta).await?;
         let draft = self.publish(draft).await?;
@@ -180,7 +181,7 @@ impl Snapshots {
         self.drafted(covered, meta, written).await.map(|(draft, _)| draft)
     }
 
-    /// `make` has the file, synced, under the name that it is given.
+    /// `make` has the file, synced, under the name that it is given. Nothing is made of what is not newer than all others.
     async fn drafted(
         &self,
         covered: LogIndex,
@@ -188,7 +189,14 @@ impl Snapshots {
         make: impl FnOnce(&dyn Files, &Path) -> io::Result<()> + Send + 'static,
     ) -> Result<(Draft, State), SnapshotError> {
         let changing = Arc::clone(&self.changing).lock_owned().await;
-        let number = self.reading(Self::catalogued).await?.last().map_or(1, |(number, _)| number + 1);
+        let catalogued = self.reading(Self::catalogued).await?;
+        // An older one would take the place of one that was installed meanwhile, and the log behind that is gone.
+        if let Some((_, Snapshot { covered: newest, .. })) =
+            catalogued.last().filter(|(_, last)| last.covered >= covered)
+        {
+            return Err(SnapshotError::NotNewer { covered, newest: *newest });
+        }
+        let number = catalogued.iter().map(|(number, _)| *number).max().map_or(1, |number| number + 1);
         let snapshot = Snapshot { path: self.folder.join(file_name(number)), covered, meta };
         let files = Arc::clone(&self.files);
         // The guard goes along: whoever stops waiting for the thread does not let another begin before it has ended.
@@ -254,7 +262,7 @@ impl Snapshots {
         Ok(enough.then(|| catalogued.swap_remove(0).1))
     }
 
-    /// The newest snapshot.
+    /// The snapshot that covers most.
     ///
     /// # Errors
     /// [`SnapshotError::Catalogue`] or [`SnapshotError::Record`].
@@ -287,13 +295,18 @@ impl Snapshots {
         Ok(self.newest()?.map_or(Ok(0), |newest| self.files.len(&newest.path))?)
     }
 
+    /// All of them, the one that covers most last.
     fn catalogued(&self) -> Result<Vec<(u64, Snapshot)>, SnapshotError> {
         let rows = self.log.catalogued()?.into_iter();
-        rows.map(|(number, body)| {
-            let Catalogued { file, covered, meta } = postcard::from_bytes(&body)?;
-            Ok((number, Snapshot { path: self.folder.join(file), covered: LogIndex(covered), meta }))
-        })
-        .collect()
+        let all: Result<Vec<_>, SnapshotError> = rows
+            .map(|(number, body)| {
+                let Catalogued { file, covered, meta } = postcard::from_bytes(&body)?;
+                Ok((number, Snapshot { path: self.folder.join(file), covered: LogIndex(covered), meta }))
+            })
+            .collect();
+        let mut all = all?;
+        all.sort_by_key(|(number, snapshot)| (snapshot.covered, *number));
+        Ok(all)
     }
 }
 

@@ -215,9 +215,9 @@ async fn the_two_newest_snapshots_are_kept_and_found_again() -> Result<(), Snaps
     let (folder, log) = (temporary(), log(Blocking::Threads));
     let snapshots = Snapshots::open(folder.path(), log.clone(), Blocking::Threads).await?;
     assert_eq!(snapshots.newest()?, None);
-    for (state, _) in states().into_iter().take(5) {
+    for (index, (state, _)) in (1..).zip(states().into_iter().take(5)) {
         let meta = state.digest().to_string().into_bytes();
-        let written = snapshots.write(state.clone(), LogIndex(1), meta.clone()).await?;
+        let written = snapshots.write(state.clone(), LogIndex(index), meta.clone()).await?;
         assert_eq!(snapshots.newest()?.as_ref(), Some(&written));
         assert_eq!(written.meta, meta);
         assert_eq!(snapshots.take_over(written).await?, state);
@@ -227,6 +227,34 @@ async fn the_two_newest_snapshots_are_kept_and_found_again() -> Result<(), Snaps
     std::fs::write(folder.path().join("00000000000000000009.tmp"), b"half a snapshot")?;
     let again = Snapshots::open(folder.path(), log, Blocking::Threads).await?;
     assert_eq!((names()?, again.newest()?), (2, snapshots.newest()?));
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_snapshot_takes_the_place_of_one_that_covers_as_much_or_more() -> Result<(), SnapshotError> {
+    let (folder, elsewhere, log) = (temporary(), temporary(), log(Blocking::Threads));
+    let snapshots = Snapshots::open(folder.path(), log.clone(), Blocking::Threads).await?;
+    snapshots.write(grown(), LogIndex(3), b"meta".to_vec()).await?;
+    // as one that is installed while the group writes its own
+    let other = Snapshots::open(elsewhere.path(), self::log(Blocking::Threads), Blocking::Threads).await?;
+    let installed = other.write(grown(), LogIndex(9), b"installed".to_vec()).await?;
+    snapshots.take_over(installed.clone()).await?;
+    for covered in [LogIndex(5), LogIndex(9)] {
+        let refused = snapshots.write(grown(), covered, b"late".to_vec()).await;
+        let newest = LogIndex(9);
+        assert!(matches!(refused, Err(SnapshotError::NotNewer { newest: told, .. }) if told == newest), "{refused:?}");
+    }
+    assert_eq!(snapshots.newest()?.map(|newest| newest.meta), Some(b"installed".to_vec()));
+    assert_eq!(snapshots.older()?.map(|older| older.covered), Some(LogIndex(3)));
+    assert_eq!(std::fs::read_dir(folder.path())?.count(), 2, "what was refused left a file");
+    // as a release catalogued them that went by number
+    let body = |covered: u64| postcard::to_stdvec(&(format!("{covered}.snapshot"), covered, b"meta".to_vec()));
+    log.catalogue(90, &body(8)?, vec![]).await?;
+    assert_eq!(snapshots.newest()?.map(|newest| newest.covered), Some(LogIndex(9)));
+    assert_eq!(snapshots.older()?.map(|older| older.covered), Some(LogIndex(3)));
+    let written = snapshots.write(grown(), LogIndex(10), b"meta".to_vec()).await?;
+    assert!(written.path.ends_with(format!("{:020}.snapshot", 91)), "{written:?}");
+    assert_eq!(snapshots.older()?.map(|older| older.covered), Some(LogIndex(9)));
     Ok(())
 }
 

@@ -17,8 +17,12 @@ fn hello() -> wire::Call {
 
 /// A vote for a replica in a term that nobody has reached.
 fn ballot(candidate: u64) -> Vec<u8> {
+    ballot_in(99, candidate)
+}
+
+fn ballot_in(term: u64, candidate: u64) -> Vec<u8> {
     // term, candidate, not won yet; no log; a transfer, which no lease of a leader holds up
-    let request = (99_u64, candidate, false, None::<u64>, true);
+    let request = (term, candidate, false, None::<u64>, true);
     postcard::to_stdvec(&request).expect("a ballot encodes")
 }
 
@@ -85,6 +89,14 @@ async fn every_wrong_claim_is_refused_over_a_real_connection_and_changes_nothing
     assert_eq!(refusal(&connections, &to, urgent, hello(), tail).await, Some(wire::Reason::Malformed));
     let foreign = |call: &mut wire::Call| (call.kind, call.body) = (wire::Kind::Vote.into(), ballot(2));
     assert_eq!(refusal(&connections, &to, urgent, hello(), foreign).await, Some(wire::Reason::Certificate));
+    // kept, it would be the last term there is
+    let last = |call: &mut wire::Call| (call.kind, call.body) = (wire::Kind::Vote.into(), ballot_in(u64::MAX, 1));
+    assert_eq!(refusal(&connections, &to, urgent, hello(), last).await, Some(wire::Reason::Malformed));
+    // replica 1 leads term 99, no entry before, and a blank one of term 1 at index 7
+    let gap = |call: &mut wire::Call| {
+        (call.kind, call.body) = (wire::Kind::Append.into(), vec![99, 1, 1, 0, 1, 1, 1, 7, 0, 0]);
+    };
+    assert_eq!(refusal(&connections, &to, Lane::Entries, hello(), gap).await, Some(wire::Reason::Malformed));
     let large = |call: &mut wire::Call| (call.kind, call.body) = (wire::Kind::Append.into(), vec![0; 100_000]);
     assert_eq!(refusal(&connections, &to, urgent, hello(), large).await, Some(wire::Reason::Malformed));
     let lane = |call: &mut wire::Call| (call.kind, call.body) = (wire::Kind::Vote.into(), ballot(1));

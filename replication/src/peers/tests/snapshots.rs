@@ -3,8 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::iter;
+use futures::stream::pending;
 use sha2::{Digest, Sha256};
-use tokio_stream::iter;
 
 use super::cluster::{AMPLE, NEVER, Replicas};
 use crate::ids::{LogIndex, ReplicaId};
@@ -87,6 +89,14 @@ async fn a_replica_far_behind_is_caught_up_by_a_streamed_snapshot_and_nothing_wr
         ("no digest", with(|parts| chunk(&mut parts[1]).digest.clear())),
         ("a part left out", with(|parts| drop(parts.remove(1)))),
         ("a part twice", with(|parts| parts.insert(1, parts[1].clone()))),
+        (
+            "a part with nothing in it",
+            with(|parts| {
+                let empty = wire::Chunk { bytes: vec![], ..chunk(&mut parts[1]).clone() };
+                let offset = chunk(&mut parts[2]).offset;
+                parts.insert(2, Part::Chunk(wire::Chunk { offset, ..empty }));
+            }),
+        ),
         ("cut short", with(|parts| drop(parts.pop()))),
         ("nothing but the announcement", with(|parts| parts.truncate(1))),
         ("more than announced", with(|parts| announcement(parts).bytes -= 1)),
@@ -115,6 +125,42 @@ async fn a_replica_far_behind_is_caught_up_by_a_streamed_snapshot_and_nothing_wr
     assert_eq!(replicas.group(1).status().term, term, "the leader was lost over a snapshot");
     assert_eq!(replicas.wait(1, |status| status.behind.get(&ReplicaId(2)) == Some(&0)).await.term, term);
     assert!(!replicas.folder(2).join("snapshots").join("received.tmp").exists());
+    replicas.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_may_not_send_a_snapshot_is_told_before_a_byte_of_it_is_looked_at() {
+    let (replicas, index) = far_behind().await;
+    let term = replicas.group(1).status().term;
+    replicas.hold_snapshots();
+    join(&replicas).await;
+    let (to, shipment) = replicas.held_snapshot().await;
+    let file = fs::read(&shipment.path).expect("the leader keeps it");
+    let refused_at_once = async |from: u64, body: Vec<u8>| {
+        let theirs = replicas.in_the_name_of(from);
+        let header = wire::Header { sender_incarnation: vec![7; 16], ..theirs.header(&to) };
+        let header = if from == 1 { theirs.header(&to) } else { header };
+        let announced = parts(header, &body, &file).into_iter().take(1);
+        // goes on for ever: only the receiver ends it
+        let stream = iter(announced.map(|part| wire::Part { part: Some(part) })).chain(pending());
+        let link = theirs.link(to.replica, &to.address);
+        match link.snapshots.heard(link.snapshots.client.clone().snapshot(stream).await) {
+            Err(AskError::Refused(cause)) => cause.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    // a heartbeat of the leader came
+    replicas.wait(2, |status| status.term == term).await;
+    let (vote, rest) = shipment.body.split_at(2);
+    assert_eq!(vote, [u8::try_from(term).expect("it is low"), 1], "term and leader stand first");
+    let older = [&[0, 1], rest].concat();
+    let told = refused_at_once(1, older).await;
+    assert!(told.contains("no sound replica"), "{told}");
+    let unknown = [&[vote[0], 9], rest].concat();
+    let told = refused_at_once(9, unknown).await;
+    assert!(told.contains("is no member"), "{told}");
+    replicas.release_snapshots();
+    replicas.agree(index).await;
     replicas.shutdown().await;
 }
 

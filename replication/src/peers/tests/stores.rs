@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use super::cluster::{AMPLE, NEVER, Replicas};
 use crate::ids::{LogIndex, ReplicaId};
@@ -97,5 +98,51 @@ async fn an_older_copy_of_a_store_is_found_by_the_leader_that_it_acknowledged_mo
     assert!(replicas.group(copied).status().last < index, "the older copy was filled up again");
     // the other two go on
     replicas.keys(30..40).await;
+    replicas.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_has_not_applied_who_left_binds_no_id_anew() {
+    let mut replicas = Replicas::voters(3, NEVER).await;
+    if replicas.leader().await != 1 {
+        let leader = replicas.leader().await;
+        replicas.group(leader).transfer_leader_to(ReplicaId(1), AMPLE).await.expect("it is up");
+    }
+    replicas.agree(LogIndex(0)).await;
+    let held = replicas.group(2).danger_hold();
+    // comes and leaves, and replica 2 applies neither
+    replicas.add(ReplicaId(4)).await;
+    let address = replicas.node(4).address.to_string();
+    replicas.group(1).add_learner(ReplicaId(4), &address, AMPLE).await.expect("it is new");
+    for voters in [&[1, 2, 3, 4][..], &[1, 2, 3]] {
+        let voters = voters.iter().copied().map(ReplicaId).collect();
+        replicas.group(1).change_voters(&voters, AMPLE).await.expect("all are members");
+    }
+    replicas.stop(4).await;
+    replicas.wipe(4);
+    replicas.start(4).await;
+    replicas.group(1).transfer_leader_to(ReplicaId(2), AMPLE).await.expect("it is up");
+    replicas.wait(2, |status| status.leader == Some(ReplicaId(2))).await;
+    let adding = replicas.group(2).add_learner(ReplicaId(4), &address, Duration::from_millis(400)).await;
+    assert!(matches!(adding, Err(MembershipError::Unknown { .. })), "{adding:?}");
+    assert!(!replicas.group(2).status().members.contains_key(&ReplicaId(4)), "it was bound to another store");
+    drop(held);
+    let refused = replicas.group(2).add_learner(ReplicaId(4), &address, AMPLE).await;
+    assert!(matches!(refused, Err(MembershipError::OtherStore { .. })), "{refused:?}");
+    replicas.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_is_not_moved_to_another_address_and_whoever_asks_is_told() {
+    let mut replicas = Replicas::voters(1, NEVER).await;
+    replicas.add(ReplicaId(2)).await;
+    let address = replicas.node(2).address.to_string();
+    let add = async |address: &str| replicas.group(1).add_learner(ReplicaId(2), address, AMPLE).await;
+    add(&address).await.expect("it is new");
+    add(&address).await.expect("it is as it was asked for");
+    let other = address.replace("127.0.0.1", "localhost");
+    let refused = add(&other).await.expect_err("it stays where it is");
+    assert!(matches!(&refused, MembershipError::OtherAddress { known, .. } if *known == address), "{refused:?}");
+    assert!(refused.to_string().contains("join under a new id"), "{refused}");
     replicas.shutdown().await;
 }

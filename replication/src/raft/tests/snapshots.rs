@@ -13,7 +13,7 @@ use crate::ids::LogIndex;
 use crate::machine::digest::Digest;
 use crate::raft::group::{Failure, Group, OpenError, SnapshotLimits};
 use crate::raft::log::encode;
-use crate::raft::machine::Position;
+use crate::raft::machine::{Applied, Position};
 use crate::store::snapshots::{Snapshot, SnapshotError};
 use crate::testkit::Author;
 
@@ -125,6 +125,20 @@ async fn past_every_limit_two_snapshots_are_kept_and_the_log_is_purged_up_to_the
         assert!(first > 0 && first <= older.covered.0 + 1, "{name}: purged beyond the older snapshot");
         group.shutdown().await;
     }
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_asked_for_twice_is_written_once_and_ends_nothing() {
+    let (folder, author) = (temporary(), author(0));
+    let group = opened_with(folder.path(), NEVER).await;
+    set_up(&group, &author).await;
+    let Applied { index, state, position, .. } = group.watch().borrow().clone();
+    let written = group.snapshots.write(state, index, encode(&position)).await.expect("there is room");
+    group.raft.trigger().snapshot().await.expect("the group runs");
+    kept(&group, LogIndex(index.0 - 1), None).await;
+    assert_eq!(files(folder.path()), [written.path]);
+    done(&group, key(&author, 1)).await;
+    group.shutdown().await;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

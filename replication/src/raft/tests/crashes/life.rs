@@ -277,6 +277,10 @@ impl<'w> Life<'w> {
         if self.health != Health::Well {
             return;
         }
+        // one that covers no more than the newest is not written
+        if self.story.now().snapshots.last().is_some_and(|newest| newest.0 >= at.index) {
+            return;
+        }
         let mut after = self.story.now().clone();
         after.snapshots.push(LogIndex(at.index));
         let surplus = after.snapshots.len().saturating_sub(2);
