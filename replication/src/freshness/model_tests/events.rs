@@ -8,7 +8,7 @@ use crate::ids::LogIndex;
 
 use super::fault::Fault;
 use super::truth::Stage;
-use super::world::{Breadth, Entry, Half, LOG_MAX, Machine, TICK, TICKS_MAX, World, index};
+use super::world::{Entry, Half, LOG_MAX, Machine, TICK, TICKS_MAX, World, index};
 
 /// What happened, and to which store, if to one.
 pub(super) type Event = (&'static str, Option<usize>);
@@ -80,22 +80,13 @@ impl World {
             return;
         }
         self.add(next, "a tick", |world| world.ticks += 1);
+        // it is the sum of what the clocks between two machines lose that counts
         if self.slow.is_none() && self.troubles > 0 {
-            let machines: &[Machine] = match self.breadth {
-                Breadth::Narrow => &[Machine::Frontend],
-                Breadth::Wide => &[Machine::Store(0), Machine::Store(1), Machine::Frontend],
-            };
-            for machine in machines.iter().copied() {
-                let (what, store) = match machine {
-                    Machine::Store(store) => ("a tick that is missed by store", Some(store)),
-                    Machine::Frontend => ("a tick that the frontend misses", None),
-                };
-                self.add_at(next, what, store, |world| {
-                    world.ticks += 1;
-                    world.slow = Some(machine);
-                    world.troubles -= 1;
-                });
-            }
+            self.add(next, "a tick that the frontend misses", |world| {
+                world.ticks += 1;
+                world.slow = Some(Machine::Frontend);
+                world.troubles -= 1;
+            });
         }
     }
 
@@ -211,7 +202,7 @@ impl World {
         if store.question.is_none_or(|(asked, _)| asked != now) {
             let reported = self.reported(at);
             // what was reported before the question came is all that this fault hurts
-            if self.breadth == Breadth::Wide || self.is(Fault::AnswerCoversOnlyTheConfirmed) {
+            if self.is(Fault::AnswerCoversOnlyTheConfirmed) {
                 self.add_at(next, "the leader is asked by store", Some(at), |world| {
                     world.stores[at].question = Some((now, reported));
                 });
@@ -246,7 +237,7 @@ impl World {
         let Some(age) = store.follower.age(now).known() else { return };
         let asked = self.now(Machine::Frontend);
         let is_deposed = self.deposed.is_some_and(|(deposed, _)| deposed == at);
-        let may_ask = at == 1 || is_deposed || self.breadth == Breadth::Wide;
+        let may_ask = at == 1 || is_deposed;
         if !may_ask
             || store.half != self.frontend.half
             || self.frontend.answer.is_some_and(|(_, answer)| answer.asked == asked)

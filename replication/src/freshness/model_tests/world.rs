@@ -44,13 +44,13 @@ pub(super) enum Machine {
     Frontend,
 }
 
-/// How much may happen in a world.
+/// How much may happen in a history: in each of them, the frontend asks the key store of its own machine or a deposed leader, and the
+/// leader answers at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Breadth {
-    /// One trouble where something is absent at first. The frontend asks the key store of its own machine, the leader answers at once,
-    /// and the frontend's clock alone may go slow.
+    /// One trouble where something is absent at first, and none elsewhere.
     Narrow,
-    /// One trouble in every history. The frontend asks whom it likes, questions take their time, and any clock may go slow.
+    /// One trouble in every history.
     Wide,
 }
 
@@ -103,7 +103,6 @@ pub(super) struct World {
     pub(super) frontend: Frontend,
     /// Whose clock lost a tick.
     pub(super) slow: Option<Machine>,
-    pub(super) breadth: Breadth,
     /// How many more there are of what does not happen every day.
     pub(super) troubles: u8,
     pub(super) fault: Option<Fault>,
@@ -118,7 +117,7 @@ impl World {
         let starts = [(Stage::Absent, 1), (Stage::Allowed, 1), (soft, 0), (soft, 1)];
         let begin = |(first, cohort)| {
             let troubles = u8::from(breadth == Breadth::Wide || first == Stage::Absent);
-            Self { breadth, troubles, ..Self::begin(first, Cohort(cohort), fault) }
+            Self { troubles, ..Self::begin(first, Cohort(cohort), fault) }
         };
         starts.map(begin).into()
     }
@@ -149,7 +148,6 @@ impl World {
             stores: [store.clone(), store],
             frontend: Frontend { half: Half::Old, follower: Follower::default(), answer: None, is_told: false },
             slow: None,
-            breadth: Breadth::Narrow,
             troubles: 0,
             fault,
         }
