@@ -13,9 +13,8 @@ use super::header::HeaderError;
 use super::limits::{PART_WAIT_MAX, SNAPSHOT_BYTES_MAX, SNAPSHOT_WAIT_MAX};
 use super::wire;
 use crate::ids::ReplicaId;
-use crate::raft::answering::{AnswerError, Expected};
+use crate::raft::answering::{AnswerError, Expected, Received};
 use crate::raft::group::Group;
-use crate::store::received::Received;
 
 /// Why a snapshot is not taken. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]

@@ -12,6 +12,8 @@ use openraft::errors::{Fatal, RaftError};
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
 use serde::de::DeserializeOwned;
 
+pub use crate::store::received::Received;
+
 use super::config::{Types, Vote};
 use super::group::Group;
 use super::log::encode;
@@ -19,7 +21,6 @@ use super::machine::{Machine, Position, index_of, meta_of};
 use super::network::{Announced, Kind, decode};
 use super::shape::{self, Misshapen};
 use crate::ids::{Incarnation, ReplicaId};
-use crate::store::received::Received;
 use crate::store::snapshots::SnapshotError;
 
 /// Why a group does not answer another replica. Nothing was done, unless it says otherwise.
