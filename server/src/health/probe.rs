@@ -19,7 +19,7 @@ use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -234,20 +234,23 @@ impl Probe {
     async fn each(&self) -> Vec<(Canary, Result<(), ProbeFailure>)> {
         let canaries = (self.target.canaries)();
         let share = self.round_max / u32::try_from(canaries.len()).unwrap_or(u32::MAX).clamp(1, SHARES_MAX);
-        let ended = Instant::now() + self.round_max;
-        let token = (self.mint)();
-        let mut line = None;
         let mut each = Vec::with_capacity(canaries.len());
-        for canary in canaries {
-            let until = (Instant::now() + share).min(ended);
-            let probing = self.wrap_and_unwrap(&mut line, &token, &canary.key_path);
-            let found = timeout_at(until, probing).await.unwrap_or(Err(ProbeFailure::TimedOut));
-            if found.is_err() {
-                // whatever is left on it belongs to the canary that failed
-                line = None;
+        let probing = async {
+            let token = (self.mint)();
+            let mut line = None;
+            for canary in &canaries {
+                let found = timeout(share, self.wrap_and_unwrap(&mut line, &token, &canary.key_path)).await;
+                let found = found.unwrap_or(Err(ProbeFailure::TimedOut));
+                if found.is_err() {
+                    // whatever is left on it belongs to the canary that failed
+                    line = None;
+                }
+                each.push((canary.clone(), found));
             }
-            each.push((canary, found));
-        }
+        };
+        let _ = timeout(self.round_max, probing).await;
+        let late = canaries.iter().skip(each.len()).map(|canary| (canary.clone(), Err(ProbeFailure::TimedOut)));
+        each.extend(late.collect::<Vec<_>>());
         each
     }
 
