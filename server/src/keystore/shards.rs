@@ -136,6 +136,9 @@ pub enum Trouble {
     /// It is not brought up yet.
     #[error("it is being brought up; ask again")]
     NotYet,
+    /// It was brought up, and does not answer.
+    #[error("it does not answer in time; ask again, or look at its disk")]
+    Silent,
     /// It could not be brought up.
     #[error(transparent)]
     Found(Arc<FoundError>),
@@ -148,7 +151,7 @@ impl Trouble {
     /// Whether bringing the shard up again, in the same process, may come to something else.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Self::NotYet => true,
+            Self::NotYet | Self::Silent => true,
             Self::Found(error) => error.may_pass(),
             Self::Host(error) => error.may_pass(),
         }
@@ -254,7 +257,8 @@ impl KeyStore {
             if shard.answers().await {
                 return Ok(shard);
             }
-            first = first.or(Some(ProposeError::Busy.into()));
+            let silent = ShardDown { shard: shard.id(), trouble: Trouble::Silent };
+            first = first.or(Some(silent.into()));
         }
         Err(first.unwrap_or(ExecuteError::Unexpected))
     }
