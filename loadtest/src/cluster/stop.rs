@@ -61,6 +61,8 @@ pub async fn end(records: &[Record]) {
         records.iter().partition(|record| matches!(record.kind, Kind::Frontend | Kind::Loadbalancer));
     for wave in [front, back] {
         signal(&wave, Signal::TERM);
+        // one that was paused takes the first only when it goes on
+        signal(&wave, Signal::CONT);
         let left = wait(&wave, END_WAIT_MAX).await;
         if left.is_empty() {
             continue;
