@@ -200,6 +200,11 @@ impl<RT: AsyncRuntime> Host<RT> {
         error
     }
 
+    /// Which replica this is.
+    pub const fn replica(&self) -> ReplicaId {
+        self.settings.replica
+    }
+
     /// The system group.
     pub const fn system(&self) -> &Arc<Group<RT>> {
         &self.system

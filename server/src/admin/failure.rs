@@ -71,6 +71,7 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         | Refusal::NeedsSecondOfficer { .. }
         | Refusal::SameOfficer { .. }
         | Refusal::NotForCluster { .. }
+        | Refusal::NotForReplicas { .. }
         | Refusal::ReservedTenant { .. } => FailureCode::Denied,
         Refusal::UnknownTenant { .. }
         | Refusal::UnknownCryptoSpace { .. }
@@ -84,6 +85,8 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         Refusal::Exists { .. }
         | Refusal::PathTaken
         | Refusal::PersonKnown { .. }
+        | Refusal::ReplicaKnown { .. }
+        | Refusal::AddressTaken { .. }
         | Refusal::TooFewOfficers { .. }
         | Refusal::TooMany { .. }
         | Refusal::OtherShard { .. }
@@ -103,6 +106,7 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         | Refusal::OtherCheckValue { .. }
         | Refusal::BadWindow { .. }
         | Refusal::BadQuota
+        | Refusal::ReplicaZero
         | Refusal::BadRule { .. }
         | Refusal::HidesInherited { .. }
         | Refusal::PolicyTooLarge { .. }

@@ -17,7 +17,7 @@ use replication::machine::command::{
 use replication::machine::lifecycle::{Event, VersionState};
 use replication::machine::outcome::{Effect, Outcome, Refusal};
 use replication::machine::request::{AdminOperation, Request, SignedRequest};
-use replication::machine::rows::{Change, Plan, Tenant};
+use replication::machine::rows::{Change, Plan, ReplicaKind, Tenant};
 use replication::raft::group::ProposeError;
 
 use crate::crypto::EntropyError;
@@ -122,6 +122,9 @@ impl KeyStore {
         let Some(tenant) = request.operation.tenant() else {
             return match &request.operation {
                 AdminOperation::AddShard { shard } => self.add_shard(&asked, &request, *shard).await,
+                AdminOperation::AddReplica { kind: ReplicaKind::Witness, .. } => {
+                    self.add_witness(&asked, &request).await
+                }
                 _ => self.change_people(&asked, &request).await,
             };
         };
@@ -202,7 +205,8 @@ impl KeyStore {
             | AdminOperation::Enrol { .. }
             | AdminOperation::Revoke { .. }
             | AdminOperation::Approve(_)
-            | AdminOperation::AddShard { .. } => Err(ExecuteError::Unexpected),
+            | AdminOperation::AddShard { .. }
+            | AdminOperation::AddReplica { .. } => Err(ExecuteError::Unexpected),
         }
     }
 
@@ -353,6 +357,7 @@ fn made_by(effect: &Effect, operation: &AdminOperation) -> Option<Answer> {
         | Effect::SignerEnrolled
         | Effect::SignerRevoked
         | Effect::ShardAdded { .. }
+        | Effect::ReplicaAdded { .. }
         | Effect::TenantPlaced { .. }
         | Effect::PathReserved { .. }
         | Effect::PlanAdopted { .. }

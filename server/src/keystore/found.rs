@@ -153,7 +153,14 @@ impl Parts {
         if is_halted || self.system_state().row::<Shard>(&ShardId::FIRST).is_some() {
             return Ok(());
         }
-        match self.automatic(lineage, system, Action::AddShard(AddShard { shard: ShardId::FIRST })).await {
+        match self
+            .automatic(
+                lineage,
+                system,
+                Action::AddShard(AddShard { shard: ShardId::FIRST, founder: self.host.replica() }),
+            )
+            .await
+        {
             // there is a first shard without that row, too
             Err(FoundError::Proposal(ProposalError::Propose(error))) => {
                 tracing::info!(%error, "the row of the first shard is written at a later start");

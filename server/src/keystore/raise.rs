@@ -83,7 +83,7 @@ impl KeyStore {
         request: &Request,
         shard: ShardId,
     ) -> Result<Answer, ExecuteError> {
-        let add = Action::AddShard(AddShard { shard });
+        let add = Action::AddShard(AddShard { shard, founder: self.parts.host.replica() });
         let entry = self.completed(GroupId::SYSTEM, request.idempotency_id, asked, add);
         let done = self.parts.propose(self.parts.host.system(), entry).await?;
         // it belongs to the cluster from here on: the same request, sent again, goes on

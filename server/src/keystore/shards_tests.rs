@@ -370,7 +370,7 @@ async fn a_shard_whose_adding_was_cut_off_anywhere_is_finished_by_the_next_start
         let site = Site::new();
         let running = site.start().await.expect("a new site is founded");
         let asked = running.asked(1, add_shard());
-        let add = Action::AddShard(AddShard { shard: second() });
+        let add = Action::AddShard(AddShard { shard: second(), founder: ReplicaId(1) });
         let id = IdempotencyId::from_bytes([1; 16]);
         let entry = running.store.completed(GroupId::SYSTEM, id, &asked, add);
         running.store.parts.propose(running.host.system(), entry).await.expect("group 0 names the shard");
