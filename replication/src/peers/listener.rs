@@ -3,7 +3,6 @@
 //! Never holds an accept up for anything, and never more handshakes or connections than their bounds: the newest is let in, and an
 //! older one of whoever holds most makes room (`places.rs`).
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -31,11 +30,11 @@ use super::limits::{
     HANDSHAKE_WAIT_MAX, HANDSHAKES_MAX, KEEP_ALIVE, MESSAGE_BYTES_MAX,
 };
 use super::places::{Place, Places};
+pub use super::service::Groups;
 use super::service::{Proven, Service};
 use super::tls::PeerTls;
 use super::wire::peer_server::PeerServer;
-use crate::ids::{Generation, GroupId, ReplicaId};
-use crate::raft::group::Group;
+use crate::ids::{Generation, ReplicaId};
 
 /// How long accepting rests after the system refused: for want of file handles, mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -56,12 +55,7 @@ impl Listening {
     ///
     /// # Errors
     /// What the system says of the socket.
-    pub fn start(
-        listener: TcpListener,
-        tls: PeerTls,
-        generation: Generation,
-        groups: BTreeMap<GroupId, Arc<Group>>,
-    ) -> io::Result<Self> {
+    pub fn start(listener: TcpListener, tls: PeerTls, generation: Generation, groups: Groups) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let cluster = Cluster { lineage: tls.own().lineage, generation };
         let service = Service::new(Here { cluster, replica: tls.own().replica }, groups);

@@ -230,7 +230,7 @@ fn enrolment(system: &State, id: &SignerId, row: &Signer) -> Option<Action> {
         Role::Replica => system.replicas().iter().find_map(|(replica, row)| {
             let Replica { address, site, kind, standing, .. } = row.as_ref().clone();
             let is_theirs = matches!(&kind, ReplicaKind::Data { signer, .. } if signer == id);
-            is_theirs.then(|| Action::AddReplica(AddReplica { replica: *replica, address, site, kind, standing }))
+            is_theirs.then_some(Action::AddReplica(AddReplica { replica: *replica, address, site, kind, standing }))
         }),
     }
 }

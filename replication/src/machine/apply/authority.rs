@@ -324,14 +324,13 @@ fn automatic(action: &Action) -> Result<(), Refusal> {
         if tenant.as_str() == RESERVED_TENANT { Ok(()) } else { Err(Refusal::RequestMissing) }
     };
     match action {
-        Action::AdvanceStage(_) | Action::Tick(_) | Action::DestroyVersion(_) => Ok(()),
+        // a replica is added so only where there is none, see `replicas`
+        Action::AdvanceStage(_) | Action::Tick(_) | Action::DestroyVersion(_) | Action::AddReplica(_) => Ok(()),
         Action::CreateTenant(create) => for_reserved(&create.tenant),
         Action::CreateKey(create) => for_reserved(&create.tenant),
         Action::ReservePath(reserve) => for_reserved(&reserve.tenant),
         // every cluster is founded with it
         Action::AddShard(add) if add.shard == ShardId::FIRST => Ok(()),
-        // of a founder alone, see `replicas`
-        Action::AddReplica(_) => Ok(()),
         Action::Genesis(_)
         | Action::PlaceTenant(_)
         | Action::CreateCryptoSpace(_)

@@ -22,8 +22,6 @@ pub(super) fn add(draft: &mut Draft, meta: &Meta, add: &AddReplica, command: &Co
         register(draft, add, command)?;
     }
     match (&add.kind, &command.request) {
-        // genesis enrolled it
-        (ReplicaKind::Data { .. }, None) => {}
         (ReplicaKind::Data { signer, public_key }, Some(_)) => {
             enrol(
                 draft,
@@ -39,7 +37,8 @@ pub(super) fn add(draft: &mut Draft, meta: &Meta, add: &AddReplica, command: &Co
         }
         // it signs nothing, so a shard has nothing to keep of it
         (ReplicaKind::Witness, _) if meta.group != GroupId::SYSTEM => return Err(Refusal::WrongGroup),
-        (ReplicaKind::Witness, _) => {}
+        // genesis enrolled the first one
+        (ReplicaKind::Witness, _) | (ReplicaKind::Data { .. }, None) => {}
     }
     Ok(Effect::ReplicaAdded { replica: add.replica })
 }

@@ -32,6 +32,7 @@ fn settings(folder: &Path) -> HostSettings {
         limits: SnapshotLimits::default(),
         disk_reserve_bytes: 0,
         peers: Arc::new(NoPeers),
+        address: None,
     }
 }
 
