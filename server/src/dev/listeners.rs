@@ -11,7 +11,7 @@ use crate::health::probe::{Canaries, Canary, Mint, Probe, ProbeTarget, Users};
 use crate::health::{self, Readiness};
 use crate::keystore::{KeyStore, Shard};
 use crate::metrics::ListenerLabel;
-use crate::settings::{FrontendSettings, parts};
+use crate::settings::{ServingSettings, parts};
 use crate::tasks::Tasks;
 
 use super::error::DevError;
@@ -19,19 +19,15 @@ use super::ports::loopback;
 use super::prepared::Prepared;
 
 /// What the frontend is told.
-pub(super) fn frontend_settings(prepared: &Prepared) -> FrontendSettings {
+pub(super) fn frontend_settings(prepared: &Prepared) -> ServingSettings {
     let Prepared { settings, folder, .. } = prepared;
-    FrontendSettings {
+    ServingSettings {
         name: super::MACHINE.to_owned(),
         data_address: loopback(settings.ports.data),
         tls: tls_files(prepared, None),
         key_set: parts::below(folder.root(), &settings.key_set),
         audit_file: folder.root().join(&settings.audit_file),
-        limits: settings.data_limits,
-        in_progress_max: settings.in_progress_max,
-        unsealed_max: settings.unsealed_max,
-        dialect: settings.dialect.clone(),
-        unknown_reasons: settings.unknown_reasons,
+        data: settings.data.clone(),
     }
 }
 

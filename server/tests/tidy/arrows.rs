@@ -50,7 +50,7 @@ const SERVER_ARROWS: Arrows = &[
             "audit",
         ],
     ),
-    ("settings", &["edge::path", "authn", "policy", "edge"]),
+    ("settings", &["wire", "edge::path", "edge::admission", "authn", "policy", "crypto", "edge"]),
     ("health", &["metrics", "edge"]),
     (
         "frontend",
@@ -82,9 +82,7 @@ const SERVER_ARROWS: Arrows = &[
             "shell",
             "tasks",
             "wire",
-            "edge::admission",
             "authn",
-            "policy",
             "crypto",
             "lookup",
             "edge",
