@@ -125,10 +125,6 @@ name! {
     /// Who signed: a person with a role, or a key-store replica. Unique within a group.
     SignerId, "signer"
 }
-name! {
-    /// A site: where machines stand that fail together.
-    SiteName, "site"
-}
 
 name! {
     /// A place that fails as a whole: a building, or a part of one with power and network of its own.

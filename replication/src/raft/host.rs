@@ -286,6 +286,11 @@ impl<RT: AsyncRuntime> Host<RT> {
         error
     }
 
+    /// Whether no other replica reaches this one, ever.
+    pub const fn is_alone(&self) -> bool {
+        self.settings.address.is_none()
+    }
+
     /// Which replica this is.
     pub const fn replica(&self) -> ReplicaId {
         self.settings.replica

@@ -32,7 +32,9 @@ pub(super) fn not_done(error: &ExecuteError) -> FailureBody {
         ExecuteError::Transport(_) => FailureCode::Invalid,
         ExecuteError::Propose(ProposeError::Unknown) => FailureCode::Unknown,
         ExecuteError::Propose(ProposeError::NoRoom(_)) => FailureCode::NoRoom,
-        ExecuteError::Propose(_) | ExecuteError::Complete(_) | ExecuteError::Down(_) => FailureCode::Unavailable,
+        ExecuteError::Propose(_) | ExecuteError::Complete(_) | ExecuteError::Down(_) | ExecuteError::NoQuorum(_) => {
+            FailureCode::Unavailable
+        }
         ExecuteError::Unexpected => FailureCode::Internal,
     };
     match code {

@@ -193,7 +193,7 @@ impl World {
             clock,
             directory: Arc::clone(&directory),
             tenant_keys,
-            frontend: "m1".to_owned(),
+            frontend: Some("m1".to_owned()),
         };
         let trust = Trust { issuers: Vec::new(), audiences: Vec::new() };
         let officer = |member: &Member| member.founding(PersonRole::SecurityOfficer);

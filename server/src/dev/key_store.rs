@@ -40,7 +40,7 @@ pub(super) async fn start_key_store(
         clock: Arc::clone(&prepared.clock),
         directory: Arc::clone(directory),
         tenant_keys: Arc::clone(tenant_keys),
-        frontend: super::MACHINE.to_owned(),
+        frontend: Some(super::MACHINE.to_owned()),
     };
     let founding = Founding {
         dev: true,

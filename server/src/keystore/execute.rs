@@ -45,6 +45,12 @@ pub enum ExecuteError {
     /// The shard that it is about does not serve.
     #[error(transparent)]
     Down(#[from] ShardDown),
+    /// No quorum answers.
+    #[error(
+        "group {0} does not confirm what it has decided, and nothing was changed: no quorum of its voters answers, or its disk here does not; ask again \
+         once more replicas run and reach each other, which `ekmctl cluster status` shows"
+    )]
+    NoQuorum(GroupId),
     /// The wrapped material that came with it is not what it should be; nothing was changed.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -117,6 +123,8 @@ impl KeyStore {
         if let Some(since) = self.parts.host.system().watch().borrow().halted {
             return Err(ProposeError::Halted { since }.into());
         }
+        // another replica may have changed something a moment ago
+        self.be_current(self.system()).await?;
         // group 0 is the first to know who may sign, and who may not any more
         let request = self.verified(&asked)?;
         let Some(tenant) = request.operation.tenant() else {
@@ -135,6 +143,7 @@ impl KeyStore {
         if let Some(since) = shard.halted() {
             return Err(ProposeError::Halted { since }.into());
         }
+        self.be_current(&shard.group).await?;
         self.catch_up_signer(&shard, &asked.signer).await?;
         let state = shard.state();
         authority::verify_request(&state, state.meta().ok_or(Refusal::NoGenesis)?, &asked)?;
@@ -308,13 +317,13 @@ impl KeyStore {
 
     /// Waits until the frontend uses what these entries changed, within bounds, and says whether it does.
     pub(super) async fn in_use(&self, made: Answer, entries: &[(GroupId, LogIndex)]) -> Answer {
-        let frontend = self.parts.frontend.clone();
+        let frontend: Vec<_> = self.parts.frontend.iter().cloned().collect();
         let directory = &self.parts.directory;
         // tenant keys are handed over before the view that needs them
         let in_use = join_all(entries.iter().map(|(group, index)| directory.holds(*group, *index)));
         let (usable_on, not_yet_on) = match tokio::time::timeout(ACTIVATION_DEADLINE, in_use).await {
-            Ok(_) => (vec![frontend], vec![]),
-            Err(_) => (vec![], vec![frontend]),
+            Ok(_) => (frontend, vec![]),
+            Err(_) => (vec![], frontend),
         };
         Answer { usable_on, not_yet_on, ..made }
     }

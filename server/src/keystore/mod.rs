@@ -6,11 +6,15 @@
 mod answer;
 mod complete;
 mod counting;
+mod current;
 mod destruction;
+mod duties;
 mod execute;
 mod feed;
+mod following;
 mod found;
 mod import;
+mod member;
 mod people;
 mod place;
 mod plan;
@@ -43,7 +47,8 @@ use crate::lookup::TenantKeys;
 pub use answer::Answer;
 pub use execute::ExecuteError;
 pub use found::{FoundError, Founding, Person};
-pub use root::{Root, RootError};
+pub use member::{Membership, Own};
+pub use root::{Made, Root, RootError};
 pub use shards::{Shard, ShardDown, Standing};
 pub use sound::{ELECTION_DEADLINE, Needed, UnsoundError};
 
@@ -70,8 +75,8 @@ pub struct Parts {
     pub directory: Arc<Directory>,
     /// The tenant keys handed to the frontend.
     pub tenant_keys: Arc<TenantKeys>,
-    /// The frontend that reads them, by name.
-    pub frontend: String,
+    /// The frontend of this process that reads them, by name, if there is one.
+    pub frontend: Option<String>,
 }
 
 /// The key store of this replica.

@@ -98,9 +98,16 @@ impl KeyStore {
         action: &Action,
     ) -> Result<Vec<Arc<Shard>>, ExecuteError> {
         let (mut following, mut why_not) = (Vec::new(), None);
-        for (_, shard) in self.each_shard() {
+        // at once, so that one that stands still costs the others its time only once
+        let trying = self.each_shard().into_iter().map(|(_, shard)| async {
+            match shard {
+                Ok(shard) => Ok((self.follows(&shard, id, asked, action).await, shard)),
+                Err(down) => Err(down),
+            }
+        });
+        for shard in join_all(trying).await {
             let error = match shard {
-                Ok(shard) => match self.follows(&shard, id, asked, action).await {
+                Ok((followed, shard)) => match followed {
                     Ok(()) => {
                         following.push(shard);
                         continue;
@@ -131,6 +138,7 @@ impl KeyStore {
         if let Some(since) = shard.halted() {
             return Err(ProposeError::Halted { since }.into());
         }
+        self.be_current(&shard.group).await?;
         let entry = self.completed(shard.group_id(), id, asked, action.clone());
         match tried(shard, &entry)? {
             None => Ok(()),
@@ -171,6 +179,11 @@ impl KeyStore {
         revoked.sort_by_key(|(at, ..)| *at);
         enrolled.extend(revoked.into_iter().map(|(_, action, proof)| (action, proof)));
         enrolled
+    }
+
+    /// Whether group 0 knows somebody whom a shard does not.
+    pub(super) fn lacks_people(&self, shard: &Shard) -> bool {
+        !self.missing_in(shard).is_empty()
     }
 
     /// Has a shard follow group 0, if it does not know somebody whom group 0 knows.

@@ -144,7 +144,7 @@ impl Site {
             clock: Arc::clone(&self.clock),
             directory: Arc::new(Directory::new([ShardId::FIRST])),
             tenant_keys: Arc::default(),
-            frontend: "test-1".to_owned(),
+            frontend: Some("test-1".to_owned()),
         };
         let (signer, public_key) = (operator.signer().clone(), operator.public_key());
         let mut people = vec![Person { signer, public_key, roles: [PersonRole::Operator].into() }];
