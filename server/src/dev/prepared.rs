@@ -16,11 +16,11 @@ use crate::metrics::Metrics;
 
 use super::DevRole;
 use super::error::DevError;
-use super::files;
 use super::folder::Folder;
 use super::options::{DevOptions, SettingsFile, settings_of};
 use super::pki::Pki;
 use super::settings::DevSettings;
+use crate::process::files;
 
 /// Slots beyond those of unsealed key versions: tenant keys, the root key, and what is being made.
 const SLOTS_BEYOND: u32 = 4096;
