@@ -32,6 +32,11 @@ pub fn register(
         metrics.sample_certificate_seconds(label, Box::new(move || tls.seconds_to_expiry(clock.wall())));
     }
     request_path(metrics, frontend, clock);
+    of_key_store(metrics, store);
+}
+
+/// Ties what a key store knows to its sources.
+pub fn of_key_store(metrics: &Metrics, store: &Arc<KeyStore>) {
     let system = Arc::clone(store.system());
     metrics.sample_disk_free_bytes(Box::new(move || system.room().free_bytes().map_or(f64::NAN, float)));
     let lifecycle = Arc::new(Lifecycle { store: Arc::clone(store), last: Mutex::default() });
