@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use replication::clock::Clock;
@@ -13,11 +14,15 @@ use replication::machine::digest::Digest;
 use replication::machine::lifecycle::VersionState;
 use replication::machine::state::State;
 use replication::raft::group::Group;
+use replication::raft::host::Host;
 
 use crate::edge::tls::ServerTls;
 use crate::frontend::Frontend;
 use crate::keystore::KeyStore;
 use crate::metrics::{AuditStep, CacheResult, ListenerLabel, Metrics};
+
+/// How often it is looked whether there is one more group.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Ties every sampled metric to its source.
 pub fn register(
@@ -90,6 +95,17 @@ pub async fn follow_shards(metrics: Arc<Metrics>, store: Arc<KeyStore>, clock: A
         if shards.changed().await.is_err() {
             return;
         }
+    }
+}
+
+/// Ties what there is of each group of a replica without a key store to its sources, and of those that come, until the future is
+/// dropped.
+pub async fn follow_groups(metrics: Arc<Metrics>, host: Arc<Host>) {
+    loop {
+        for group in host.groups() {
+            of_group(&metrics, u32::from(group.id().0), &group);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use replication::ids::GroupId;
 use replication::machine::apply::OFFICERS_MIN;
+use replication::machine::request::REQUEST_BYTES_MAX;
 use replication::machine::roles::PersonRole;
 use replication::machine::rows::Replica;
 use replication::machine::state::State;
@@ -20,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::edge::leftovers::Leftovers;
 use crate::edge::peer::PeerCertificate;
+use crate::keystore::{FoundError, RootError};
 
 use super::asked::{Within, whole};
 use super::failure::refused;
@@ -30,7 +32,7 @@ use super::wire::{
 };
 
 /// Largest body of a founding, in bytes.
-const INIT_BYTES_MAX: usize = 64 * 1024;
+const INIT_BYTES_MAX: usize = REQUEST_BYTES_MAX;
 /// Most people, and most issuers and audiences, that a cluster is founded with.
 const PEOPLE_MAX: usize = 64;
 const TRUST_MAX: usize = 16;
@@ -51,9 +53,12 @@ pub enum InitError {
         "this replica belongs to a cluster already, and nothing was changed; a cluster is founded once, on its first replica"
     )]
     Founded,
+    /// The root key cannot be had.
+    #[error(transparent)]
+    Root(#[from] RootError),
     /// A step went wrong; the same may be asked again.
-    #[error("the cluster is not founded yet: {0}; look at the log of this replica, and ask again")]
-    Failed(String),
+    #[error(transparent)]
+    Found(#[from] FoundError),
 }
 
 /// What is answered before a replica belongs to a cluster.
@@ -94,10 +99,7 @@ async fn init(
     }
     let within = Within { bytes_max: INIT_BYTES_MAX, time_max: BODY_TIME_MAX, leftovers: &beginning.leftovers };
     let body = whole(body, within).await?;
-    let with: InitRequest = serde_json::from_slice(&body).map_err(|error| {
-        refused(FailureCode::Invalid, format!("what the cluster is to begin with cannot be read: {error}"))
-    })?;
-    check(&with)?;
+    let with = read(&body)?;
     let (answer, answered) = oneshot::channel();
     let late = || {
         refused(FailureCode::Unknown, "it is not known whether the cluster was founded; ask `ekmctl cluster status`")
@@ -110,8 +112,27 @@ async fn init(
     match answered.await.map_err(|_| late())? {
         Ok(founded) => Ok(Json(founded)),
         Err(error @ InitError::Founded) => Err(refused(FailureCode::Conflict, error.to_string())),
-        Err(error @ InitError::Failed(_)) => Err(refused(FailureCode::Unavailable, error.to_string())),
+        Err(error @ (InitError::Root(_) | InitError::Found(_))) => {
+            Err(refused(FailureCode::Unavailable, not_founded(&error)))
+        }
     }
+}
+
+/// What went wrong, with what lies behind it.
+fn not_founded(error: &(dyn std::error::Error + 'static)) -> String {
+    tracing::error!(error, "the cluster is not founded yet");
+    let behind = std::iter::successors(error.source(), |error| error.source());
+    let why = behind.fold(error.to_string(), |text, error| format!("{text}: {error}"));
+    format!("the cluster is not founded yet, and may be once this is put right: {why}")
+}
+
+/// What a cluster is to begin with, as far as that can be told before anything is written.
+pub(super) fn read(body: &[u8]) -> Result<InitRequest, FailureBody> {
+    let with = serde_json::from_slice(body).map_err(|error| {
+        refused(FailureCode::Invalid, format!("what the cluster is to begin with cannot be read: {error}"))
+    })?;
+    check(&with)?;
+    Ok(with)
 }
 
 /// What can be told before anything is written.

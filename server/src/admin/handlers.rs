@@ -77,7 +77,8 @@ fn signed(headers: &HeaderMap, person: &Person, body: &[u8]) -> Result<SignedReq
     Ok(SignedRequest { bytes: body.to_vec(), signer, signature })
 }
 
-pub(super) async fn init(Enrolled(_): Enrolled) -> Asked<Founded> {
+pub(super) async fn init(Shared(admin): Shared<Admin>, Enrolled(_): Enrolled, body: Body) -> Asked<Founded> {
+    cluster::read(&admin.body(body).await?)?;
     Err(refused(FailureCode::Conflict, InitError::Founded.to_string()))
 }
 

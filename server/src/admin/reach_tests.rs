@@ -101,17 +101,17 @@ fn line(who: &str, answers: &[(&str, u16)]) -> String {
     format!("{who}: {}\n", answers.join(" "))
 }
 
-/// In the order of the table: status, shards, tenants and one, crypto spaces and one, keys and one, import keys and one that is not
+/// In the order of the table: the cluster's status, status, shards, tenants and one, crypto spaces and one, keys and one, import keys and one that is not
 /// there, version, caller, a request that nobody saw, people and one, the document.
 const PINNED: &str = "\
-viewer: 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
-viewer-of-one: 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
-viewer-of-two: 200 200 200 404 404 404 404 404 404 404 404 200 404 403 403 200
-viewer-of-system: 200 200 200 404 404 404 404 404 404 404 404 200 404 403 403 200
-operator: 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
-approver: 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
-auditor: 200 200 200 200 200 200 200 200 200 404 200 200 404 200 200 200
-officer: 200 403 403 403 403 403 403 403 403 403 403 403 403 200 200 200
+viewer: 200 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
+viewer-of-one: 200 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
+viewer-of-two: 200 200 200 200 404 404 404 404 404 404 404 404 200 404 403 403 200
+viewer-of-system: 200 200 200 200 404 404 404 404 404 404 404 404 200 404 403 403 200
+operator: 200 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
+approver: 200 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
+auditor: 200 200 200 200 200 200 200 200 200 200 404 200 200 404 200 200 200
+officer: 200 200 403 403 403 403 403 403 403 403 403 403 403 403 200 200 200
 ";
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,8 @@ use super::sound::{ELECTION_DEADLINE, UnsoundError};
 
 /// How often a shard that has not come up is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// The same for one that something keeps from it.
+const AFTER_TROUBLE: Duration = Duration::from_secs(5);
 
 impl KeyStore {
     /// Brings up every shard that group 0 names, until the future is dropped.
@@ -29,9 +31,13 @@ impl KeyStore {
             let named: Vec<ShardId> = system.borrow_and_update().state.shards().collect();
             let missing: Vec<_> = named.into_iter().filter(|shard| !self.is_up(*shard)).collect();
             let looked = join_all(missing.iter().map(|shard| async { (*shard, self.follow(*shard).await) }));
-            let mut is_complete = true;
+            let mut pause = None;
             for (shard, up) in looked.await {
-                is_complete &= matches!(up, Ok(Come::Up));
+                pause = match &up {
+                    Ok(Come::Up) => pause,
+                    Ok(Come::NotYet) => pause.max(Some(LOOK_EVERY)),
+                    Err(_) => pause.max(Some(AFTER_TROUBLE)),
+                };
                 if let Err(error) = up {
                     let why = error.to_string();
                     if told.insert(shard, why.clone()) != Some(why) {
@@ -40,10 +46,9 @@ impl KeyStore {
                 }
             }
             let changed = system.changed();
-            let over = if is_complete {
-                changed.await.is_err()
-            } else {
-                matches!(tokio::time::timeout(LOOK_EVERY, changed).await, Ok(Err(_)))
+            let over = match pause {
+                None => changed.await.is_err(),
+                Some(pause) => matches!(tokio::time::timeout(pause, changed).await, Ok(Err(_))),
             };
             if over {
                 // group 0 has ended

@@ -59,7 +59,7 @@ pub enum FoundError {
     Shard(Arc<HostError>),
     /// Group 0 cannot be begun.
     #[error(transparent)]
-    Begin(#[from] HostError),
+    Begin(Arc<HostError>),
     /// The data is of another kind of cluster.
     #[error("the data directory was not made by ekm dev; ekm dev does not touch it")]
     NotDev,
@@ -87,8 +87,7 @@ impl FoundError {
     /// Whether trying again, in the same process, may come to something else.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Self::Shard(error) => error.may_pass(),
-            Self::Begin(error) => error.may_pass(),
+            Self::Shard(error) | Self::Begin(error) => error.may_pass(),
             Self::Proposal(ProposalError::Propose(_)) | Self::Settle(_) | Self::Entropy(_) => true,
             Self::Proposal(ProposalError::Refused(_))
             | Self::Unsound(_)

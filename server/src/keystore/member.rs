@@ -2,6 +2,8 @@
 //!
 //! Waits for no quorum: what is applied here is judged and served from. Founds nothing beside what group 0 says is there.
 
+use std::sync::Arc;
+
 use replication::ids::{Generation, GroupId, LineageId, ReplicaId, ShardId};
 use replication::machine::command::{Action, AddReplica, AddShard, Genesis};
 use replication::machine::rows::{Meta, Replica, ReplicaKind, Role};
@@ -89,7 +91,7 @@ impl Parts {
     /// # Errors
     /// [`FoundError`]; what was founded stays, and the same call goes on.
     pub async fn found_cluster(&self, own: &Own, founding: &Founding) -> Result<(), FoundError> {
-        self.host.begin_cluster(ELECTION_DEADLINE).await?;
+        self.host.begin_cluster(ELECTION_DEADLINE).await.map_err(|error| FoundError::Begin(Arc::new(error)))?;
         if self.system_state().meta().is_none() {
             let ReplicaKind::Data { signer: name, public_key } = &own.row.kind else {
                 return Err(UnsoundError::OtherRole(own.row.replica).into());

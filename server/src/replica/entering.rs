@@ -37,7 +37,7 @@ impl Entering<'_> {
     /// Ends when the replica belongs to the cluster and has the root key.
     pub(super) async fn enter(&self, mut initiations: mpsc::Receiver<Initiation>) -> Result<KeyStore, ReplicaError> {
         let mut system = self.host.system().watch();
-        let was_joined = Membership::of(self.host, self.own)? == Membership::Joined;
+        let at_start = Membership::of(self.host, self.own)?;
         let mut founded = None;
         loop {
             system.borrow_and_update();
@@ -77,14 +77,14 @@ impl Entering<'_> {
         }
         let parts = match founded {
             Some(parts) => parts,
-            None => (self.with_root)(self.root(was_joined).await?),
+            None => (self.with_root)(self.root(at_start).await?),
         };
         Ok(KeyStore::of_member(parts, self.own.lineage)?)
     }
 
     /// The root key. Of a replica that has just joined it is waited for; one that served before has lost it if it is not there.
-    async fn root(&self, was_joined: bool) -> Result<Root, ReplicaError> {
-        while !was_joined && !is_there(self.root_key)? {
+    async fn root(&self, at_start: Membership) -> Result<Root, ReplicaError> {
+        while at_start != Membership::Joined && !is_there(self.root_key)? {
             let wanted = format!(
                 "this replica has joined and has no root key: copy that of another key store to {}, readable to the server alone (mode 0400)",
                 self.root_key.display()
@@ -99,13 +99,12 @@ impl Entering<'_> {
     }
 
     async fn found(&self, with: &InitRequest) -> Result<(Parts, Founded), InitError> {
-        let failed = |error: &dyn std::error::Error| InitError::Failed(crate::exit::with_causes(error));
-        if Membership::of(self.host, self.own).map_err(|error| failed(&error))? != Membership::Nothing {
+        if Membership::of(self.host, self.own)? != Membership::Nothing {
             return Err(InitError::Founded);
         }
-        let (root, made) = Root::found(self.root_key, self.arena, self.entropy).map_err(|error| failed(&error))?;
+        let (root, made) = Root::found(self.root_key, self.arena, self.entropy)?;
         let parts = (self.with_root)(root);
-        parts.found_cluster(self.own, &founding(with)).await.map_err(|error| failed(&error))?;
+        parts.found_cluster(self.own, &founding(with)).await?;
         let file = self.root_key.display().to_string();
         let next = vec![
             format!(

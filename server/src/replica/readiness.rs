@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use replication::clock::Clock;
-use replication::ids::GroupId;
+use replication::freshness::Age;
+use replication::ids::{GroupId, ShardId};
 use replication::raft::host::Host;
 
 use crate::health::Readiness;
@@ -33,7 +34,7 @@ pub(super) async fn of_key_store(readiness: Arc<Readiness>, clock: Arc<dyn Clock
 
 fn reasons(store: &KeyStore) -> Vec<String> {
     let now = store.now();
-    let is_known = |group| store.directory().age(group, now).and_then(|age| age.known()).is_some();
+    let is_known = |group| store.directory().age(group, now).and_then(Age::known).is_some();
     let mut reasons = Vec::new();
     if !is_known(GroupId::SYSTEM) {
         reasons.push("group 0 has not been confirmed here: no quorum, or this replica has not caught up".to_owned());
@@ -54,7 +55,7 @@ fn reasons(store: &KeyStore) -> Vec<String> {
 pub(super) async fn of_witness(readiness: Arc<Readiness>, clock: Arc<dyn Clock>, host: Arc<Host>) {
     loop {
         let named: Vec<_> = host.system().watch().borrow().state.shards().collect();
-        let groups = std::iter::once(GroupId::SYSTEM).chain(named.into_iter().map(|shard| shard.group()));
+        let groups = std::iter::once(GroupId::SYSTEM).chain(named.into_iter().map(ShardId::group));
         let is_led = |group| host.group(group).is_some_and(|group| group.status().leader.is_some());
         let reasons = groups.filter(|group| !is_led(*group)).map(|group| format!("group {group} has no leader"));
         readiness.publish(clock.now(), reasons.collect());

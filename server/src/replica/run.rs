@@ -23,6 +23,7 @@ use crate::admin::switching::Switch;
 use crate::edge::leftovers::Leftovers;
 use crate::edge::listener::Listener;
 use crate::edge::tls::{ServerTls, TlsFiles};
+use crate::gauges;
 use crate::health::Readiness;
 use crate::keystore::{ELECTION_DEADLINE, Membership, Parts, Root};
 use crate::lookup::TenantKeys;
@@ -162,7 +163,7 @@ async fn live(
     match &prepared.settings.role {
         Role::Witness => witness(options, prepared, host, readiness, planes).await,
         Role::Data { feed, admin, root_key } => {
-            let data = Data { feed, admin, root_key };
+            let data = OfData { feed, admin, root_key };
             data.serve(options, prepared, host, readiness, planes).await
         }
     }
@@ -183,19 +184,21 @@ async fn witness(
         () = saying => {}
     }
     tracing::info!("this witness belongs to the cluster");
+    let (metrics, groups) = (Arc::clone(&prepared.metrics), Arc::clone(host));
+    planes.control.spawn_endless("gauges", gauges::follow_groups(metrics, groups));
     let (told, clock) = (Arc::clone(readiness), Arc::clone(&prepared.clock));
     planes.health.spawn_endless("readiness", readiness::of_witness(told, clock, Arc::clone(host)));
     std::future::pending().await
 }
 
 /// What a data replica has and a witness has not.
-struct Data<'a> {
+struct OfData<'a> {
     feed: &'a FeedSettings,
     admin: &'a AdminSettings,
     root_key: &'a PathBuf,
 }
 
-impl Data<'_> {
+impl OfData<'_> {
     async fn serve(
         &self,
         options: &ReplicaOptions,
