@@ -11,6 +11,7 @@ pub mod edge;
 pub mod error;
 pub mod exit;
 pub mod frontend;
+pub mod frontend_process;
 pub mod gauges;
 pub mod health;
 pub mod keystore;

@@ -6,6 +6,7 @@
 pub mod certificates;
 pub mod files;
 pub mod health;
+pub mod key_memory;
 pub mod open_files;
 pub mod runtimes;
 pub mod signals;

@@ -72,6 +72,13 @@ const SERVER_ARROWS: Arrows = &[
     ("process", &["metrics", "regular_file", "replace_file", "tasks", "authn", "crypto", "edge", "health", "frontend"]),
     ("keystore", &["crypto", "lookup"]),
     ("gauges", &["metrics", "edge", "frontend", "keystore"]),
+    (
+        "frontend_process",
+        &[
+            "clock", "metrics", "tasks", "authn", "crypto", "lookup", "edge", "settings", "health", "frontend",
+            "process", "gauges",
+        ],
+    ),
     ("admin", &["edge", "wire", "policy", "error", "operations", "health", "keystore"]),
     (
         "dev",
