@@ -9,6 +9,7 @@ use rcgen::{
     PKCS_ECDSA_P256_SHA256, SanType,
 };
 use replication::clock::Clock as _;
+use rustix::process::Signal;
 use server::authn::mint::{DEV_ISSUER, IssuerKey, MintedClaims};
 use server::clock::SystemClock;
 
@@ -22,6 +23,7 @@ struct Scene {
     folder: tempfile::TempDir,
     issuer: IssuerKey,
     ca: String,
+    servers: Issuer<'static, KeyPair>,
     data: SocketAddr,
     health: SocketAddr,
 }
@@ -39,6 +41,27 @@ fn authority(name: &str) -> (String, Issuer<'static, KeyPair>) {
     (made.pem(), Issuer::new(params, key))
 }
 
+fn put(folder: &Path, name: &str, text: &str) {
+    std::fs::write(folder.join(name), text).expect("the folder is writable");
+}
+
+fn text(text: &str) -> Ia5String {
+    Ia5String::try_from(text).expect("it is ASCII")
+}
+
+fn issue(folder: &Path, name: &str, of: SanType, usage: ExtendedKeyUsagePurpose, issuer: &Issuer<'_, KeyPair>) {
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = vec![of];
+    params.extended_key_usages = vec![usage];
+    let key = key_pair();
+    put(folder, &format!("{name}.pem"), &params.signed_by(&key, issuer).expect("an authority signs").pem());
+    put(folder, &format!("{name}-key.pem"), &key.serialize_pem());
+}
+
+fn issue_server(folder: &Path, issuer: &Issuer<'_, KeyPair>) {
+    issue(folder, "server", SanType::DnsName(text(HOSTNAME)), ExtendedKeyUsagePurpose::ServerAuth, issuer);
+}
+
 /// Addresses that nobody listens on now: the kernel hands none of them out while they are held together.
 fn free<const N: usize>() -> [SocketAddr; N] {
     let held = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
@@ -48,24 +71,13 @@ fn free<const N: usize>() -> [SocketAddr; N] {
 impl Scene {
     fn new() -> Self {
         let folder = temporary();
-        let put = |name: &str, text: &str| {
-            std::fs::write(folder.path().join(name), text).expect("the folder is writable");
-        };
+        let put = |name: &str, text: &str| put(folder.path(), name, text);
         let (ca, servers) = authority("servers");
         let (_, frontends) = authority("frontends");
         put("peers-ca.pem", &authority("peers").0);
-        let issue = |name: &str, names: SanType, usage: ExtendedKeyUsagePurpose, issuer: &Issuer<'_, KeyPair>| {
-            let mut params = CertificateParams::default();
-            params.subject_alt_names = vec![names];
-            params.extended_key_usages = vec![usage];
-            let key = key_pair();
-            put(&format!("{name}.pem"), &params.signed_by(&key, issuer).expect("an authority signs").pem());
-            put(&format!("{name}-key.pem"), &key.serialize_pem());
-        };
-        let text = |text: &str| Ia5String::try_from(text).expect("it is ASCII");
-        issue("server", SanType::DnsName(text(HOSTNAME)), ExtendedKeyUsagePurpose::ServerAuth, &servers);
-        let uri = format!("ekm://{LINEAGE}/frontend/a1");
-        issue("frontend", SanType::URI(text(&uri)), ExtendedKeyUsagePurpose::ClientAuth, &frontends);
+        issue_server(folder.path(), &servers);
+        let uri = SanType::URI(text(&format!("ekm://{LINEAGE}/frontend/a1")));
+        issue(folder.path(), "frontend", uri, ExtendedKeyUsagePurpose::ClientAuth, &frontends);
         let issuer = IssuerKey::generate().expect("the library makes an RSA key");
         put("jwks.json", &issuer.jwks());
         let [data, health, nobody, no_one] = free();
@@ -78,11 +90,16 @@ impl Scene {
              [health]\nlisten = \"{health}\"\n"
         );
         put("frontend.toml", &settings);
-        Self { folder, issuer, ca, data, health }
+        Self { folder, issuer, ca, servers, data, health }
     }
 
     fn at(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Puts another certificate in the place of what Google is presented.
+    fn renew(&self) {
+        issue_server(self.folder.path(), &self.servers);
     }
 
     fn start(&self) -> Process {
@@ -158,6 +175,11 @@ async fn a_frontend_that_no_key_store_feeds_answers_503_says_why_and_ends_when_i
     }
     let (_, metrics) = scene.health("/metrics").await;
     assert!(metrics.contains("ekm_certificate_"), "its own metrics are there: {metrics}");
+    scene.renew();
+    process.signal(Signal::HUP);
+    let taken = "ekm_certificate_reloads_total{listener=\"data\",result=\"taken\"} 1";
+    soon(taken, async { while !scene.health("/metrics").await.1.contains(taken) {} }).await;
+    assert_eq!(scene.wrap(&scene.token()).await.0, 503, "with a certificate of the same authority");
     process.terminate();
     let ended = process.ended().await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(0), ""), "{}", ended.err);
