@@ -28,6 +28,8 @@ pub enum Kind {
     ReadIndex,
     /// To order an entry.
     Propose,
+    /// Who uses an entry.
+    Spread,
 }
 
 /// Which connection a question takes.
