@@ -119,6 +119,15 @@ name! {
     SignerId, "signer"
 }
 
+name! {
+    /// A place that fails as a whole: a building, or a part of one with power and network of its own.
+    SiteName, "site"
+}
+name! {
+    /// A frontend, as its certificate, its key stores and its audit records name it. Unique in the cluster.
+    FrontendName, "frontend"
+}
+
 macro_rules! hex_id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $bytes:literal) => {
         $(#[$doc])*

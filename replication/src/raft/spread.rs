@@ -10,6 +10,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{AsyncRuntime, Instant};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::group::Group;
 use super::limits::SPREAD_POLL;
@@ -51,6 +52,8 @@ pub(super) struct Answered<I> {
     origin: I,
     own: Mutex<Report>,
     leading: Mutex<Option<Leading>>,
+    /// Told whenever somebody has come further.
+    progress: watch::Sender<()>,
 }
 
 /// What a leader knows in one term.
@@ -61,9 +64,16 @@ struct Leading {
     reports: BTreeMap<ReplicaId, BTreeMap<String, LogIndex>>,
 }
 
+impl Report {
+    /// Of a replica by whose word nobody is fresh: it has no readers.
+    pub fn nobody() -> Self {
+        Self { active: LogIndex(u64::MAX), frontends: BTreeMap::new() }
+    }
+}
+
 impl Leading {
-    fn begin(term: u64, now: Moment) -> Self {
-        Self { term, holders: Holders::begin(now, TERM), reports: BTreeMap::new() }
+    fn begin(term: u64, holders: Holders<ReplicaId>) -> Self {
+        Self { term, holders, reports: BTreeMap::new() }
     }
 
     /// Who uses what stands at `index`, if it may be acknowledged.
@@ -91,7 +101,7 @@ fn split(known: &BTreeMap<String, LogIndex>, index: LogIndex) -> Spread {
 
 impl<I> Answered<I> {
     pub(super) fn begin(origin: I) -> Self {
-        Self { origin, own: Mutex::default(), leading: Mutex::default() }
+        Self { origin, own: Mutex::default(), leading: Mutex::default(), progress: watch::Sender::default() }
     }
 }
 
@@ -99,6 +109,7 @@ impl<RT: AsyncRuntime> Group<RT> {
     /// Says how far those are who may be fresh by this replica's word: told to the leader with every question for a read index.
     pub fn report(&self, report: Report) {
         *self.answered.own.lock() = report;
+        self.answered.progress.send_replace(());
     }
 
     /// What was said last.
@@ -121,7 +132,10 @@ impl<RT: AsyncRuntime> Group<RT> {
         let now = self.moment();
         let mut leading = self.answered.leading.lock();
         let known = leading.take().filter(|leading| leading.term == term);
-        let leading = leading.insert(known.unwrap_or_else(|| Leading::begin(term, now)));
+        let leading = leading.insert(known.unwrap_or_else(|| {
+            let is_alone = self.links.peers.are_none();
+            Leading::begin(term, if is_alone { Holders::first(TERM) } else { Holders::begin(now, TERM) })
+        }));
         Some(run(leading, now))
     }
 
@@ -136,6 +150,7 @@ impl<RT: AsyncRuntime> Group<RT> {
         self.while_leading(|leading, now| {
             leading.holders.answer(sender, report.active, now)?;
             leading.reports.insert(sender, report.frontends);
+            self.answered.progress.send_replace(());
             Ok(())
         })
     }
@@ -145,7 +160,9 @@ impl<RT: AsyncRuntime> Group<RT> {
     pub async fn spread(&self, index: LogIndex) -> Spread {
         let change = Unacknowledged::new(index, self.moment());
         let until = TERM.end(self.moment());
+        let mut progress = self.answered.progress.subscribe();
         loop {
+            progress.borrow_and_update();
             let left = until.since(self.moment());
             if left.is_zero() {
                 // whoever was fresh without it is not any more; who uses it is known as far as it was told here
@@ -153,7 +170,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             }
             match self.spread_within(&change, left).await {
                 Some(spread) => return spread,
-                None => RT::sleep(SPREAD_POLL.min(left)).await,
+                None => self.looked(&mut progress, left).await,
             }
         }
     }
@@ -186,14 +203,25 @@ impl<RT: AsyncRuntime> Group<RT> {
     pub(super) async fn answer_spread(&self, index: LogIndex, within: Duration) -> SpreadAnswer {
         let change = Unacknowledged::new(index, self.moment());
         let deadline = RT::Instant::now() + within.saturating_sub(2 * SPREAD_POLL);
+        let mut progress = self.answered.progress.subscribe();
         loop {
+            progress.borrow_and_update();
             match self.while_leading(|leading, now| leading.spread(&change, &self.reported(), now)) {
                 None => return SpreadAnswer::NotLeader,
                 Some(Some(spread)) => return SpreadAnswer::Known(spread),
                 Some(None) if RT::Instant::now() >= deadline => return SpreadAnswer::Waiting,
-                Some(None) => RT::sleep(SPREAD_POLL).await,
+                Some(None) => {
+                    let left = deadline.saturating_duration_since(RT::Instant::now());
+                    self.looked(&mut progress, left).await;
+                }
             }
         }
+    }
+
+    /// Waits until somebody has come further, or until it is looked again anyhow: leases run out without a word.
+    async fn looked(&self, progress: &mut watch::Receiver<()>, left: Duration) {
+        // the sender lives as long as `self`; that nothing was told in time is no error
+        drop(RT::timeout(SPREAD_POLL.min(left), progress.changed()).await);
     }
 }
 
@@ -212,8 +240,8 @@ mod tests {
 
     #[test]
     fn frontends_of_every_key_store_are_named_and_the_slowest_is_waited_for() {
-        let mut leading = Leading::begin(1, at(0));
-        let mut answer = |leading: &mut Leading, replica, report: Report, millis| {
+        let mut leading = Leading::begin(1, Holders::begin(at(0), TERM));
+        let answer = |leading: &mut Leading, replica, report: Report, millis| {
             leading.holders.answer(ReplicaId(replica), report.active, at(millis)).expect("there is room");
             leading.reports.insert(ReplicaId(replica), report.frontends);
         };
@@ -237,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_leader_that_has_just_begun_acknowledges_nothing_within_a_term() {
-        let leading = Leading::begin(2, at(1_000));
+        let leading = Leading::begin(2, Holders::begin(at(1_000), TERM));
         let (change, own) = (Unacknowledged::new(LogIndex(5), at(1_000)), report(9, &[]));
         assert_eq!(leading.spread(&change, &own, at(6_500)), None);
         assert_eq!(leading.spread(&change, &own, at(6_501)), Some(Spread::default()));
