@@ -113,6 +113,14 @@ impl Outlet {
         View { state: state.clone(), index, confirmed: known.follower.confirmed() }
     }
 
+    /// Holds a state as if it had been applied and confirmed just now, for whoever plays a key store.
+    #[cfg(any(test, feature = "testkit"))]
+    pub fn danger_hold(&self, index: LogIndex, state: &State) {
+        let view = self.take(index, state);
+        self.publish(&view);
+        self.restore(Duration::ZERO);
+    }
+
     /// What was taken is in use in this process. Frontends hear of it now.
     pub(super) fn publish(&self, view: &View) {
         let held = Held { index: view.index, state: view.state.clone() };

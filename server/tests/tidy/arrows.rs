@@ -69,6 +69,7 @@ const SERVER_ARROWS: Arrows = &[
             "health",
         ],
     ),
+    ("following", &["crypto", "lookup"]),
     ("keystore", &["crypto", "lookup"]),
     ("gauges", &["metrics", "edge", "frontend", "keystore"]),
     ("admin", &["edge", "wire", "policy", "error", "operations", "health", "keystore"]),
@@ -146,9 +147,9 @@ const REPLICATION_ARROWS: Arrows = &[
     ("directory", &["clock", "ids", "machine", "freshness"]),
     ("schema", &["clock", "ids", "machine::policy", "machine::request"]),
     ("store", &["ids", "machine", "codec"]),
-    ("raft", &["ids", "machine", "codec", "store"]),
+    ("raft", &["clock", "ids", "machine", "codec", "freshness", "store"]),
     ("peers", &["ids", "raft"]),
-    ("feed", &["clock", "directory", "raft"]),
+    ("feed", &["clock", "ids", "machine", "codec", "freshness", "directory", "raft", "peers"]),
 ];
 
 /// The crates whose modules have arrows.
