@@ -10,6 +10,7 @@ pub mod dev;
 pub mod edge;
 pub mod error;
 pub mod exit;
+pub mod following;
 pub mod frontend;
 pub mod frontend_process;
 pub mod gauges;

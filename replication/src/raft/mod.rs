@@ -22,6 +22,7 @@ pub mod membership;
 pub mod network;
 mod schedule;
 pub mod shape;
+pub mod spread;
 pub mod status;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //! Every step looks first whether it is done, so that each start runs all of them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use replication::ids::{
     Generation, GroupId, IdempotencyId, KeyName, KeyVersionId, LineageId, PublicKey, ShardId, SignerId, TenantId,
@@ -113,6 +113,7 @@ impl KeyStore {
             parts,
             lineage,
             shards: watch::Sender::default(),
+            outlets: Mutex::default(),
             raising: tokio::sync::Mutex::default(),
             making: tokio::sync::Mutex::default(),
         };

@@ -70,6 +70,7 @@ const SERVER_ARROWS: Arrows = &[
         ],
     ),
     ("process", &["metrics", "regular_file", "replace_file", "tasks", "authn", "crypto", "edge", "health", "frontend"]),
+    ("following", &["crypto", "lookup"]),
     ("keystore", &["crypto", "lookup"]),
     ("gauges", &["metrics", "edge", "frontend", "keystore"]),
     (
@@ -137,9 +138,9 @@ const REPLICATION_ARROWS: Arrows = &[
     ("directory", &["clock", "ids", "machine", "freshness"]),
     ("schema", &["clock", "ids", "machine::policy", "machine::request"]),
     ("store", &["ids", "machine", "codec"]),
-    ("raft", &["ids", "machine", "codec", "store"]),
+    ("raft", &["clock", "ids", "machine", "codec", "freshness", "store"]),
     ("peers", &["ids", "raft"]),
-    ("feed", &["clock", "directory", "raft"]),
+    ("feed", &["clock", "ids", "machine", "codec", "freshness", "directory", "raft", "peers"]),
 ];
 
 /// The crates whose modules have arrows.
