@@ -25,7 +25,7 @@ use crate::lookup::{Looked, Lookup, RELEASE_EVERY, TenantKeys};
 use crate::metrics::{ListenerLabel, Metrics};
 use crate::operations::Journey;
 use crate::quota::Quotas;
-use crate::settings::FrontendSettings;
+use crate::settings::ServingSettings;
 use crate::tasks::Tasks;
 
 /// How often drained buckets of quotas are let go of.
@@ -86,7 +86,7 @@ impl Frontend {
     /// # Errors
     /// See [`FrontendError`]; nothing runs then. Must be called within the data plane's runtime.
     pub fn start(
-        settings: FrontendSettings,
+        settings: ServingSettings,
         given: Given,
         data: &Tasks,
         background: &Tasks,
@@ -101,7 +101,7 @@ impl Frontend {
         sweep_quotas(Arc::clone(&quotas), Arc::clone(&given.clock), background);
         follow_key_set(&settings, &given, publisher, background);
         let metrics = Arc::clone(&given.metrics);
-        let unsealed_max = u64::from(settings.unsealed_max.get());
+        let unsealed_max = u64::from(settings.data.unsealed_max.get());
         let audit_log = Arc::clone(audit.log());
         let service = Arc::new(Service {
             audit: Audit::new(audit_log, Arc::clone(&given.clock), &settings.name),
@@ -110,7 +110,7 @@ impl Frontend {
                 // one machine has no peers whose clocks could disagree with its own
                 clock_health: ClockHealth::Agrees,
                 directory: given.directory,
-                unknown_reasons: settings.unknown_reasons,
+                unknown_reasons: settings.data.unknown_reasons,
                 quotas,
                 lookup: Arc::new(Lookup::new(given.tenant_keys, given.arena, unsealed_max)),
                 entropy: given.entropy,
@@ -119,14 +119,14 @@ impl Frontend {
             metrics: given.metrics,
             alarms: Alarms::default(),
             leftovers: Leftovers::default(),
-            admission: Admission::new(settings.in_progress_max),
-            settings: settings.dialect,
+            admission: Admission::new(settings.data.in_progress_max),
+            settings: settings.data.dialect,
         });
         release_keys(Arc::clone(&service), background);
         let router = google::router(Arc::clone(&service));
         let counters = metrics.connections(ListenerLabel::Data);
         let stop = data.stop_signal().clone();
-        data.spawn("data listener", listener.serve(Some(tls.clone()), settings.limits, router, counters, stop));
+        data.spawn("data listener", listener.serve(Some(tls.clone()), settings.data.limits, router, counters, stop));
         Ok(Self { service, tls, address, audit })
     }
 
@@ -139,7 +139,7 @@ impl Frontend {
 }
 
 fn follow_key_set(
-    settings: &FrontendSettings,
+    settings: &ServingSettings,
     given: &Given,
     publisher: crate::authn::source::KeySetPublisher,
     background: &Tasks,

@@ -20,6 +20,7 @@ pub mod lookup;
 pub mod metrics;
 pub mod operations;
 pub mod policy;
+pub mod process;
 pub mod quota;
 pub mod regular_file;
 pub mod replace_file;

@@ -1,26 +1,33 @@
 //! What a process is told at its start, as types. Immutable from then on: what changes at run time is data, and goes
 //! through the log.
 
+pub mod data_plane;
 pub mod file;
 pub mod form;
+pub mod frontend;
+pub mod key_store;
+pub mod kind;
+pub mod listeners;
 pub mod mistake;
+pub mod names;
 pub mod parts;
 pub mod reader;
 pub mod writer;
 
+#[cfg(test)]
+mod cluster_tests;
+
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use crate::authn::KeySource;
-use crate::edge::limits::ConnectionLimits;
-use crate::edge::service::DataSettings;
 use crate::edge::tls::TlsFiles;
-use crate::policy::UnknownReasons;
 
-/// What a frontend is told.
+use data_plane::DataPlaneSettings;
+
+/// What answers Google is told, in whatever process it runs.
 #[derive(Debug, Clone)]
-pub struct FrontendSettings {
+pub struct ServingSettings {
     /// The machine's name, as audit records and answers spell it.
     pub name: String,
     /// Where it listens for Google.
@@ -31,14 +38,6 @@ pub struct FrontendSettings {
     pub key_set: KeySource,
     /// Where decisions are recorded.
     pub audit_file: PathBuf,
-    /// Bounds of one listener's connections.
-    pub limits: ConnectionLimits,
-    /// Requests in progress at once.
-    pub in_progress_max: NonZeroUsize,
-    /// Key versions whose material is kept unsealed.
-    pub unsealed_max: NonZeroU32,
-    /// The dialect's own settings.
-    pub dialect: DataSettings,
-    /// What a stated reason that this release does not know does under a list of reasons.
-    pub unknown_reasons: UnknownReasons,
+    /// How callers are answered.
+    pub data: DataPlaneSettings,
 }

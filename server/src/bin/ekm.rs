@@ -11,6 +11,10 @@ use replication::ids::Email;
 use server::dev::settings::DevSettings;
 use server::dev::{self, DevError, DevOptions, Flags, TokenOptions};
 use server::exit;
+use server::settings::frontend::FrontendSettings;
+use server::settings::key_store::{KeyStoreSettings, Role};
+use server::settings::kind::Kind;
+use server::settings::mistake::SettingsError;
 use server::settings::parts::UrlPath;
 use server::settings::reader::ReadBy;
 use server::wire::ErrorShape;
@@ -143,12 +147,24 @@ fn run(args: DevArgs) -> ExitCode {
 }
 
 fn check(args: &CheckArgs) -> ExitCode {
-    let by = if args.dev { ReadBy::Dev } else { ReadBy::Others };
-    match DevSettings::load(&args.file, by) {
-        Ok(_) => {
-            println!("ok: settings of ekm dev");
+    match settings_of(args) {
+        Ok(found) => {
+            println!("ok: settings of {found}");
             ExitCode::SUCCESS
         }
         Err(error) => exit::failure(exit::USAGE, &error),
     }
+}
+
+/// What the file is of, if it is in order.
+fn settings_of(args: &CheckArgs) -> Result<&'static str, SettingsError> {
+    let (kind, by) = if args.dev { (Kind::Dev, ReadBy::Dev) } else { (Kind::of_file(&args.file)?, ReadBy::Others) };
+    Ok(match kind {
+        Kind::Dev => DevSettings::load(&args.file, by).map(|_| "ekm dev")?,
+        Kind::KeyStore => match KeyStoreSettings::load(&args.file)?.role {
+            Role::Data { .. } => "a key store",
+            Role::Witness => "a witness",
+        },
+        Kind::Frontend => FrontendSettings::load(&args.file).map(|_| "a frontend")?,
+    })
 }

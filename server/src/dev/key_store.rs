@@ -15,9 +15,9 @@ use crate::keystore::{FedTo, FoundError, Founding, KeyStore, Needed, Parts, Root
 use crate::lookup::TenantKeys;
 
 use super::error::DevError;
-use super::files::{self, Readers};
 use super::folder::Folder;
 use super::prepared::Prepared;
+use crate::process::files::{self, Readers};
 
 pub(super) const ROOT_KEY_FILE: &str = "root.key";
 pub(super) const REPLICA_KEY_FILE: &str = "replica-key.der";

@@ -43,10 +43,10 @@ impl Flags {
             settings.ports = Ports::asked(port);
         }
         if let Some(shape) = self.error_shape {
-            settings.dialect.error_shape = shape;
+            settings.data.dialect.error_shape = shape;
         }
         if !self.info_paths.is_empty() {
-            settings.dialect.info_paths = self.info_paths.iter().cloned().map(String::from).collect();
+            settings.data.dialect.info_paths = self.info_paths.iter().cloned().map(String::from).collect();
         }
     }
 }

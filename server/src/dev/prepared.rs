@@ -16,11 +16,11 @@ use crate::metrics::Metrics;
 
 use super::DevRole;
 use super::error::DevError;
-use super::files;
 use super::folder::Folder;
 use super::options::{DevOptions, SettingsFile, settings_of};
 use super::pki::Pki;
 use super::settings::DevSettings;
+use crate::process::files;
 
 /// Slots beyond those of unsealed key versions: tenant keys, the root key, and what is being made.
 const SLOTS_BEYOND: u32 = 4096;
@@ -75,7 +75,7 @@ pub(super) fn prepare_with(
     let operator = Operator::load(&pki.operator.certificate, &pki.operator.key)?;
     let officers = pki.officers.iter().map(|files| Operator::load(&files.certificate, &files.key));
     let officers = officers.collect::<Result<_, _>>()?;
-    let slots = settings.unsealed_max.saturating_add(SLOTS_BEYOND);
+    let slots = settings.data.unsealed_max.saturating_add(SLOTS_BEYOND);
     let arena = Arena::new(slots, LockPolicy::Warn)?;
     if arena.protection() == Protection::Swappable {
         tracing::warn!("key material can be swapped out: raise LimitMEMLOCK; production refuses to start like this");

@@ -14,6 +14,7 @@ use crate::authn::KeySource;
 use crate::edge::limits::ConnectionLimits;
 use crate::edge::service::DataSettings;
 use crate::policy::UnknownReasons;
+use crate::settings::data_plane::DataPlaneSettings;
 use crate::settings::file::SETTINGS_BYTES_MAX;
 use crate::settings::form::Text as _;
 use crate::settings::mistake::PROBLEMS_MAX;
@@ -145,7 +146,7 @@ port = \"x\"
     let problems = DevSettings::parse(text, ReadBy::Dev).expect_err("it holds nothing but mistakes");
     let said = "\
 8 mistakes
-  dev: `dev = true` is missing: this release runs as `ekm dev` alone, and its files are stamped so
+  dev: `dev = true` is missing: files of `ekm dev` are stamped so
   data.port: 0 is below 1
   data.info_paths[0]: a string is expected, not a whole number
   data.limits.header_bytes_max: 12 is below 8192
@@ -204,7 +205,7 @@ fn only_dev_takes_a_file_that_is_stamped_dev() {
     DevSettings::parse("dev = true", ReadBy::Dev).expect("the stamp is all it takes");
     let refused = |text, by| DevSettings::parse(text, by).expect_err(text).told()[0].to_string();
     let stamped = "dev: the file is stamped `dev = true`: `ekm dev` alone uses it, and only `ekm check --dev` takes it";
-    let missing = "dev: `dev = true` is missing: this release runs as `ekm dev` alone, and its files are stamped so";
+    let missing = "dev: `dev = true` is missing: files of `ekm dev` are stamped so";
     assert_eq!(refused("dev = true", ReadBy::Others), stamped);
     for by in [ReadBy::Dev, ReadBy::Others] {
         assert_eq!(refused("", by), missing);
@@ -263,20 +264,22 @@ fn unusual() -> DevSettings {
     };
     DevSettings {
         ports: Ports { data: 1, admin: 2, health: 3 },
-        dialect: DataSettings {
-            error_shape: ErrorShape::Envelope,
-            info_paths: vec!["/a".to_owned(), "/\"b\\".to_owned()],
-            body_time_max: Duration::from_millis(51),
+        data: DataPlaneSettings {
+            dialect: DataSettings {
+                error_shape: ErrorShape::Envelope,
+                info_paths: vec!["/a".to_owned(), "/\"b\\".to_owned()],
+                body_time_max: Duration::from_millis(51),
+            },
+            unknown_reasons: UnknownReasons::Deny,
+            in_progress_max: NonZeroUsize::MIN,
+            unsealed_max: NonZeroU32::MIN,
+            limits: limits(1),
         },
-        unknown_reasons: UnknownReasons::Deny,
-        in_progress_max: NonZeroUsize::MIN,
-        unsealed_max: NonZeroU32::MIN,
         audit_file: "/var/log/ü \"quoted\"\n\t'x'.jsonl".into(),
         key_set: KeySource::Url {
             url: "https://issuer.example/jwks".parse().expect("it is https"),
             spool: Some("other.spool".into()),
         },
-        data_limits: limits(1),
         admin_limits: limits(2),
         health_limits: limits(3),
         look_every: secs(8),
@@ -313,13 +316,16 @@ fn a_flag_goes_before_the_file_and_the_file_before_the_default() {
     assert_eq!(given(&Flags::default()), (DevSettings::default(), SettingsFile::ToBeMade));
     let (first, file) = given(&flags);
     assert_eq!((ports(&first), file), ([9000, 9001, 9002], SettingsFile::ToBeMade));
-    assert_eq!(first.dialect.info_paths, ["/flag"]);
+    assert_eq!(first.data.dialect.info_paths, ["/flag"]);
 
     std::fs::write(folder.at(SETTINGS_FILE), unusual().to_toml()).expect("the folder is writable");
     assert_eq!(given(&Flags::default()), (unusual(), SettingsFile::IsThere));
     let (later, _) = given(&flags);
-    assert_eq!((ports(&later), later.dialect.info_paths.as_slice()), ([9000, 9001, 9002], &["/flag".to_owned()][..]));
-    assert_eq!(later.in_progress_max, unusual().in_progress_max, "what no flag names is the file's");
+    assert_eq!(
+        (ports(&later), later.data.dialect.info_paths.as_slice()),
+        ([9000, 9001, 9002], &["/flag".to_owned()][..])
+    );
+    assert_eq!(later.data.in_progress_max, unusual().data.in_progress_max, "what no flag names is the file's");
     assert_eq!(ports(&given(&Flags { port: Some(0), ..Flags::default() }).0), [0, 0, 0]);
 
     std::fs::remove_file(folder.at(SETTINGS_FILE)).expect("it is there");

@@ -85,18 +85,34 @@ pub trait Form: Sized {
     fn table(&mut self, name: &'static str, says: &str, inside: impl FnOnce(&mut Self));
     /// The stamp of development.
     fn stamp(&mut self, says: &str);
+    /// No stamp of development.
+    fn no_stamp(&mut self);
+    /// Whether the file gives this field or table of the table that is gone over. What is written gives all of them.
+    fn gives(&mut self, name: &'static str) -> bool;
     /// A number within a range.
     fn count<T: Count>(&mut self, name: &'static str, says: &str, value: &mut T, range: RangeInclusive<T>);
     /// A span of time within a range.
     fn time(&mut self, name: &'static str, says: &str, value: &mut Duration, range: RangeInclusive<Duration>);
+    /// A number within a range that the file must give, unless there is one already.
+    fn required_count<T: Count>(
+        &mut self,
+        name: &'static str,
+        says: &str,
+        value: &mut Option<T>,
+        range: RangeInclusive<T>,
+    );
     /// One of a few words.
     fn choice<T: Copy + PartialEq>(&mut self, name: &'static str, says: &str, value: &mut T, words: &[(&str, T)]);
     /// A text.
     fn text<T: Text>(&mut self, name: &'static str, says: &str, value: &mut T);
+    /// A text that the file must give, unless there is one already.
+    fn required<T: Text>(&mut self, name: &'static str, says: &str, value: &mut Option<T>);
     /// A text that may be absent; `example` shows what it looks like.
     fn optional<T: Text>(&mut self, name: &'static str, says: &str, value: &mut Option<T>, example: &str);
     /// Up to `most` texts.
     fn texts<T: Text>(&mut self, name: &'static str, says: &str, value: &mut Vec<T>, most: usize);
+    /// One text at least, and up to `most`.
+    fn required_texts<T: Text>(&mut self, name: &'static str, says: &str, value: &mut Vec<T>, most: usize);
     /// Says that a field of this table does not go with others.
     fn object(&mut self, name: &'static str, mistake: Mistake);
 }

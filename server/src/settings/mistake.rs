@@ -5,6 +5,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use replication::ids::IdError;
+
 use crate::authn::KeySetUrlError;
 
 /// What is wrong in one place.
@@ -25,6 +27,30 @@ pub enum Mistake {
     NotATime { value: String },
     #[error("\"{value}\" is none of {known}")]
     NotAChoice { value: String, known: String },
+    #[error("it is missing, and has no default")]
+    Missing,
+    #[error("it is missing, and so is {other}: one of the two is needed")]
+    MissingBoth { other: &'static str },
+    #[error("{value} is named twice")]
+    Repeated { value: String },
+    #[error("a witness has none: it holds no key and answers nobody but its peers")]
+    NotOfAWitness,
+    #[error(
+        "\"{value}\" is no address to listen on: an IP address and a port from 1 on are expected, such as \"127.0.0.1:8443\""
+    )]
+    NotAnAddress { value: String },
+    #[error(
+        "\"{value}\" is no place to connect to: a host and a port from 1 on are expected, such as \"ekm-1.example:9001\""
+    )]
+    NotAHostPort { value: String },
+    #[error("\"{value}\" is no host name: letters, digits, '-' and dots are expected, 253 at most")]
+    NotAHostName { value: String },
+    #[error(
+        "\"{value}\" is no key store: the number of a replica and the address of its feed are expected, such as \"1@ekm-1.example:9002\""
+    )]
+    NotAKeyStore { value: String },
+    #[error(transparent)]
+    Id(#[from] IdError),
     #[error("an empty path names no file")]
     NoPath,
     #[error("the file's name must end in {ending}: a slip must not have a key written over")]
@@ -47,7 +73,7 @@ pub enum Mistake {
     Twice { value: String, other: &'static str },
     #[error("{value} must be longer than {other}, which is {than}")]
     NotLonger { value: String, other: &'static str, than: String },
-    #[error("`dev = true` is missing: this release runs as `ekm dev` alone, and its files are stamped so")]
+    #[error("`dev = true` is missing: files of `ekm dev` are stamped so")]
     NotStamped,
     #[error("the file is stamped `dev = true`: `ekm dev` alone uses it, and only `ekm check --dev` takes it")]
     StampedDev,
@@ -142,6 +168,12 @@ pub enum SettingsError {
         /// The first line with such bytes, from 1.
         line: usize,
     },
+    /// It could be settings of several things, or of none.
+    #[error(
+        "nobody can tell what {} is for: settings of a key store have the table peers, those of a frontend the table data and \
+         not peers, and those of `ekm dev` begin with dev = true", .0.display()
+    )]
+    OfNoKind(PathBuf),
     /// It was read, and is wrong.
     #[error("{} has {problems}", path.display())]
     Wrong {

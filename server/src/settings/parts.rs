@@ -14,6 +14,9 @@ use super::form::{Form, Text, spell_time};
 use super::mistake::Mistake;
 use super::reader::shown;
 
+/// What the tables of limits are for.
+pub const LIMITS: &str = "What a stranger's connection can take from this listener.";
+
 /// The limits of one listener.
 pub fn connection_limits(limits: &mut ConnectionLimits, form: &mut impl Form) {
     let ConnectionLimits {
@@ -83,7 +86,7 @@ pub fn connection_limits(limits: &mut ConnectionLimits, form: &mut impl Form) {
 const TIMER: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(10);
 
 /// The times of the key store's groups.
-pub fn timers(timers: &mut Timers, form: &mut impl Form) {
+fn timers(timers: &mut Timers, form: &mut impl Form) {
     let Timers { heartbeat, election_min, election_max } = timers;
     form.time("heartbeat", "Between two heartbeats of a leader.", heartbeat, TIMER);
     form.time("election_min", "Shortest silence after which a replica stands for election.", election_min, TIMER);
@@ -100,11 +103,12 @@ fn not_longer(value: Duration, other: &'static str, than: Duration) -> Mistake {
     Mistake::NotLonger { value: spell_time(value), other, than: spell_time(than) }
 }
 
-/// Where the key set comes from; without a word in the file it stays what it is.
-pub fn key_set(source: &mut KeySource, form: &mut impl Form) {
+/// Where the key set comes from; without a word in the file it stays what it is, and must be something.
+pub fn key_set(source: &mut Option<KeySource>, form: &mut impl Form) {
     let (mut file, mut url, mut spool) = match source.clone() {
-        KeySource::File(file) => (Some(file), None, None),
-        KeySource::Url { url, spool } => (None, Some(url), spool),
+        None => (None, None, None),
+        Some(KeySource::File(file)) => (Some(file), None, None),
+        Some(KeySource::Url { url, spool }) => (None, Some(url), spool),
     };
     form.optional("file", "A file that somebody else keeps up to date.", &mut file, "issuer/jwks.json");
     form.optional(
@@ -125,10 +129,45 @@ pub fn key_set(source: &mut KeySource, form: &mut impl Form) {
     match (file, url, spool) {
         (Some(_), Some(_), _) => form.object("url", Mistake::Beside { other: "file" }),
         (_, None, Some(_)) => form.object("spool", Mistake::Needs { other: "url" }),
-        (Some(file), None, None) => *source = KeySource::File(file),
-        (None, Some(url), spool) => *source = KeySource::Url { url, spool },
+        (Some(file), None, None) => *source = Some(KeySource::File(file)),
+        (None, Some(url), spool) => *source = Some(KeySource::Url { url, spool }),
+        // where one is given and wrong, that was said
+        (None, None, None) if source.is_none() && !form.gives("file") && !form.gives("url") => {
+            form.object("file", Mistake::MissingBoth { other: "url" });
+        }
         (None, None, None) => {}
     }
+}
+
+/// How often certificates are looked at: a renewal is known days before it is due.
+const LOOK_EVERY: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_hours(1);
+
+/// The table of certificates.
+pub fn certificates(look_every: &mut Duration, form: &mut impl Form) {
+    form.table("certificates", "The certificates and keys that the listeners present.", |form| {
+        form.time(
+            "look_every",
+            "How often their files are looked at for a change, which is taken once it stands still; SIGHUP looks at once.",
+            look_every,
+            LOOK_EVERY,
+        );
+    });
+}
+
+/// Less than a commit and a snapshot of small data may take, and more than any disk has, make no sense.
+const DISK_RESERVE_BYTES: RangeInclusive<u64> = 16 * 1024 * 1024..=1024 * 1024 * 1024 * 1024;
+
+/// The table of the groups.
+pub fn key_store(disk_reserve_bytes: &mut u64, times: &mut Timers, form: &mut impl Form) {
+    form.table("key_store", "The groups that hold the keys.", |form| {
+        form.count(
+            "disk_reserve_bytes",
+            "Bytes that changes leave free on the file system of the data, an eighth of it at most.",
+            disk_reserve_bytes,
+            DISK_RESERVE_BYTES,
+        );
+        form.table("timers", "How long the replicas of a group wait for each other.", |form| timers(times, form));
+    });
 }
 
 /// Objects to a file that is written to and could be any other. `name` is the field.

@@ -54,6 +54,12 @@ pub fn read(text: &str, by: ReadBy, form: impl FnOnce(&mut Reader<'_>)) -> Resul
     if reader.problems.is_empty() { Ok(()) } else { Err(reader.problems) }
 }
 
+/// The names of a text's fields and tables, as far as it is TOML.
+pub(super) fn names(text: &str) -> BTreeSet<String> {
+    let (document, _) = DeTable::parse_recoverable(text);
+    document.get_ref().keys().map(|key| key.get_ref().to_string()).collect()
+}
+
 /// Where each line begins.
 struct Lines(Vec<usize>);
 
@@ -122,6 +128,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Notes a field that must be given and is not. Where a text is no TOML, nobody knows what is missing.
+    fn needs(&mut self, name: &str) {
+        let is_there = self.open().table.is_some_and(|table| table.contains_key(name));
+        if !is_there && self.broken_lines.is_empty() {
+            self.note(name, Mistake::Missing);
+        }
+    }
+
     /// Ends the innermost table: what nobody asked for is unknown.
     fn close(&mut self) {
         let open = self.open();
@@ -165,6 +179,32 @@ impl Form for Reader<'_> {
         }
     }
 
+    fn no_stamp(&mut self) {
+        match self.value("dev") {
+            None => {}
+            Some(DeValue::Boolean(true)) => self.note("dev", Mistake::StampedDev),
+            Some(_) => self.note("dev", Mistake::Unknown),
+        }
+    }
+
+    fn gives(&mut self, name: &'static str) -> bool {
+        self.value(name).is_some()
+    }
+
+    fn required_count<T: Count>(
+        &mut self,
+        name: &'static str,
+        _says: &str,
+        value: &mut Option<T>,
+        range: RangeInclusive<T>,
+    ) {
+        match self.value(name) {
+            Some(given) => self.set(name, value, read_count(given, &range).map(Some)),
+            None if value.is_none() => self.needs(name),
+            None => {}
+        }
+    }
+
     fn count<T: Count>(&mut self, name: &'static str, _says: &str, value: &mut T, range: RangeInclusive<T>) {
         let Some(given) = self.value(name) else { return };
         self.set(name, value, read_count(given, &range));
@@ -199,6 +239,14 @@ impl Form for Reader<'_> {
         self.set(name, value, read_text("a string", given).and_then(T::parse));
     }
 
+    fn required<T: Text>(&mut self, name: &'static str, _says: &str, value: &mut Option<T>) {
+        match self.value(name) {
+            Some(given) => self.set(name, value, read_text("a string", given).and_then(T::parse).map(Some)),
+            None if value.is_none() => self.needs(name),
+            None => {}
+        }
+    }
+
     fn optional<T: Text>(&mut self, name: &'static str, _says: &str, value: &mut Option<T>, _example: &str) {
         let Some(given) = self.value(name) else {
             *value = None;
@@ -226,8 +274,20 @@ impl Form for Reader<'_> {
         *value = texts;
     }
 
+    fn required_texts<T: Text>(&mut self, name: &'static str, says: &str, value: &mut Vec<T>, most: usize) {
+        match self.value(name) {
+            None => self.needs(name),
+            Some(DeValue::Array(items)) if items.is_empty() => self.note(name, Mistake::Missing),
+            Some(_) => self.texts(name, says, value, most),
+        }
+    }
+
     fn object(&mut self, name: &'static str, mistake: Mistake) {
-        self.note(name, mistake);
+        // as of a field that must be given
+        let may_stand_there = matches!(mistake, Mistake::MissingBoth { .. }) && !self.broken_lines.is_empty();
+        if !may_stand_there {
+            self.note(name, mistake);
+        }
     }
 }
 

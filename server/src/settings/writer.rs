@@ -6,6 +6,9 @@ use std::time::Duration;
 use super::form::{Count, Form, Text, spell_time};
 use super::mistake::Mistake;
 
+/// Why a field that a file must give can be written.
+const HELD: &str = "settings that are written hold all that a file must give";
+
 /// Writes what the form holds.
 pub fn write(opening: &str, form: impl FnOnce(&mut Writer)) -> String {
     let mut writer = Writer { text: String::new(), tables: Vec::new() };
@@ -47,7 +50,9 @@ fn quoted(text: &str) -> String {
 impl Form for Writer {
     fn table(&mut self, name: &'static str, says: &str, inside: impl FnOnce(&mut Self)) {
         self.tables.push(name);
-        self.text.push('\n');
+        if !self.text.ends_with("\n\n") {
+            self.text.push('\n');
+        }
         self.comment(says);
         let path = self.tables.join(".");
         self.line(&["[", &path, "]"]);
@@ -57,6 +62,23 @@ impl Form for Writer {
 
     fn stamp(&mut self, says: &str) {
         self.field("dev", says, "true");
+    }
+
+    fn no_stamp(&mut self) {}
+
+    fn gives(&mut self, _name: &'static str) -> bool {
+        true
+    }
+
+    fn required_count<T: Count>(
+        &mut self,
+        name: &'static str,
+        says: &str,
+        value: &mut Option<T>,
+        range: RangeInclusive<T>,
+    ) {
+        let mut value = value.expect(HELD);
+        self.count(name, says, &mut value, range);
     }
 
     fn count<T: Count>(&mut self, name: &'static str, says: &str, value: &mut T, range: RangeInclusive<T>) {
@@ -78,6 +100,10 @@ impl Form for Writer {
         self.field(name, says, &quoted(&value.spell()));
     }
 
+    fn required<T: Text>(&mut self, name: &'static str, says: &str, value: &mut Option<T>) {
+        self.text(name, says, value.as_mut().expect(HELD));
+    }
+
     fn optional<T: Text>(&mut self, name: &'static str, says: &str, value: &mut Option<T>, example: &str) {
         if let Some(value) = value {
             self.field(name, says, &quoted(&value.spell()));
@@ -90,6 +116,10 @@ impl Form for Writer {
     fn texts<T: Text>(&mut self, name: &'static str, says: &str, value: &mut Vec<T>, most: usize) {
         let texts: Vec<String> = value.iter().map(|text| quoted(&text.spell())).collect();
         self.field(name, &format!("{says} At most {most}."), &format!("[{}]", texts.join(", ")));
+    }
+
+    fn required_texts<T: Text>(&mut self, name: &'static str, says: &str, value: &mut Vec<T>, most: usize) {
+        self.texts(name, says, value, most);
     }
 
     /// What is written was checked when it was read, or stated in code.

@@ -22,7 +22,7 @@ async fn a_check_says_what_a_file_is_or_all_that_is_wrong_with_it() {
     let all = "\
 error: FILE has 6 mistakes
   line 4, column 1: this is not TOML: duplicate key
-  dev: `dev = true` is missing: this release runs as `ekm dev` alone, and its files are stamped so
+  dev: `dev = true` is missing: files of `ekm dev` are stamped so
   data.port: 0 is below 1
   data.limits.header_bytes_max: 12 is below 8192
   data.limits.age_max: a time such as \"500ms\" is expected, not a whole number
@@ -36,13 +36,27 @@ error: FILE has 1 mistake
     let ok = "ok: settings of ekm dev";
     let (full, minimal) = (samples.join("full.toml"), samples.join("minimal.toml"));
     let (gone, here) = (folder.path().join("gone.toml"), folder.path().to_owned());
-    let table: [(&[&str], &Path, i32, &str, &str); 8] = [
+    let unclear = "\
+error: nobody can tell what FILE is for: settings of a key store have the table peers, those of a frontend the table data and not \
+peers, and those of `ekm dev` begin with dev = true
+";
+    let both = folder.path().join("both.toml");
+    std::fs::write(&both, "[data]\n[admin]\n").expect("the folder is writable");
+    let sample = |name: &str| samples.join(name);
+    let (key_store, witness, frontend) = (sample("keystore.toml"), sample("witness.toml"), sample("frontend.toml"));
+    let (key_store_full, frontend_full) = (sample("keystore-full.toml"), sample("frontend-full.toml"));
+    let table: [(&[&str], &Path, i32, &str, &str); 13] = [
+        (&[], &key_store, 0, "ok: settings of a key store", ""),
+        (&[], &key_store_full, 0, "ok: settings of a key store", ""),
+        (&[], &witness, 0, "ok: settings of a witness", ""),
+        (&[], &frontend, 0, "ok: settings of a frontend", ""),
+        (&[], &frontend_full, 0, "ok: settings of a frontend", ""),
+        (&[], &both, 64, "", unclear),
         (&["--dev"], &full, 0, ok, ""),
         (&["--dev"], &minimal, 0, ok, ""),
         (&[], &full, 64, "", stamped),
         (&[], &minimal, 64, "", stamped),
         (&["--dev"], &wrong, 64, "", all),
-        (&[], &wrong, 64, "", all),
         (&["--dev"], &gone, 64, "", missing),
         (&["--dev"], &here, 64, "", "error: FILE is no file\n"),
     ];
