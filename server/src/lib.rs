@@ -12,6 +12,7 @@ pub mod error;
 pub mod exit;
 pub mod following;
 pub mod frontend;
+pub mod frontend_process;
 pub mod gauges;
 pub mod health;
 pub mod keystore;

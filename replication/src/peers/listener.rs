@@ -21,8 +21,8 @@ use super::accept::{Bounds, Door, accept};
 use super::header::Here;
 use super::identity::{Cluster, IdentityError, PeerName};
 use super::limits::{
-    CALLS_PER_CONNECTION_MAX, CONNECTION_AGE_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, DRAIN_WAIT_MAX, KEEP_ALIVE,
-    MESSAGE_BYTES_MAX,
+    CALLS_PER_CONNECTION_MAX, CONNECTION_AGE_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, DRAIN_WAIT_MAX,
+    KEEP_ALIVE, MESSAGE_BYTES_MAX,
 };
 pub use super::service::Groups;
 use super::service::Service;

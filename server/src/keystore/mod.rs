@@ -141,7 +141,7 @@ impl KeyStore {
     }
 
     /// What the frontend reads.
-    pub fn directory(&self) -> &Directory {
+    pub fn directory(&self) -> &Arc<Directory> {
         &self.parts.directory
     }
 
