@@ -83,7 +83,10 @@ impl FeedListening {
         let task = tokio::spawn(async move {
             let ((), served) = tokio::join!(accepting, serving);
             if let Err(error) = served {
-                tracing::error!(error = &error as &dyn std::error::Error, "the listener for frontends did not end well");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the listener for frontends did not end well"
+                );
             }
         });
         Ok(Self { address, closing, cut, task: Some(task) })

@@ -9,9 +9,9 @@
 
 mod excerpt;
 mod following;
+mod limits;
 mod listening;
 mod outlet;
-mod limits;
 mod serving;
 mod session;
 mod stamp;

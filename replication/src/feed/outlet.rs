@@ -78,8 +78,7 @@ impl Outlet {
     }
 
     fn new(local: Option<FrontendName>, holders: Holders<Holder>, clock: Arc<dyn Clock>) -> Self {
-        let known =
-            Known { follower: Follower::default(), holders, recent: VecDeque::new(), published: LogIndex(0) };
+        let known = Known { follower: Follower::default(), holders, recent: VecDeque::new(), published: LogIndex(0) };
         let newest = watch::Sender::new(Held { index: LogIndex(0), state: State::empty() });
         Self { clock, local, newest, progress: watch::Sender::default(), known: Mutex::new(known) }
     }

@@ -55,7 +55,9 @@ pub trait Outlets: Send + Sync + 'static {
 enum Refused {
     #[error("the question has no header; look what else speaks to this port")]
     NoHeader,
-    #[error("the question has format {0}, and this key store understands formats up to {FORMAT}: update the key stores first")]
+    #[error(
+        "the question has format {0}, and this key store understands formats up to {FORMAT}: update the key stores first"
+    )]
     Newer(u32),
     #[error("the question is not laid out as it must be")]
     Malformed,

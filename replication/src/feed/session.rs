@@ -10,9 +10,7 @@ use tonic::Status;
 
 use super::excerpt::{ExcerptError, Incoming, Mark};
 use super::following::{Following, Line, Reader, Seen};
-use super::limits::{
-    ASK_WAIT_MAX, BEGIN_WAIT_MAX, FORMAT, OUT_OF_TOUCH_MAX, PREFER_EVERY, SILENCES_MAX,
-};
+use super::limits::{ASK_WAIT_MAX, BEGIN_WAIT_MAX, FORMAT, OUT_OF_TOUCH_MAX, PREFER_EVERY, SILENCES_MAX};
 use super::wire;
 use super::wire::part::Part;
 use super::{CONFIRM_EVERY, NEWS_WITHIN};
@@ -45,7 +43,9 @@ enum Trouble {
     Silent,
     #[error("the key store ended the stream")]
     Over,
-    #[error("what the key store sends is not laid out as it must be; it may be of a newer release than format {FORMAT}")]
+    #[error(
+        "what the key store sends is not laid out as it must be; it may be of a newer release than format {FORMAT}"
+    )]
     Malformed,
     #[error("what the key store sends is not used")]
     Excerpt(#[from] ExcerptError),

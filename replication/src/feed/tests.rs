@@ -97,8 +97,7 @@ impl Store {
 
     fn confirms(&self, group: GroupId) {
         let asked = self.clock.now();
-        let confirmation =
-            Confirmation { asked, age: Duration::ZERO, index: LogIndex(0), finality: Finality::Whole };
+        let confirmation = Confirmation { asked, age: Duration::ZERO, index: LogIndex(0), finality: Finality::Whole };
         self.of(group).confirm(confirmation);
     }
 }

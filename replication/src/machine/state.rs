@@ -13,7 +13,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::clock::ClusterTime;
 use crate::codec::{self, Undecodable};
 use crate::ids::{
-    AliasId, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, LogIndex, ShardId, SignerId, TenantId,
+    AliasId, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, LogIndex, ReplicaId, ShardId,
+    SignerId, TenantId,
 };
 
 use super::digest::Digest;
@@ -21,7 +22,7 @@ use super::outcome::Outcome;
 use super::row_keys::RowKey;
 use super::rows::{
     AdoptedPlan, Alias, ClusterClock, CryptoSpace, Destruction, ImportKey, Key, KeyVersion, Meta, Placement,
-    Remembered, Reservation, RowKind, Shard, Signer, Tenant, Trust,
+    Remembered, Replica, Reservation, RowKind, Shard, Signer, Tenant, Trust,
 };
 
 /// Largest encoded row value, in bytes: sled keeps smaller ones inline.
@@ -144,6 +145,8 @@ tables! {
     destructions: Destruction by (ClusterTime, KeyVersionId),
     /// The shards of the cluster, the first perhaps not among them: see [`State::shards`].
     shard_rows: Shard by ShardId,
+    /// The replicas of the cluster.
+    replicas: Replica by ReplicaId,
 }
 
 fn encoded<R: Row>(key: &R::Key, row: &R) -> (Vec<u8>, Vec<u8>) {
@@ -199,6 +202,17 @@ impl State {
     /// Whether the cluster has that shard, as group 0 knows.
     pub fn has_shard(&self, shard: ShardId) -> bool {
         shard == ShardId::FIRST || self.shard_rows.contains_key(&shard)
+    }
+
+    /// The one replica that begins the group of a shard, as group 0 knows.
+    pub fn founder(&self, shard: ShardId) -> Option<ReplicaId> {
+        self.shard_rows.get(&shard).map(|row| row.founder)
+    }
+
+    /// Whether group 0 says that there is something in a shard.
+    pub fn is_used(&self, shard: ShardId) -> bool {
+        self.reservations.values().any(|row| row.shard == shard)
+            || self.placements.values().any(|row| row.shard == shard)
     }
 
     /// The group's own time.

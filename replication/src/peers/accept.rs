@@ -84,7 +84,10 @@ pub(crate) async fn accept<D: Door>(
             let (stream, name) = match proven(stream, &door, &hand).await {
                 Ok(proven) => proven,
                 Err(error) => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "a connection proved nobody who may come in");
+                    tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        "a connection proved nobody who may come in"
+                    );
                     return;
                 }
             };

@@ -2,7 +2,6 @@
 //!
 //! Never lets in anybody whose certificate names no replica of this cluster; the bounds are those of `accept.rs`.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,14 +21,14 @@ use super::accept::{Bounds, Door, accept};
 use super::header::Here;
 use super::identity::{Cluster, IdentityError, PeerName};
 use super::limits::{
-    CALLS_PER_CONNECTION_MAX, CONNECTION_AGE_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, DRAIN_WAIT_MAX, KEEP_ALIVE,
-    MESSAGE_BYTES_MAX,
+    CALLS_PER_CONNECTION_MAX, CONNECTION_AGE_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, DRAIN_WAIT_MAX,
+    KEEP_ALIVE, MESSAGE_BYTES_MAX,
 };
+pub use super::service::Groups;
 use super::service::Service;
 use super::tls::PeerTls;
 use super::wire::peer_server::PeerServer;
-use crate::ids::{Generation, GroupId, ReplicaId};
-use crate::raft::group::Group;
+use crate::ids::{Generation, ReplicaId};
 
 const BOUNDS: Bounds = Bounds { all_max: CONNECTIONS_MAX, each_max: CONNECTIONS_PER_PEER_MAX };
 
@@ -61,12 +60,7 @@ impl Listening {
     ///
     /// # Errors
     /// What the system says of the socket.
-    pub fn start(
-        listener: TcpListener,
-        tls: PeerTls,
-        generation: Generation,
-        groups: BTreeMap<GroupId, Arc<Group>>,
-    ) -> io::Result<Self> {
+    pub fn start(listener: TcpListener, tls: PeerTls, generation: Generation, groups: Groups) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let cluster = Cluster { lineage: tls.own().lineage, generation };
         let service = Service::new(Here { cluster, replica: tls.own().replica }, groups);

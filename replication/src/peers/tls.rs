@@ -122,7 +122,6 @@ impl PeerTls {
     pub(super) fn server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.taken.load().server)
     }
-
 }
 
 impl Calls for PeerTls {

@@ -20,6 +20,7 @@ pub mod machine;
 mod measure;
 pub mod membership;
 pub mod network;
+mod reconcile;
 mod schedule;
 pub mod shape;
 pub mod spread;

@@ -258,8 +258,7 @@ mod tests {
         answer(&mut leading, 3, report(6, &[("c1", 6)]), 12_000);
         let own = report(6, &[("a1", 6)]);
         assert_eq!(leading.spread(&later, &own, at(16_500)), None);
-        let but_one =
-            Spread { using: ["a1", "b2", "c1"].map(str::to_owned).into(), behind: vec!["b1".to_owned()] };
+        let but_one = Spread { using: ["a1", "b2", "c1"].map(str::to_owned).into(), behind: vec!["b1".to_owned()] };
         assert_eq!(leading.spread(&later, &own, at(16_501)), Some(but_one));
     }
 

@@ -6,18 +6,14 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use replication::clock::Timestamp;
-use replication::ids::{
-    Generation, GroupId, KeyName, KeyVersionId, LineageId, Revision, ShardId, TenantId, key_path,
-};
+use replication::ids::{Generation, GroupId, KeyName, KeyVersionId, LineageId, Revision, ShardId, TenantId, key_path};
 use replication::machine::lifecycle::VersionState;
 use replication::machine::policy::{Operation, Policy, Principal, Rule};
 use replication::machine::rows::{
     Algorithm, Key, KeyVersion, Meta, Origin, Placement, Purpose, Staleness, Tenant, Trust,
 };
 use replication::machine::state::{Row, State};
-use server::crypto::{
-    Arena, Binding, LockPolicy, Material, SystemEntropy, TenantKey, UsableMaterial, make_canary,
-};
+use server::crypto::{Arena, Binding, LockPolicy, Material, SystemEntropy, TenantKey, UsableMaterial, make_canary};
 
 pub const LINEAGE: LineageId = LineageId::from_bytes([0x5e; 16]);
 pub const ISSUER: &str = "https://issuer.invalid";

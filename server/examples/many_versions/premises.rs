@@ -69,8 +69,7 @@ impl Outlets for Store {
 
 impl Sealer for Store {
     fn seal(&self, shard: ShardId, tenant: &TenantId, to: &ProcessKey) -> Option<Vec<u8>> {
-        let handover =
-            Handover { lineage: LINEAGE, frontend: &to.frontend.name, process: &to.process, shard, tenant };
+        let handover = Handover { lineage: LINEAGE, frontend: &to.frontend.name, process: &to.process, shard, tenant };
         self.made.tenant_keys.get(tenant)?.seal_to(&to.public_key, &handover).ok()
     }
 }
@@ -123,12 +122,10 @@ impl Premises {
     /// Starts the frontend.
     pub fn start(&self, ekm: &Path) -> Result<Frontend, Box<dyn Error>> {
         let settings = self.folder.path().join("frontend.toml");
-        let child = Command::new(ekm)
-            .args(["--log", "warn", "frontend"])
-            .arg(settings)
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|error| format!("{} cannot be started: {error}; build it with the same profile", ekm.display()))?;
+        let child =
+            Command::new(ekm).args(["--log", "warn", "frontend"]).arg(settings).stdout(Stdio::null()).spawn().map_err(
+                |error| format!("{} cannot be started: {error}; build it with the same profile", ekm.display()),
+            )?;
         Ok(Frontend { child, health: self.health })
     }
 

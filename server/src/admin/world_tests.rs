@@ -171,6 +171,7 @@ impl World {
             limits: SnapshotLimits::default(),
             disk_reserve_bytes: RESERVE_BYTES,
             peers: Arc::new(NoPeers),
+            address: None,
         };
         let space = Arc::new(Space(AtomicU64::new(2 * RESERVE_BYTES)));
         let under = Arc::clone(&space);

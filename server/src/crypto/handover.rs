@@ -66,7 +66,8 @@ impl Handover<'_> {
     /// To whom.
     fn info(&self) -> Vec<u8> {
         let Self { lineage, frontend, process, .. } = self;
-        [b"ekm tenant key 1\0", lineage.as_bytes().as_slice(), process.as_slice(), frontend.as_str().as_bytes()].concat()
+        [b"ekm tenant key 1\0", lineage.as_bytes().as_slice(), process.as_slice(), frontend.as_str().as_bytes()]
+            .concat()
     }
 
     /// Which one.
@@ -165,7 +166,8 @@ mod tests {
         let key = TenantKey::generate(&arena, &SystemEntropy).expect("a key");
         let (frontend, tenant): (FrontendName, TenantId) =
             ("a1".parse().expect("a legal name"), "acme".parse().expect("a legal name"));
-        let (other_frontend, other_tenant) = ("a2".parse().expect("a legal name"), "bob".parse().expect("a legal name"));
+        let (other_frontend, other_tenant) =
+            ("a2".parse().expect("a legal name"), "bob".parse().expect("a legal name"));
         let lineage = LineageId::from_bytes([1; 16]);
         let handover =
             Handover { lineage, frontend: &frontend, process: &[2; 16], shard: ShardId::FIRST, tenant: &tenant };

@@ -76,6 +76,7 @@ async fn serve(
         limits,
         disk_reserve_bytes: prepared.settings.disk_reserve_bytes,
         peers: Arc::new(NoPeers),
+        address: None,
     });
     let host = tokio::select! {
         opened = opening => Arc::new(opened?),

@@ -3,9 +3,11 @@
 use crate::authn::mint::IssuerKeyError;
 use crate::crypto::ArenaError;
 use crate::edge::listener::BindError;
+use crate::following::FollowError;
 use crate::frontend::FrontendError;
 use crate::health::probe::ProbeError;
 use crate::process::ProcessError;
+use crate::process::credential_files::CredentialFilesError;
 use crate::process::files::FileError;
 use crate::settings::mistake::SettingsError;
 use crate::tasks::TaskPanicked;
@@ -24,6 +26,10 @@ pub enum FrontendProcessError {
     Arena(#[from] ArenaError),
     #[error("the probe's key cannot be made")]
     ProbeKey(#[from] IssuerKeyError),
+    #[error("the certificate for key stores cannot be used")]
+    Credentials(#[from] CredentialFilesError),
+    #[error(transparent)]
+    Follow(#[from] FollowError),
     #[error(transparent)]
     Frontend(#[from] FrontendError),
     #[error(transparent)]

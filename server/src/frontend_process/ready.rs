@@ -75,7 +75,10 @@ mod tests {
     /// Group 0 names the first shard.
     fn group_0(directory: &Directory) {
         let author = Author::default();
-        let add = author.does(GroupId::SYSTEM, Action::AddShard(AddShard { shard: ShardId::FIRST }));
+        let add = author.does(
+            GroupId::SYSTEM,
+            Action::AddShard(AddShard { shard: ShardId::FIRST, founder: replication::ids::ReplicaId(1) }),
+        );
         publish(directory, GroupId::SYSTEM, &[author.genesis(GroupId::SYSTEM), add]);
     }
 

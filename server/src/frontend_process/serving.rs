@@ -40,7 +40,7 @@ impl Serving {
             let _health = runtimes.health.enter();
             told.listen(settings.health.listen, settings.health.limits, &planes.health)?
         };
-        planes.feeds.spawn_endless("feed", follow(prepared));
+        follow(prepared, &planes.feeds)?;
         let frontend = {
             let _data = runtimes.data.enter();
             Frontend::start(settings.serving(), given(prepared), &planes.data, &planes.control)?

@@ -104,8 +104,14 @@ mod tests {
         assert_eq!(found(), []);
         let mut system = vec![
             author.genesis(GroupId::SYSTEM),
-            author.does(GroupId::SYSTEM, Action::AddShard(AddShard { shard: ShardId::FIRST })),
-            author.does(GroupId::SYSTEM, Action::AddShard(AddShard { shard: second() })),
+            author.does(
+                GroupId::SYSTEM,
+                Action::AddShard(AddShard { shard: ShardId::FIRST, founder: replication::ids::ReplicaId(1) }),
+            ),
+            author.does(
+                GroupId::SYSTEM,
+                Action::AddShard(AddShard { shard: second(), founder: replication::ids::ReplicaId(1) }),
+            ),
         ];
         publish(&directory, GroupId::SYSTEM, &system);
         assert_eq!(found(), [], "shards whose views are not there have none yet");

@@ -18,7 +18,7 @@ use replication::machine::command::{
 use replication::machine::lifecycle::{Event, VersionState};
 use replication::machine::outcome::{Effect, Outcome, Refusal};
 use replication::machine::request::{AdminOperation, Request, SignedRequest};
-use replication::machine::rows::{Change, Plan, Tenant};
+use replication::machine::rows::{Change, Plan, ReplicaKind, Tenant};
 use replication::raft::group::ProposeError;
 use replication::raft::spread::Spread;
 
@@ -47,6 +47,12 @@ pub enum ExecuteError {
     /// The shard that it is about does not serve.
     #[error(transparent)]
     Down(#[from] ShardDown),
+    /// No quorum answers.
+    #[error(
+        "group {0} does not confirm what it has decided, and nothing was changed: no quorum of its voters answers, or its disk here does not; ask again \
+         once more replicas run and reach each other, which `ekmctl cluster status` shows"
+    )]
+    NoQuorum(GroupId),
     /// The wrapped material that came with it is not what it should be; nothing was changed.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -119,11 +125,16 @@ impl KeyStore {
         if let Some(since) = self.parts.host.system().watch().borrow().halted {
             return Err(ProposeError::Halted { since }.into());
         }
+        // another replica may have changed something a moment ago
+        self.be_current(self.system()).await?;
         // group 0 is the first to know who may sign, and who may not any more
         let request = self.verified(&asked)?;
         let Some(tenant) = request.operation.tenant() else {
             return match &request.operation {
                 AdminOperation::AddShard { shard } => self.add_shard(&asked, &request, *shard).await,
+                AdminOperation::AddReplica { kind: ReplicaKind::Witness, .. } => {
+                    self.add_witness(&asked, &request).await
+                }
                 _ => self.change_people(&asked, &request).await,
             };
         };
@@ -134,6 +145,7 @@ impl KeyStore {
         if let Some(since) = shard.halted() {
             return Err(ProposeError::Halted { since }.into());
         }
+        self.be_current(&shard.group).await?;
         self.catch_up_signer(&shard, &asked.signer).await?;
         let state = shard.state();
         authority::verify_request(&state, state.meta().ok_or(Refusal::NoGenesis)?, &asked)?;
@@ -204,7 +216,8 @@ impl KeyStore {
             | AdminOperation::Enrol { .. }
             | AdminOperation::Revoke { .. }
             | AdminOperation::Approve(_)
-            | AdminOperation::AddShard { .. } => Err(ExecuteError::Unexpected),
+            | AdminOperation::AddShard { .. }
+            | AdminOperation::AddReplica { .. } => Err(ExecuteError::Unexpected),
         }
     }
 
@@ -359,6 +372,7 @@ fn made_by(effect: &Effect, operation: &AdminOperation) -> Option<Answer> {
         | Effect::SignerEnrolled
         | Effect::SignerRevoked
         | Effect::ShardAdded { .. }
+        | Effect::ReplicaAdded { .. }
         | Effect::TenantPlaced { .. }
         | Effect::PathReserved { .. }
         | Effect::PlanAdopted { .. }

@@ -57,13 +57,8 @@ impl Outlets for KeyStore {
 impl Sealer for KeyStore {
     fn seal(&self, shard: ShardId, tenant: &TenantId, to: &ProcessKey) -> Option<Vec<u8>> {
         let key = self.parts.tenant_keys.find(shard, tenant)?;
-        let handover = Handover {
-            lineage: self.lineage,
-            frontend: &to.frontend.name,
-            process: &to.process,
-            shard,
-            tenant,
-        };
+        let handover =
+            Handover { lineage: self.lineage, frontend: &to.frontend.name, process: &to.process, shard, tenant };
         key.seal_to(&to.public_key, &handover)
             .inspect_err(|error| tracing::warn!(frontend = %to.frontend, %error, "a frontend gets no tenant keys"))
             .ok()

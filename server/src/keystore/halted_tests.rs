@@ -102,6 +102,7 @@ async fn a_group_that_halted_before_anything_is_not_taken_for_an_empty_one() {
             limits: SnapshotLimits::default(),
             disk_reserve_bytes: 0,
             peers: Arc::new(NoPeers),
+            address: None,
         };
         let host = Host::open(settings).await.expect("the groups can be opened");
         host.initialise_single(AMPLE).await.expect("the only voter is elected");

@@ -6,11 +6,15 @@
 mod answer;
 mod complete;
 mod counting;
+mod current;
 mod destruction;
+mod duties;
 mod execute;
 mod feed;
+mod following;
 mod found;
 mod import;
+mod member;
 mod people;
 mod place;
 mod plan;
@@ -44,7 +48,8 @@ use crate::lookup::TenantKeys;
 pub use answer::Answer;
 pub use execute::ExecuteError;
 pub use found::{FoundError, Founding, Person};
-pub use root::{Root, RootError};
+pub use member::{Membership, Own};
+pub use root::{Made, Root, RootError};
 pub use shards::{Shard, ShardDown, Standing};
 pub use sound::{ELECTION_DEADLINE, Needed, UnsoundError};
 

@@ -100,6 +100,7 @@ impl Site {
             limits: SnapshotLimits::default(),
             disk_reserve_bytes: 0,
             peers: Arc::new(NoPeers),
+            address: None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! Never knows which of them it is part of.
 
 pub mod certificates;
+pub mod credential_files;
 pub mod files;
 pub mod health;
 pub mod key_memory;

@@ -8,9 +8,9 @@ use rustls::{ClientConfig, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::peers::dial::Calls as _;
 use super::pki::{Authority, LINEAGE, OTHER_LINEAGE};
 use crate::ids::ReplicaId;
+use crate::peers::dial::Calls as _;
 use crate::peers::tls::CredentialsError;
 
 const ONE: ReplicaId = ReplicaId(1);

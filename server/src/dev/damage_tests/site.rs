@@ -276,7 +276,16 @@ async fn key_store(folder: &Path) -> (Arc<KeyStore>, Arc<Host>, Operator) {
     let (replica, timers, blocking) = (ReplicaId(1), Timers::default(), Blocking::Threads);
     let (folder_of_all, disk_reserve_bytes) = (folder.to_owned(), 0);
     let peers = Arc::new(NoPeers);
-    let settings = HostSettings { replica, folder: folder_of_all, timers, blocking, limits, disk_reserve_bytes, peers };
+    let settings = HostSettings {
+        replica,
+        folder: folder_of_all,
+        timers,
+        blocking,
+        limits,
+        disk_reserve_bytes,
+        peers,
+        address: None,
+    };
     let host = Arc::new(Host::open(settings).await.expect("groups that were closed open"));
     host.initialise_single(AMPLE).await.expect("the only voter is elected");
     let arena = Arena::new(1024.try_into().expect("not zero"), LockPolicy::Warn).expect("a small arena");

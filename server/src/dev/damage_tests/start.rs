@@ -58,6 +58,7 @@ impl Bench {
             limits: SnapshotLimits::default(),
             disk_reserve_bytes: 0,
             peers: Arc::new(NoPeers),
+            address: None,
         });
         let host = Arc::new(host.await?);
         let mut panics = Panics::default();
