@@ -31,6 +31,11 @@ pub fn register(
 ) {
     register_frontend(metrics, frontend, clock);
     register_certificate(metrics, admin, clock);
+    of_key_store(metrics, store);
+}
+
+/// Ties what a key store knows to its sources.
+pub fn of_key_store(metrics: &Metrics, store: &Arc<KeyStore>) {
     let system = Arc::clone(store.system());
     metrics.sample_disk_free_bytes(Box::new(move || system.room().free_bytes().map_or(f64::NAN, float)));
     let lifecycle = Arc::new(Lifecycle { store: Arc::clone(store), last: Mutex::default() });

@@ -25,6 +25,7 @@ pub mod process;
 pub mod quota;
 pub mod regular_file;
 pub mod replace_file;
+pub mod replica;
 pub mod settings;
 pub mod shell;
 pub mod tasks;

@@ -1,3 +1,5 @@
+//! Changes of a state, whole and not.
+
 use super::*;
 use crate::ids::{KeyName, KeyVersionId, ShardId, TenantId};
 use crate::testkit::{Author, played};

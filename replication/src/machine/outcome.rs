@@ -502,6 +502,11 @@ pub enum Refusal {
         /// Who.
         replica: ReplicaId,
     },
+    /// The cluster of `ekm dev` is one process.
+    #[error(
+        "this cluster was made by `ekm dev`, in one process, and takes no further replica; found one with `ekm keystore` and `ekmctl cluster init`"
+    )]
+    OneReplica,
     /// There is no replica 0.
     #[error("replicas are numbered from 1 on; give the replica another number in its settings file")]
     ReplicaZero,

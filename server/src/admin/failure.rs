@@ -109,6 +109,7 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         | Refusal::BadWindow { .. }
         | Refusal::BadQuota
         | Refusal::ReplicaZero
+        | Refusal::OneReplica
         | Refusal::BadRule { .. }
         | Refusal::HidesInherited { .. }
         | Refusal::PolicyTooLarge { .. }

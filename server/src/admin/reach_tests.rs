@@ -272,7 +272,13 @@ async fn a_record_of_late_is_shown_to_those_who_reach_its_tenant() {
         let mut trail = Trail::new(arrival, "wrap", "v0/keys/k");
         trail.tenant = tenant.map(|name| name.parse().expect("a tenant"));
         trail.caller = Some(CALLER.parse().expect("a caller"));
-        let _ = world.admin.service.audit.record(Outcome::refused(trail, ServiceError::Doubtful(Doubt::Path)));
+        let _ = world
+            .admin
+            .plane
+            .service()
+            .expect("it answers callers")
+            .audit
+            .record(Outcome::refused(trail, ServiceError::Doubtful(Doubt::Path)));
         format!("{SEEN_PATH}/{request}")
     };
     let (of_one, of_none, of_system) = (record(1, Some("one")), record(2, None), record(3, Some("system")));
@@ -288,7 +294,7 @@ async fn a_record_of_late_is_shown_to_those_who_reach_its_tenant() {
     }
     let (_, shown) = world.got(&of_one).await;
     let id = RequestId::parse(&"01".repeat(16)).expect("an id");
-    let line = world.admin.service.audit.seen().find(&id).expect("it is there");
+    let line = world.admin.plane.service().expect("it answers callers").audit.seen().find(&id).expect("it is there");
     assert_eq!(
         shown,
         serde_json::from_slice::<Value>(&line).expect("a record is JSON"),

@@ -26,7 +26,7 @@ use replication::store::room::{self, FreeSpace};
 use tower::ServiceExt as _;
 
 use super::client::{Operator as Client, new_idempotency_id};
-use super::routes::{Admin, router};
+use super::routes::{Admin, Plane, router};
 use super::wire::{Answer, REQUESTS_PATH, SIGNATURE_HEADER, SIGNER_HEADER};
 use crate::audit::{Audit, AuditLog};
 use crate::authn::{ClockHealth, Verifier, key_set_channel};
@@ -186,7 +186,7 @@ impl World {
         let service = service(&directory, &tenant_keys, &arena);
         let parts = Parts {
             host: Arc::clone(&host),
-            signer: replica_key(),
+            signer: Arc::new(replica_key()),
             root: root.expect("a new shard gets a root key"),
             arena,
             entropy: Arc::new(SystemEntropy),
@@ -206,7 +206,9 @@ impl World {
             admin: Admin {
                 store: Arc::clone(&store),
                 readiness: Arc::default(),
-                service: Arc::new(service),
+                leftovers: service.leftovers.clone(),
+                clock: Arc::new(SystemClock),
+                plane: Plane::Here(Arc::new(service)),
                 certificates: Arc::new([]),
                 body_time_max: PATIENCE,
             },

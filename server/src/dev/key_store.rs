@@ -33,7 +33,7 @@ pub(super) async fn start_key_store(
     let needed = Needed::by(host).await.map_err(|error| told(error, folder))?;
     let parts = Parts {
         host: Arc::clone(host),
-        signer: replica_key(folder, needed)?,
+        signer: Arc::new(replica_key(folder, needed)?),
         root: Root::open(&folder.at(ROOT_KEY_FILE), needed, &prepared.arena, prepared.entropy.as_ref())?,
         arena: Arc::clone(&prepared.arena),
         entropy: Arc::clone(&prepared.entropy),

@@ -53,7 +53,9 @@ pub(super) fn start_admin(
     let router = admin::routes::router(admin::routes::Admin {
         store: Arc::clone(store),
         readiness: Arc::clone(readiness),
-        service: Arc::clone(&frontend.service),
+        plane: admin::routes::Plane::Here(Arc::clone(&frontend.service)),
+        leftovers: frontend.service.leftovers.clone(),
+        clock: Arc::clone(&prepared.clock),
         certificates: Arc::new([("data", frontend.tls.clone()), ("admin", tls.clone())]),
         body_time_max: admin::routes::BODY_TIME_MAX,
     });

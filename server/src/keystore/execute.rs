@@ -131,6 +131,7 @@ impl KeyStore {
         let request = self.verified(&asked)?;
         let Some(tenant) = request.operation.tenant() else {
             return match &request.operation {
+                AdminOperation::AddReplica { .. } if self.parts.host.is_alone() => Err(Refusal::OneReplica.into()),
                 AdminOperation::AddShard { shard } => self.add_shard(&asked, &request, *shard).await,
                 AdminOperation::AddReplica { kind: ReplicaKind::Witness, .. } => {
                     self.add_witness(&asked, &request).await

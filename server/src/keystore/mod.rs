@@ -49,7 +49,7 @@ pub use answer::Answer;
 pub use execute::ExecuteError;
 pub use found::{FoundError, Founding, Person};
 pub use member::{Membership, Own};
-pub use root::{Made, Root, RootError};
+pub use root::{Made, Root, RootError, is_there};
 pub use shards::{Shard, ShardDown, Standing};
 pub use sound::{ELECTION_DEADLINE, Needed, UnsoundError};
 
@@ -70,7 +70,7 @@ pub struct Parts {
     /// The groups of this replica.
     pub host: Arc<Host>,
     /// Signs what this replica completes.
-    pub signer: SigningKey,
+    pub signer: Arc<SigningKey>,
     /// Seals tenant keys.
     pub root: Root,
     /// Where key material lives in memory.
@@ -143,6 +143,11 @@ impl KeyStore {
     /// What the frontend reads.
     pub fn directory(&self) -> &Arc<Directory> {
         &self.parts.directory
+    }
+
+    /// The groups of this replica.
+    pub fn host(&self) -> &Host {
+        &self.parts.host
     }
 
     /// The first shard's state, which most tests are about.

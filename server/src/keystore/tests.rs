@@ -137,7 +137,7 @@ impl Site {
         let (arena, operator) = (arena(), key("operator-1", &self.operator));
         let parts = Parts {
             host: Arc::clone(host),
-            signer: key("replica-1", &self.replica),
+            signer: Arc::new(key("replica-1", &self.replica)),
             root: Root(RootKey::load(&self.root, &arena).expect("the root key loads")),
             arena,
             entropy: Arc::new(SystemEntropy),

@@ -54,6 +54,7 @@ pub enum CredentialFilesError {
 }
 
 /// The files, and what of them is in use.
+#[derive(Clone)]
 pub struct CredentialFiles<T> {
     files: TlsFiles,
     /// Towards whom, for a person who reads a log.

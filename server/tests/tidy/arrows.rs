@@ -102,7 +102,29 @@ const SERVER_ARROWS: Arrows = &[
             "frontend", "process", "keystore", "gauges", "admin",
         ],
     ),
-    ("ctl", &["clock", "exit", "shell", "crypto", "admin", "dev"]),
+    (
+        "replica",
+        &[
+            "clock",
+            "exit",
+            "metrics",
+            "tasks",
+            "authn",
+            "policy",
+            "quota",
+            "crypto",
+            "lookup",
+            "operations",
+            "edge",
+            "settings",
+            "health",
+            "process",
+            "keystore",
+            "gauges",
+            "admin",
+        ],
+    ),
+    ("ctl", &["clock", "exit", "shell", "crypto", "admin", "dev", "replica"]),
 ];
 
 /// What stands in the log is a language of its own, below the codec that writes it; the machine reads it through the codec.

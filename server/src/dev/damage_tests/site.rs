@@ -295,7 +295,9 @@ async fn key_store(folder: &Path) -> (Arc<KeyStore>, Arc<Host>, Operator) {
     let needed = Needed::by(&host).await.expect("they belong together");
     let parts = Parts {
         host: Arc::clone(&host),
-        signer: SigningKey::from_pkcs8("replica-1".parse().expect("a legal name"), &key).expect("it is a key"),
+        signer: Arc::new(
+            SigningKey::from_pkcs8("replica-1".parse().expect("a legal name"), &key).expect("it is a key"),
+        ),
         root: Root::open(&folder.join("root.key"), needed, &arena, &SystemEntropy).expect("the first start made it"),
         arena,
         entropy: Arc::new(SystemEntropy),
