@@ -1,13 +1,27 @@
-//! Reads what `ekm dev` says about itself in `dev.json`: where it listens, whom to trust, which token to show.
-//! Never writes below the folder, and never reads the issuer's or the operator's keys: an outsider has none.
+//! Reads what `ekm dev` says about itself in `dev.json`: where it listens, whom to trust, which token to show. A cluster that this
+//! program made says the same in `cluster.json`. Never writes below the folder, and never reads the operator's key. The issuer's
+//! key it reads of a cluster alone, where nobody but this program plays the issuer.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use http::Uri;
 use serde::Deserialize;
 use thiserror::Error;
+
+use crate::clock;
+use crate::ctl::Access;
+use crate::issuer::{Issuer, IssuerError};
+use crate::load::tokens::{self, Identity};
+
+/// What `ekm dev` writes.
+const DEV_FILE: &str = "dev.json";
+/// What `loadtest cluster start` writes.
+pub const CLUSTER_FILE: &str = "cluster.json";
+/// No verifier takes a token of a longer life.
+const TOKEN_LIFETIME: Duration = Duration::from_hours(1);
 
 /// A development server as an outsider sees it.
 pub struct DevServer {
@@ -35,6 +49,8 @@ pub struct DevDescription {
     pub token_file: PathBuf,
     /// The key that its tokens are signed with, for those who play their issuer.
     pub issuer_key_file: Option<PathBuf>,
+    /// The same key, if nobody renews the token file: then this program signs the tokens.
+    pub own_issuer_key: Option<PathBuf>,
     /// Its process id; 0 if it does not say.
     pub pid: u32,
 }
@@ -52,8 +68,19 @@ struct DevFile {
     #[serde(default)]
     caller_email: String,
     issuer_key_file: Option<PathBuf>,
+    /// Who its tokens say issued them, where this program signs them.
+    issuer: Option<String>,
     #[serde(default)]
     pid: u32,
+}
+
+/// The fields that lead an operator's commands to a cluster.
+#[derive(Deserialize)]
+struct AdminFile {
+    admin_url: String,
+    ca_file: PathBuf,
+    operator_cert_file: PathBuf,
+    operator_key_file: PathBuf,
 }
 
 /// Why a folder does not describe a development server.
@@ -76,9 +103,37 @@ pub enum DevError {
     /// `data_url` is no `https` address with a host.
     #[error("{}: data_url is not an https address with a host: {data_url}", path.display())]
     NoAddress { path: PathBuf, data_url: String },
+    /// The issuer of a cluster has no usable key.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
 }
 
-/// Reads `<folder>/dev.json` and the files it names; relative names are relative to the folder.
+/// The file that describes what runs on a folder: that of `ekm dev`, unless there is only that of a cluster.
+pub fn description_file(folder: &Path) -> PathBuf {
+    let [dev, cluster] = [DEV_FILE, CLUSTER_FILE].map(|name| folder.join(name));
+    if cluster.exists() && !dev.exists() { cluster } else { dev }
+}
+
+/// How `ekmctl` reaches what runs on a folder, as its operator.
+///
+/// # Errors
+/// As [`read`].
+pub fn access(folder: &Path) -> Result<Access, DevError> {
+    let path = description_file(folder);
+    if !path.ends_with(CLUSTER_FILE) {
+        return Ok(Access::Dev(folder.to_owned()));
+    }
+    let file: AdminFile =
+        serde_json::from_slice(&bytes_of(path.clone())?).map_err(|cause| DevError::Malformed { path, cause })?;
+    Ok(Access::Person {
+        url: file.admin_url,
+        ca: folder.join(file.ca_file),
+        certificate: folder.join(file.operator_cert_file),
+        key: folder.join(file.operator_key_file),
+    })
+}
+
+/// Reads `<folder>/dev.json`, or `cluster.json` if there is only that, and the files it names; relative names are relative to the folder.
 ///
 /// # Errors
 /// If one of the files is missing or unreadable, or `dev.json` is not what `ekm dev` writes.
@@ -91,7 +146,8 @@ pub fn read(folder: &Path) -> Result<DevServer, DevError> {
 /// # Errors
 /// As [`read`].
 pub fn describe(folder: &Path) -> Result<DevDescription, DevError> {
-    let path = folder.join("dev.json");
+    let path = description_file(folder);
+    let is_cluster = path.ends_with(CLUSTER_FILE);
     let file: DevFile = match serde_json::from_slice(&bytes_of(path.clone())?) {
         Ok(file) => file,
         Err(cause) => return Err(DevError::Malformed { path, cause }),
@@ -102,12 +158,20 @@ pub fn describe(folder: &Path) -> Result<DevDescription, DevError> {
     // `join` keeps an absolute name as it is
     let ca_pem = bytes_of(folder.join(file.ca_file))?;
     let token_file = folder.join(file.token_file);
-    let token = bytes_of(token_file.clone())?;
+    let issuer_key_file = file.issuer_key_file.map(|file| folder.join(file));
+    let own_issuer_key = issuer_key_file.clone().filter(|_| is_cluster);
+    let token = match (&own_issuer_key, file.issuer) {
+        (Some(key), Some(issuer)) => {
+            let identity = Identity { issuer, audience: file.audience.clone() };
+            own_token(key, &identity, &file.caller_email)?
+        }
+        _ => String::from_utf8_lossy(&bytes_of(token_file.clone())?).trim().to_owned(),
+    };
     let server = DevServer {
         data_url,
         hostname: file.hostname,
         ca_pem,
-        token: String::from_utf8_lossy(&token).trim().to_owned(),
+        token,
         key_path: file.key_path.trim_start_matches('/').to_owned(),
     };
     Ok(DevDescription {
@@ -115,9 +179,19 @@ pub fn describe(folder: &Path) -> Result<DevDescription, DevError> {
         audience: file.audience,
         caller_email: file.caller_email,
         token_file,
-        issuer_key_file: file.issuer_key_file.map(|file| folder.join(file)),
+        issuer_key_file,
+        own_issuer_key,
         pid: file.pid,
     })
+}
+
+/// A token that begins now, signed as the issuer of a cluster.
+///
+/// # Errors
+/// If its key cannot be used.
+pub fn own_token(key: &Path, identity: &Identity, email: &str) -> Result<String, IssuerError> {
+    let issuer = Issuer::load(key, None)?;
+    Ok(tokens::signed(&issuer, identity, email, clock::unix_seconds(), TOKEN_LIFETIME))
 }
 
 fn bytes_of(path: PathBuf) -> Result<Vec<u8>, DevError> {
@@ -161,6 +235,33 @@ mod tests {
         assert_eq!((told.audience.as_str(), told.pid), ("https://localhost", 7));
         assert_eq!(told.caller_email, "");
         assert_eq!(told.token_file, folder.path().join("token"));
+    }
+
+    #[test]
+    fn a_cluster_is_described_by_a_file_of_its_own_and_its_tokens_are_signed_here() {
+        let folder = folder_with(DESCRIPTION);
+        let more = r#"{"issuer": "https://ekm-cluster.invalid", "issuer_key_file": "issuer.pem", "caller_email": "a@b.example",
+            "admin_url": "https://127.0.0.1:9", "operator_cert_file": "pki/o.pem", "operator_key_file": "/k.pem", "#;
+        let text = DESCRIPTION.replacen('{', more, 1);
+        fs::write(folder.path().join(CLUSTER_FILE), &text).expect("a fresh folder is writable");
+        let before = describe(folder.path()).expect("that of ekm dev comes first");
+        assert_eq!((before.server.token.as_str(), before.own_issuer_key), ("a.b.c", None));
+        let dev = access(folder.path()).expect("a folder is enough");
+        assert_eq!(dev, Access::Dev(folder.path().to_owned()));
+
+        fs::remove_file(folder.path().join(DEV_FILE)).expect("it was written above");
+        assert!(matches!(describe(folder.path()), Err(DevError::Issuer(_))), "there is no key yet");
+        fs::write(folder.path().join("issuer.pem"), Issuer::new_key()).expect("a fresh folder is writable");
+        let told = describe(folder.path()).expect("the description is complete");
+        assert_eq!(tokens::issuer_of(&told.server.token).as_deref(), Some("https://ekm-cluster.invalid"));
+        assert_eq!(told.own_issuer_key, Some(folder.path().join("issuer.pem")));
+        let expected = Access::Person {
+            url: "https://127.0.0.1:9".to_owned(),
+            ca: folder.path().join("ca.pem"),
+            certificate: folder.path().join("pki/o.pem"),
+            key: PathBuf::from("/k.pem"),
+        };
+        assert_eq!(access(folder.path()).expect("the description is complete"), expected);
     }
 
     #[test]

@@ -24,3 +24,17 @@ pub fn words(error: &(dyn Error + 'static)) -> String {
     let words: Vec<String> = iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect();
     words.join(": ")
 }
+
+/// Waits for an interrupt or a request to end, and says the exit code that shells give to it.
+pub async fn interrupted() -> u8 {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        // without handlers a signal ends the process as it always does
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => 130,
+        _ = terminate.recv() => 143,
+    }
+}

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents};
@@ -73,6 +73,16 @@ impl Issuer {
         Self { pair, key_id: key_id.to_owned() }
     }
 
+    /// A new key to sign with, as [`Issuer::load`] reads it.
+    ///
+    /// # Panics
+    /// If the machine has no source of random bytes.
+    pub fn new_key() -> String {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("the machine has a source of random bytes");
+        let der: Pkcs8V1Der<'_> = pair.as_der().expect("a key that was just made has an encoding");
+        format!("{}\n", pem("PRIVATE KEY", der.as_ref()))
+    }
+
     /// The `kid` that a right header names.
     pub fn key_id(&self) -> &str {
         &self.key_id
@@ -113,9 +123,7 @@ impl Issuer {
     pub fn public_encodings(&self) -> [Vec<u8>; 5] {
         let public = self.pair.public_key();
         let spki: PublicKeyX509Der<'_> = public.as_der().expect("a loaded key has a public half");
-        let text = BASE64_STANDARD.encode(spki.as_ref());
-        let lines: Vec<String> = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into()).collect();
-        let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", lines.join("\n"));
+        let pem = pem("PUBLIC KEY", spki.as_ref());
         let with_break = format!("{pem}\n").into_bytes();
         [spki.as_ref().to_vec(), pem.into_bytes(), with_break, public.as_ref().to_vec(), self.public_key().n]
     }
@@ -124,6 +132,13 @@ impl Issuer {
     pub fn public_key(&self) -> RsaPublicKeyComponents<Vec<u8>> {
         self.pair.public_key().into()
     }
+}
+
+/// Without the last line break.
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(der);
+    let lines: Vec<String> = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----", lines.join("\n"))
 }
 
 /// Half of the SHA-256 of the public key, as `ekm dev` names it.

@@ -4,10 +4,12 @@
 mod client;
 mod clock;
 mod cloud_kms;
+mod cluster;
 mod compare;
 mod conformance;
 mod consumer;
 mod cpu;
+mod ctl;
 mod dev;
 mod exit;
 mod issuer;
@@ -37,6 +39,8 @@ enum Action {
     Compare(compare::Args),
     /// Plays services protected by a customer's key behind a stand-in for Cloud KMS: exit 0 every promise held, 1 one broken, 64 usage, 69 unreachable
     Consumer(consumer::Args),
+    /// Starts and stops a whole cluster on this machine: exit 0 done, 1 refused or wrong, 64 usage, 69 not to be had
+    Cluster(cluster::Args),
     /// The bare server that `compare` measures against
     #[command(hide = true)]
     Echo(compare::echo::Args),
@@ -68,6 +72,7 @@ async fn main() -> ExitCode {
         Action::Run(args) => load::main(&args).await,
         Action::Compare(args) => compare::main(&args).await,
         Action::Consumer(args) => consumer::main(&args).await,
+        Action::Cluster(args) => cluster::main(args).await,
         Action::Echo(args) => compare::echo::main(&args),
         Action::Conformance(args) => conformance::main(&args).await,
     }

@@ -20,7 +20,7 @@ use thiserror::Error;
 use crate::client::{self, ClientError};
 use crate::cpu::Process;
 use crate::dev::{self, DevError};
-use crate::exit::{UNREACHABLE, USAGE, WRONG_ANSWER, complain};
+use crate::exit::{UNREACHABLE, USAGE, WRONG_ANSWER, complain, interrupted};
 use crate::line::{Line, LineError, Route, RouteError};
 use crate::verify::judge::{self, Fault};
 use peak::{Asked, Kind, PeakError, Right, Sample, Server};
@@ -140,20 +140,6 @@ pub async fn main(args: &Args) -> ExitCode {
         (Err(error), _) => complain(&error, WRONG_ANSWER),
         (Ok(()), Verdict::Kept | Verdict::NotJudged) => ExitCode::SUCCESS,
         (Ok(()), Verdict::NotKept | Verdict::Void) => ExitCode::from(WRONG_ANSWER),
-    }
-}
-
-/// Waits for an interrupt or a request to end, and says the exit code that shells give to it.
-async fn interrupted() -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        // without handlers a signal ends the process as it always does
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => 130,
-        _ = terminate.recv() => 143,
     }
 }
 

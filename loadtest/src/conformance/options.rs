@@ -17,6 +17,7 @@ use super::cases;
 use super::scene::{Facts, GOOGLE_ISSUER};
 use super::sender::Address;
 use super::trust::{self, TrustError};
+use crate::dev;
 use crate::issuer::{Issuer, IssuerError};
 
 /// The issuer of `ekm dev`, where its description does not name one.
@@ -49,7 +50,7 @@ pub enum OptionError {
     #[error(transparent)]
     Trust(#[from] TrustError),
     /// The description of `ekm dev` cannot be read.
-    #[error("cannot read {}: does `ekm dev` run on that folder?", path.display())]
+    #[error("cannot read {}: does `ekm dev` or a cluster run on that folder?", path.display())]
     DevUnreadable {
         path: PathBuf,
         #[source]
@@ -218,7 +219,7 @@ fn unknown_beside(key_path: &str) -> String {
 }
 
 fn read_dev(folder: &Path) -> Result<DevFile, OptionError> {
-    let path = folder.join("dev.json");
+    let path = dev::description_file(folder);
     let text = fs::read(&path).map_err(|cause| OptionError::DevUnreadable { path: path.clone(), cause })?;
     let mut dev: DevFile = serde_json::from_slice(&text).map_err(|cause| OptionError::DevMalformed { path, cause })?;
     // `join` keeps an absolute name as it is

@@ -21,9 +21,10 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::cloud_kms::{CryptoKey, judge};
+use crate::ctl::Ctl;
+use crate::dev::{self, DevError};
 use crate::exit::{UNREACHABLE, USAGE, WRONG_ANSWER, complain};
 use play::{Clock, Played};
-use premises::ctl::Ctl;
 use premises::own::{self, Own, OwnError};
 use premises::real::{Real, RealError};
 use premises::site::{Site, SiteError};
@@ -36,7 +37,7 @@ const DATA_KEY_BYTES: usize = 32;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Data folder of a running `ekm dev`; without it, one is started and ended. `overloaded` always starts its own
+    /// Data folder of a running `ekm dev` or cluster; without it, one is started and ended. `overloaded` always starts its own
     #[arg(long, value_name = "DIR")]
     dev: Option<PathBuf>,
     /// A scenario to play; several times for several. Default: all
@@ -71,6 +72,8 @@ enum ConsumerError {
     #[error(transparent)]
     Site(#[from] SiteError),
     #[error(transparent)]
+    Dev(#[from] DevError),
+    #[error(transparent)]
     Real(#[from] RealError),
     #[error(transparent)]
     Own(#[from] OwnError),
@@ -86,7 +89,7 @@ impl ConsumerError {
             Self::Site(error) if error.is_unreachable() => UNREACHABLE,
             Self::Real(error) if error.is_unreachable() => UNREACHABLE,
             Self::Own(OwnError::Ended { .. } | OwnError::TooSlow { .. }) => UNREACHABLE,
-            Self::Site(_) | Self::Real(_) | Self::Own(_) | Self::Unplaced(_) | Self::Entropy(_) => USAGE,
+            Self::Site(_) | Self::Dev(_) | Self::Real(_) | Self::Own(_) | Self::Unplaced(_) | Self::Entropy(_) => USAGE,
         }
     }
 }
@@ -127,7 +130,7 @@ async fn play_all(args: &Args) -> Result<Vec<Played>, ConsumerError> {
             (_, None) => unreachable!("an own server is started wherever one is needed"),
         };
         let site = Site::read(&folder).await?;
-        let real = Real::prepare(&site, Ctl::new(ekmctl.clone(), folder), args.deadline, places).await?;
+        let real = Real::prepare(&site, Ctl::new(ekmctl.clone(), dev::access(&folder)?), args.deadline, places).await?;
         let mut key = CryptoKey::new(real.project, "cmek", judge);
         key.register(&real.path);
         let data_keys = [data_key()?, data_key()?, data_key()?];

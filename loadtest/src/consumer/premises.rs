@@ -2,7 +2,6 @@
 //! Behind it stands the real product, or a made-up one in tests.
 
 pub mod crowd;
-pub mod ctl;
 #[cfg(test)]
 pub mod made_up;
 pub mod own;

@@ -12,7 +12,7 @@ mod report;
 mod schedule;
 mod tally;
 mod target;
-mod tokens;
+pub mod tokens;
 mod verdict;
 mod weighted;
 mod worker;

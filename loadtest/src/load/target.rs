@@ -24,7 +24,7 @@ const TOKEN_SECONDS_MAX: i64 = 3600;
 #[derive(clap::Args)]
 #[command(next_help_heading = "Target")]
 pub struct TargetArgs {
-    /// Data folder of a running `ekm dev`: gives everything below that is not given
+    /// Data folder of a running `ekm dev` or cluster: gives everything below that is not given
     #[arg(long, value_name = "DIR", required_unless_present = "url", conflicts_with = "url")]
     dev: Option<PathBuf>,
     /// Address of the server, `https://host:port`
@@ -169,6 +169,8 @@ struct Given {
     token_file: Option<PathBuf>,
     audience: String,
     email: Option<String>,
+    /// The issuer's key, where no server renews the token file.
+    own_issuer_key: Option<PathBuf>,
 }
 
 impl TargetArgs {
@@ -210,6 +212,7 @@ impl TargetArgs {
                 token_file: Some(told.token_file),
                 audience: told.audience,
                 email,
+                own_issuer_key: told.own_issuer_key,
             });
         }
         let url = self.url.clone().unwrap_or_default();
@@ -224,12 +227,19 @@ impl TargetArgs {
             key_path: String::new(),
             data_url: url,
         };
-        Ok(Given { server, token_file: None, audience: format!("https://{hostname}"), email: None })
+        Ok(Given {
+            server,
+            token_file: None,
+            audience: format!("https://{hostname}"),
+            email: None,
+            own_issuer_key: None,
+        })
     }
 
     /// Where tokens come from, and the callers of each key.
     fn source(&self, given: &Given, keys: &[KeyArg]) -> Result<(Source, Vec<Vec<usize>>), TargetError> {
-        let Some(issuer_key) = &self.issuer_key else {
+        let own = given.own_issuer_key.as_ref().filter(|_| self.token_file.is_none());
+        let Some(issuer_key) = self.issuer_key.as_ref().or(own) else {
             if let Some(key) = keys.iter().find(|key| key.email.is_some()) {
                 return Err(TargetError::NoIssuer { path: key.path.clone() });
             }

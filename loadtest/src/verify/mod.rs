@@ -17,7 +17,7 @@ use crate::exit::{UNREACHABLE, USAGE, WRONG_ANSWER, complain};
 /// What `loadtest verify` is told.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Data folder of a running `ekm dev`
+    /// Data folder of a running `ekm dev` or cluster
     #[arg(long, value_name = "DIR")]
     dev: PathBuf,
     /// Plaintexts to wrap, each with a round trip and one further check; 60 meet every combination

@@ -21,9 +21,7 @@ use crate::raft::network::{Kind, Lane};
 /// Largest message over the connection of what is urgent, in bytes.
 const URGENT_BYTES_MAX: usize = 64 * 1024;
 
-/// Who is at the other end of a connection, as its certificate proved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Proven(pub(super) ReplicaId);
+type Proven = super::accept::Proven<ReplicaId>;
 
 /// The message is none that this release knows.
 #[derive(Debug, Clone, Copy, thiserror::Error)]

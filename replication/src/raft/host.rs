@@ -318,6 +318,11 @@ impl<RT: AsyncRuntime> Host<RT> {
         open.collect::<Vec<_>>().into_iter()
     }
 
+    /// Where a group lives on this replica's disk.
+    pub fn folder_of(&self, group: GroupId) -> PathBuf {
+        group_folder(&self.settings.folder, group)
+    }
+
     /// Every shard that was looked for here, whether it serves or not.
     pub fn shards(&self) -> Vec<ShardId> {
         self.places.lock().keys().filter_map(|group| ShardId::of(*group)).collect()

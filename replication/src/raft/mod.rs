@@ -23,6 +23,7 @@ pub mod network;
 mod reconcile;
 mod schedule;
 pub mod shape;
+pub mod spread;
 pub mod status;
 #[cfg(test)]
 mod tests;

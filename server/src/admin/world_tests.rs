@@ -193,7 +193,7 @@ impl World {
             clock,
             directory: Arc::clone(&directory),
             tenant_keys,
-            frontend: Some("m1".to_owned()),
+            fed_to: crate::keystore::FedTo::Own("m1".parse().expect("a legal name")),
         };
         let trust = Trust { issuers: Vec::new(), audiences: Vec::new() };
         let officer = |member: &Member| member.founding(PersonRole::SecurityOfficer);

@@ -11,7 +11,7 @@ use replication::raft::host::Host;
 use zeroize::Zeroizing;
 
 use crate::authn::mint::DEV_ISSUER;
-use crate::keystore::{FoundError, Founding, KeyStore, Needed, Parts, Root, UnsoundError};
+use crate::keystore::{FedTo, FoundError, Founding, KeyStore, Needed, Parts, Root, UnsoundError};
 use crate::lookup::TenantKeys;
 
 use super::error::DevError;
@@ -40,7 +40,7 @@ pub(super) async fn start_key_store(
         clock: Arc::clone(&prepared.clock),
         directory: Arc::clone(directory),
         tenant_keys: Arc::clone(tenant_keys),
-        frontend: Some(super::MACHINE.to_owned()),
+        fed_to: FedTo::Own(super::MACHINE.parse().expect("the machine of dev has a legal name")),
     };
     let founding = Founding {
         dev: true,

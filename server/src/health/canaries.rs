@@ -46,3 +46,86 @@ pub fn users(used: &BTreeSet<ShardId>, shard: ShardId) -> Users {
         false => Users::Elsewhere,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use replication::clock::Moment;
+    use replication::directory::View;
+    use replication::ids::{KeyVersionId, LogIndex};
+    use replication::machine::command::{Action, AddShard, CreateKey, CreateTenant};
+    use replication::machine::rows::{Envelope, Origin, Purpose, Sealed, Staleness};
+    use replication::testkit::{Author, new_version, played};
+
+    use super::*;
+
+    fn publish(directory: &Directory, group: GroupId, entries: &[Vec<u8>]) {
+        let view = View {
+            state: played(entries),
+            index: LogIndex(entries.len() as u64),
+            confirmed: Some(Moment::since_origin(std::time::Duration::ZERO)),
+        };
+        directory.publish(group, &view);
+    }
+
+    fn second() -> ShardId {
+        ShardId(std::num::NonZeroU16::MIN.saturating_add(1))
+    }
+
+    /// What a key store founds a shard with.
+    fn founded(author: &Author, shard: ShardId, version: KeyVersionId) -> Vec<Vec<u8>> {
+        let tenant: TenantId = RESERVED_TENANT.parse().expect("a legal name");
+        let envelope = Envelope { provider: "file".into(), root_version: 1, sealed: Sealed(vec![1; 61]) };
+        let create = CreateTenant {
+            tenant: tenant.clone(),
+            staleness: Staleness::Available,
+            envelopes: vec![envelope],
+            policy: None,
+        };
+        let key = CreateKey {
+            tenant,
+            name: CANARY_KEY.parse().expect("a legal name"),
+            crypto_space: None,
+            purpose: Purpose::EncryptDecrypt,
+            version: new_version(version, Origin::Generated),
+        };
+        let group = shard.group();
+        vec![
+            author.genesis(group),
+            author.automatic(group, Action::CreateTenant(create)),
+            author.automatic(group, Action::CreateKey(key)),
+        ]
+    }
+
+    #[test]
+    fn a_canary_is_known_once_a_view_holds_it_and_whose_shard_it_is_is_told_by_group_0() {
+        let (author, directory) = (Author::default(), Arc::new(Directory::new([])));
+        let canaries = in_directory(Arc::clone(&directory));
+        let found = || -> Vec<_> { canaries().into_iter().map(|one| (one.shard, one.key_path, one.users)).collect() };
+        assert_eq!(found(), []);
+        let mut system = vec![
+            author.genesis(GroupId::SYSTEM),
+            author.does(
+                GroupId::SYSTEM,
+                Action::AddShard(AddShard { shard: ShardId::FIRST, founder: replication::ids::ReplicaId(1) }),
+            ),
+            author.does(
+                GroupId::SYSTEM,
+                Action::AddShard(AddShard { shard: second(), founder: replication::ids::ReplicaId(1) }),
+            ),
+        ];
+        publish(&directory, GroupId::SYSTEM, &system);
+        assert_eq!(found(), [], "shards whose views are not there have none yet");
+        let [one, two] = [1, 2].map(|byte| KeyVersionId::from_bytes([byte; 16]));
+        publish(&directory, ShardId::FIRST.group(), &founded(&author, ShardId::FIRST, one));
+        publish(&directory, second().group(), &founded(&author, second(), two));
+        let paths = [key_path(one), key_path(two)];
+        let told = |users: [Users; 2]| {
+            let shards = [ShardId::FIRST, second()].into_iter().zip(paths.clone()).zip(users);
+            shards.map(|((shard, path), users)| (shard, path, users)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(), told([Users::NobodyYet; 2]));
+        system.push(author.place_tenant(&"acme".parse().expect("a legal name")));
+        publish(&directory, GroupId::SYSTEM, &system);
+        assert_eq!(found(), told([Users::Tenants, Users::Elsewhere]));
+    }
+}

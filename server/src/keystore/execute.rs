@@ -3,6 +3,7 @@
 //! Trying first means that a request which must be refused reserves no path and leaves nothing behind. Every step may be
 //! repeated: a request repeated under its id goes on where the first one stopped.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::join_all;
@@ -19,6 +20,7 @@ use replication::machine::outcome::{Effect, Outcome, Refusal};
 use replication::machine::request::{AdminOperation, Request, SignedRequest};
 use replication::machine::rows::{Change, Plan, ReplicaKind, Tenant};
 use replication::raft::group::ProposeError;
+use replication::raft::spread::Spread;
 
 use crate::crypto::EntropyError;
 use crate::crypto::import::{ImportError, ImportKeyError, TransportError};
@@ -28,7 +30,7 @@ use super::complete::{CompleteError, NewKey};
 use super::propose::{Done, ProposalError};
 use super::reach;
 use super::shards::{Shard, ShardDown};
-use super::{ACTIVATION_DEADLINE, KeyStore};
+use super::{FedTo, KeyStore};
 
 /// Why a request was not carried out, or is not known to have been.
 #[derive(Debug, thiserror::Error)]
@@ -316,17 +318,21 @@ impl KeyStore {
         self.order_rest(shard, entry).await
     }
 
-    /// Waits until the frontend uses what these entries changed, within bounds, and says whether it does.
+    /// Waits until nobody can refuse for good what these entries allow, a term at most, and says which frontends use it.
     pub(super) async fn in_use(&self, made: Answer, entries: &[(GroupId, LogIndex)]) -> Answer {
-        let frontend: Vec<_> = self.parts.frontend.iter().cloned().collect();
-        let directory = &self.parts.directory;
-        // tenant keys are handed over before the view that needs them
-        let in_use = join_all(entries.iter().map(|(group, index)| directory.holds(*group, *index)));
-        let (usable_on, not_yet_on) = match tokio::time::timeout(ACTIVATION_DEADLINE, in_use).await {
-            Ok(_) => (frontend, vec![]),
-            Err(_) => (vec![], frontend),
-        };
-        Answer { usable_on, not_yet_on, ..made }
+        let groups = entries.iter().filter_map(|(group, index)| Some((self.parts.host.group(*group)?, *index)));
+        let spreads = join_all(groups.map(|(group, index)| async move { group.spread(index).await })).await;
+        let all = |names: fn(&Spread) -> &Vec<String>| spreads.iter().flat_map(names).cloned().collect();
+        let (mut usable_on, mut not_yet_on): (BTreeSet<String>, BTreeSet<String>) =
+            (all(|spread| &spread.using), all(|spread| &spread.behind));
+        if let FedTo::Own(name) = &self.parts.fed_to
+            && !usable_on.contains(name.as_str())
+        {
+            not_yet_on.insert(name.to_string());
+        }
+        // who uses one of two entries does not use the change
+        usable_on.retain(|name| !not_yet_on.contains(name));
+        Answer { usable_on: usable_on.into_iter().collect(), not_yet_on: not_yet_on.into_iter().collect(), ..made }
     }
 }
 

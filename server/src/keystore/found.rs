@@ -3,7 +3,7 @@
 //! Every step looks first whether it is done, so that each start runs all of them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use replication::ids::{
     Generation, GroupId, IdempotencyId, KeyName, KeyVersionId, LineageId, PublicKey, ShardId, SignerId, TenantId,
@@ -119,7 +119,8 @@ impl KeyStore {
 
     pub(super) fn over(parts: Parts, lineage: LineageId) -> Self {
         let shards = watch::Sender::default();
-        Self { parts, lineage, shards, raising: tokio::sync::Mutex::default(), making: tokio::sync::Mutex::default() }
+        let (raising, making) = (tokio::sync::Mutex::default(), tokio::sync::Mutex::default());
+        Self { parts, lineage, shards, outlets: Mutex::default(), raising, making }
     }
 }
 

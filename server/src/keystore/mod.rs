@@ -29,12 +29,13 @@ mod supervise;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use replication::clock::{Clock, Moment};
 use replication::directory::Directory;
-use replication::ids::{GroupId, LineageId, LogIndex, ShardId};
+use replication::feed::Outlet;
+use replication::ids::{FrontendName, GroupId, LineageId, LogIndex, ShardId};
 use replication::machine::signing::SigningKey;
 use replication::machine::state::State;
 use replication::raft::group::Group;
@@ -54,8 +55,15 @@ pub use sound::{ELECTION_DEADLINE, Needed, UnsoundError};
 
 /// How long an operator's request may take to be committed before its outcome counts as unknown.
 pub const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);
-/// How long an answer waits for the frontends to use a change.
-pub const ACTIVATION_DEADLINE: Duration = Duration::from_secs(7);
+
+/// Who reads what a key store knows.
+#[derive(Debug, Clone)]
+pub enum FedTo {
+    /// The frontend of the same process, and nobody else.
+    Own(FrontendName),
+    /// Frontends that follow the feed.
+    Frontends,
+}
 
 /// What a key store is made of.
 pub struct Parts {
@@ -75,8 +83,8 @@ pub struct Parts {
     pub directory: Arc<Directory>,
     /// The tenant keys handed to the frontend.
     pub tenant_keys: Arc<TenantKeys>,
-    /// The frontend of this process that reads them, by name, if there is one.
-    pub frontend: Option<String>,
+    /// Who reads them.
+    pub fed_to: FedTo,
 }
 
 /// The key store of this replica.
@@ -85,6 +93,8 @@ pub struct KeyStore {
     lineage: LineageId,
     /// The shards that were brought up here, and those that could not be. None ever goes.
     shards: watch::Sender<BTreeMap<ShardId, Standing>>,
+    /// What is handed on of each group.
+    outlets: Mutex<BTreeMap<GroupId, Arc<Outlet>>>,
     /// Held by whoever brings a shard up.
     raising: tokio::sync::Mutex<()>,
     /// Held by whoever makes an import key: one at a time, whoever asks.

@@ -144,7 +144,7 @@ impl Site {
             clock: Arc::clone(&self.clock),
             directory: Arc::new(Directory::new([ShardId::FIRST])),
             tenant_keys: Arc::default(),
-            frontend: Some("test-1".to_owned()),
+            fed_to: FedTo::Own("test-1".parse().expect("a legal name")),
         };
         let (signer, public_key) = (operator.signer().clone(), operator.public_key());
         let mut people = vec![Person { signer, public_key, roles: [PersonRole::Operator].into() }];

@@ -4,8 +4,10 @@
 //! Never knows which of them it is part of.
 
 pub mod certificates;
+pub mod credential_files;
 pub mod files;
 pub mod health;
+pub mod key_memory;
 pub mod open_files;
 pub mod runtimes;
 pub mod signals;

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use replication::ids::{GroupId, IdError};
 use replication::machine::signing::SigningKeyError;
-use replication::peers::tls::CredentialsError;
 use replication::raft::group::Failure;
 use replication::raft::host::HostError;
 
@@ -14,6 +13,7 @@ use crate::edge::listener::BindError;
 use crate::edge::tls::TlsError;
 use crate::keystore::{FoundError, RootError};
 use crate::process::ProcessError;
+use crate::process::credential_files::CredentialFilesError;
 use crate::process::files::FileError;
 use crate::settings::mistake::SettingsError;
 use crate::tasks::TaskPanicked;
@@ -40,10 +40,10 @@ pub enum ReplicaError {
     NoSigningKey,
     #[error(transparent)]
     Arena(#[from] ArenaError),
-    #[error("the files of [peers] cannot be used")]
-    PeerFiles(#[source] TlsError),
-    #[error("the certificate, key or authority of [peers] cannot be used")]
-    PeerCredentials(#[source] CredentialsError),
+    #[error("the certificate, key or authority of [peers] or [feed] cannot be used")]
+    Credentials(#[from] CredentialFilesError),
+    #[error("cannot listen for frontends on {address}; free it, or change feed.listen")]
+    Feed { address: SocketAddr, source: std::io::Error },
     #[error("cannot listen for other replicas on {address}; free it, or change peers.listen")]
     Peers { address: SocketAddr, source: std::io::Error },
     #[error(transparent)]

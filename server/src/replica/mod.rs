@@ -5,7 +5,6 @@
 mod entering;
 mod error;
 mod identity;
-mod peer_files;
 mod prepared;
 mod readiness;
 mod run;

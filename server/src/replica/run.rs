@@ -6,13 +6,17 @@
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use replication::directory::Directory;
+use replication::feed::FeedListening;
 use replication::ids::{Generation, ShardId};
 use replication::peers::connections::Connections;
 use replication::peers::listener::{Groups, Listening};
+use replication::peers::tls::FeedTls;
 use replication::raft::group::SnapshotLimits;
 use replication::raft::host::{Host, HostSettings};
+use replication::raft::spread::Report;
 use replication::store::blocking::Blocking;
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
@@ -25,7 +29,7 @@ use crate::edge::listener::Listener;
 use crate::edge::tls::{ServerTls, TlsFiles};
 use crate::gauges;
 use crate::health::Readiness;
-use crate::keystore::{ELECTION_DEADLINE, Membership, Parts, Root};
+use crate::keystore::{ELECTION_DEADLINE, FedTo, KeyStore, Membership, Parts, Root};
 use crate::lookup::TenantKeys;
 use crate::metrics::ListenerLabel;
 use crate::process::files::{self, Readers};
@@ -41,6 +45,9 @@ use super::error::ReplicaError;
 use super::prepared::Prepared;
 use super::readiness;
 use super::serving::{Serving, watch_admin_certificate};
+
+/// How often a witness says so, for shards that were opened since.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// What the command line says.
 #[derive(Debug, Clone)]
@@ -124,7 +131,7 @@ fn host_settings(prepared: &Prepared) -> HostSettings {
         blocking: Blocking::Threads,
         limits: SnapshotLimits::default(),
         disk_reserve_bytes: settings.disk_reserve_bytes,
-        peers: Arc::new(Connections::new(prepared.peers.tls.clone(), Generation::FIRST)),
+        peers: Arc::new(Connections::new(prepared.peers.tls().clone(), Generation::FIRST)),
         address: Some(prepared.identity.own.row.address.clone()),
     }
 }
@@ -135,7 +142,7 @@ async fn listen_for_peers(prepared: &Prepared, host: &Arc<Host>) -> Result<Liste
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let looked_up = Arc::clone(host);
     let groups: Groups = Arc::new(move |group| looked_up.group(group));
-    Listening::start(listener, prepared.peers.tls.clone(), Generation::FIRST, groups).map_err(failed)
+    Listening::start(listener, prepared.peers.tls().clone(), Generation::FIRST, groups).map_err(failed)
 }
 
 /// Everything from the other listeners on. Ends by an error alone.
@@ -159,7 +166,11 @@ async fn live(
     let (opening, keeping) = (Arc::clone(host), Arc::clone(host));
     planes.control.spawn_endless("opening shards", async move { opening.open_named(ELECTION_DEADLINE).await });
     planes.control.spawn_endless("membership", async move { keeping.reconcile().await });
-    planes.control.spawn_endless("peers' certificates", prepared.peers.clone().keep(prepared.settings.look_every));
+    let look_every = prepared.settings.look_every;
+    planes.control.spawn_endless("certificate for peers", prepared.peers.clone().keep(look_every));
+    if let Some(feed) = &prepared.feed {
+        planes.control.spawn_endless("certificate for frontends", feed.clone().keep(look_every));
+    }
     match &prepared.settings.role {
         Role::Witness => witness(options, prepared, host, readiness, planes).await,
         Role::Data { feed, admin, root_key } => {
@@ -183,12 +194,22 @@ async fn witness(
         entered = witness_enters(host, &prepared.identity.own) => entered?,
         () = saying => {}
     }
+    let silent = Arc::clone(host);
+    planes.control.spawn_endless("reports", async move { vouch_for_nobody(&silent).await });
     tracing::info!("this witness belongs to the cluster");
     let (metrics, groups) = (Arc::clone(&prepared.metrics), Arc::clone(host));
     planes.control.spawn_endless("gauges", gauges::follow_groups(metrics, groups));
     let (told, clock) = (Arc::clone(readiness), Arc::clone(&prepared.clock));
     planes.health.spawn_endless("readiness", readiness::of_witness(told, clock, Arc::clone(host)));
     std::future::pending().await
+}
+
+/// A witness feeds nobody: where it leads, no change waits for readers of its own.
+async fn vouch_for_nobody(host: &Host) {
+    loop {
+        host.groups().for_each(|group| group.report(Report::nobody()));
+        tokio::time::sleep(REPORT_EVERY).await;
+    }
 }
 
 /// What a data replica has and a witness has not.
@@ -225,7 +246,7 @@ impl OfData<'_> {
             clock: Arc::clone(&prepared.clock),
             directory: Arc::clone(&directory),
             tenant_keys: Arc::clone(&tenant_keys),
-            frontend: None,
+            fed_to: FedTo::Frontends,
         };
         let waits_for = watch::Sender::new(
             "this replica belongs to no cluster yet: found the cluster with `ekmctl cluster init`, or have it join with `ekmctl cluster join`"
@@ -248,7 +269,9 @@ impl OfData<'_> {
         tracing::info!(replica = %host.replica(), "this replica belongs to the cluster and serves");
         let serving =
             Serving { store: Arc::new(store), tenant_keys, readiness: Arc::clone(readiness), leftovers, admin_tls };
-        serving.start(prepared, self.feed, &switch, planes);
+        serving.start(prepared, &switch, planes);
+        let tls = prepared.feed.as_ref().expect("a data replica has loaded what it presents to frontends").tls();
+        let _feeding = listen_for_frontends(self.feed, tls.clone(), &serving.store).await?;
         std::future::pending().await
     }
 
@@ -273,6 +296,17 @@ impl OfData<'_> {
         watch_admin_certificate(prepared, &tls, &prepared.metrics, planes);
         Ok(tls)
     }
+}
+
+async fn listen_for_frontends(
+    feed: &FeedSettings,
+    tls: FeedTls,
+    store: &Arc<KeyStore>,
+) -> Result<FeedListening, ReplicaError> {
+    let address = feed.listen;
+    let failed = |source| ReplicaError::Feed { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    FeedListening::start(listener, tls, Arc::clone(store), Arc::clone(store)).map_err(failed)
 }
 
 /// Tells whoever started it that every listener is there.

@@ -20,7 +20,6 @@ use crate::operations::Journey;
 use crate::policy::UnknownReasons;
 use crate::process::runtimes::Planes;
 use crate::quota::Quotas;
-use crate::settings::key_store::FeedSettings;
 
 use super::prepared::Prepared;
 use super::readiness;
@@ -39,7 +38,7 @@ pub(super) struct Serving {
 
 impl Serving {
     /// Starts all of it, and has the listener for operators answer with the whole API.
-    pub(super) fn start(&self, prepared: &Prepared, feed: &FeedSettings, switch: &Switch, planes: &Planes) {
+    pub(super) fn start(&self, prepared: &Prepared, switch: &Switch, planes: &Planes) {
         let store = &self.store;
         planes.feeds.spawn_endless("feeds", Arc::clone(store).feed_all());
         planes.control.spawn_endless("shards", Arc::clone(store).follow_shards());
@@ -48,7 +47,6 @@ impl Serving {
         let (metrics, clock) = (Arc::clone(&prepared.metrics), Arc::clone(&prepared.clock));
         planes.control.spawn_endless("gauges", gauges::follow_shards(metrics, Arc::clone(store), clock));
         gauges::of_key_store(&prepared.metrics, store);
-        start_feed_listener(feed, store, &self.tenant_keys, planes);
         switch.to(routes::router(self.admin(prepared)));
         let (readiness, clock) = (Arc::clone(&self.readiness), Arc::clone(&prepared.clock));
         planes.health.spawn_endless("readiness", readiness::of_key_store(readiness, clock, Arc::clone(store)));
@@ -82,9 +80,6 @@ impl Serving {
         }
     }
 }
-
-/// Here the listener that feeds frontends is started. This release starts none yet.
-fn start_feed_listener(_: &FeedSettings, _: &Arc<KeyStore>, _: &Arc<TenantKeys>, _: &Planes) {}
 
 /// The metrics and listeners that a data replica and a witness have in common.
 pub(super) fn watch_admin_certificate(prepared: &Prepared, tls: &ServerTls, metrics: &Arc<Metrics>, planes: &Planes) {

@@ -13,6 +13,7 @@ mod ctl;
 mod doctor;
 mod examples;
 mod exits;
+mod frontend;
 mod google;
 mod halted;
 mod harness;

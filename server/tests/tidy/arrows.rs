@@ -69,9 +69,31 @@ const SERVER_ARROWS: Arrows = &[
             "health",
         ],
     ),
-    ("process", &["metrics", "regular_file", "replace_file", "tasks", "authn", "crypto", "edge", "health", "frontend"]),
+    ("following", &["crypto", "lookup"]),
+    (
+        "process",
+        &["exit", "metrics", "regular_file", "replace_file", "tasks", "authn", "crypto", "edge", "health", "frontend"],
+    ),
     ("keystore", &["crypto", "lookup"]),
     ("gauges", &["metrics", "edge", "frontend", "keystore"]),
+    (
+        "frontend_process",
+        &[
+            "clock",
+            "metrics",
+            "tasks",
+            "authn",
+            "crypto",
+            "lookup",
+            "edge",
+            "settings",
+            "health",
+            "frontend",
+            "process",
+            "following",
+            "gauges",
+        ],
+    ),
     ("admin", &["edge", "wire", "policy", "error", "operations", "health", "keystore"]),
     (
         "dev",
@@ -152,9 +174,9 @@ const REPLICATION_ARROWS: Arrows = &[
     ("directory", &["clock", "ids", "machine", "freshness"]),
     ("schema", &["clock", "ids", "machine::policy", "machine::request"]),
     ("store", &["ids", "machine", "codec"]),
-    ("raft", &["ids", "machine", "codec", "store"]),
+    ("raft", &["clock", "ids", "machine", "codec", "freshness", "store"]),
     ("peers", &["ids", "raft"]),
-    ("feed", &["clock", "directory", "raft"]),
+    ("feed", &["clock", "ids", "machine", "codec", "freshness", "directory", "raft", "peers"]),
 ];
 
 /// The crates whose modules have arrows.

@@ -15,11 +15,11 @@ use thiserror::Error as ThisError;
 
 use super::Premises;
 use super::crowd::Crowd;
-use super::ctl::{Ctl, CtlError};
 use super::relay::{Mode, Relay};
 use super::site::Site;
 use crate::cloud_kms::{Call, Received};
 use crate::consumer::scenario::Move;
+use crate::ctl::{Ctl, CtlError};
 
 const KEY: &str = "cmek";
 const RULE: &str = "cloud-kms";

@@ -304,7 +304,7 @@ async fn key_store(folder: &Path) -> (Arc<KeyStore>, Arc<Host>, Operator) {
         clock: Arc::new(crate::clock::SystemClock),
         directory: Arc::new(Directory::new([ShardId::FIRST])),
         tenant_keys: Arc::default(),
-        frontend: Some("test-1".to_owned()),
+        fed_to: crate::keystore::FedTo::Own("test-1".parse().expect("a legal name")),
     };
     let founding = Founding { dev: true, people: vec![], trust: Trust { issuers: vec![], audiences: vec![] } };
     (Arc::new(KeyStore::start(parts, &founding).await.expect("it is founded")), host, operator)

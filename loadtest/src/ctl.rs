@@ -1,7 +1,7 @@
 //! The operator's hand: runs `ekmctl` and reads its JSON. Knows nothing of the admin API behind it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -46,17 +46,35 @@ impl CtlError {
     }
 }
 
-/// `ekmctl` for one data folder of `ekm dev`.
+/// Which cluster, and as whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// The data folder of `ekm dev`, as its operator.
+    Dev(PathBuf),
+    /// The four parts by themselves.
+    Person {
+        /// The admin API.
+        url: String,
+        /// Whom to trust there, PEM.
+        ca: PathBuf,
+        /// The person's certificate, PEM.
+        certificate: PathBuf,
+        /// Its key, PEM.
+        key: PathBuf,
+    },
+}
+
+/// `ekmctl` for one cluster and one person.
 #[derive(Debug, Clone)]
 pub struct Ctl {
     program: PathBuf,
-    dev: PathBuf,
+    access: Access,
 }
 
 impl Ctl {
-    /// Runs this program on this folder.
-    pub const fn new(program: PathBuf, dev: PathBuf) -> Self {
-        Self { program, dev }
+    /// Runs this program so.
+    pub const fn new(program: PathBuf, access: Access) -> Self {
+        Self { program, access }
     }
 
     /// Runs one command and gives what it printed.
@@ -66,21 +84,50 @@ impl Ctl {
     pub async fn run(&self, words: &[&str]) -> Result<Value, CtlError> {
         let command = words.join(" ");
         let mut process = Command::new(&self.program);
-        process.arg("--dev").arg(&self.dev).args(["--output", "json"]).args(words);
-        for name in VARIABLES {
-            process.env_remove(name);
-        }
-        let ended = process.stdin(Stdio::null()).kill_on_drop(true).output();
-        let Ok(ended) = tokio::time::timeout(COMMAND_TIME_MAX, ended).await else {
-            return Err(CtlError::TooSlow { command });
+        match &self.access {
+            Access::Dev(folder) => process.arg("--dev").arg(folder),
+            Access::Person { url, ca, certificate, key } => process
+                .args(["--url", url])
+                .arg("--ca")
+                .arg(ca)
+                .arg("--cert")
+                .arg(certificate)
+                .arg("--cert-key")
+                .arg(key),
         };
-        let output = ended.map_err(|cause| CtlError::NotStarted { program: self.program.clone(), cause })?;
-        if !output.status.success() {
-            let status = output.status.code().unwrap_or(-1);
-            return Err(CtlError::Refused { command, status, message: message_of(&output.stderr) });
-        }
-        serde_json::from_slice(&output.stdout).map_err(|cause| CtlError::Unreadable { command, cause })
+        process.args(["--output", "json"]).args(words);
+        let said = said(process, &self.program, &command).await?;
+        serde_json::from_slice(&said).map_err(|cause| CtlError::Unreadable { command, cause })
     }
+}
+
+/// A fresh id for the keys of a cluster that is to be made; asks no server.
+///
+/// # Errors
+/// As [`Ctl::run`].
+pub async fn lineage(program: &Path) -> Result<String, CtlError> {
+    let mut process = Command::new(program);
+    process.args(["cluster", "lineage"]);
+    let said = said(process, program, "cluster lineage").await?;
+    Ok(String::from_utf8_lossy(&said).trim().to_owned())
+}
+
+/// What a command prints, if it ends well and in time.
+async fn said(mut process: Command, program: &Path, command: &str) -> Result<Vec<u8>, CtlError> {
+    for name in VARIABLES {
+        process.env_remove(name);
+    }
+    let command = command.to_owned();
+    let ended = process.stdin(Stdio::null()).kill_on_drop(true).output();
+    let Ok(ended) = tokio::time::timeout(COMMAND_TIME_MAX, ended).await else {
+        return Err(CtlError::TooSlow { command });
+    };
+    let output = ended.map_err(|cause| CtlError::NotStarted { program: program.to_owned(), cause })?;
+    if !output.status.success() {
+        let status = output.status.code().unwrap_or(-1);
+        return Err(CtlError::Refused { command, status, message: message_of(&output.stderr) });
+    }
+    Ok(output.stdout)
 }
 
 /// The message of `{"error": {"message": …}}`, or what stands there instead.
@@ -96,14 +143,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_that_is_not_there_is_told_with_its_name() {
-        let ctl = Ctl::new(PathBuf::from("/nowhere/ekmctl"), PathBuf::from("dev"));
+        let ctl = Ctl::new(PathBuf::from("/nowhere/ekmctl"), Access::Dev(PathBuf::from("dev")));
         let error = ctl.run(&["status"]).await.expect_err("there is none");
         assert_eq!(error.to_string(), "cannot run /nowhere/ekmctl; build it, or name it with --ekmctl");
     }
 
     #[tokio::test]
     async fn a_refusal_and_a_page_that_is_no_json_are_told_apart() {
-        let run = |program: &str| Ctl::new(PathBuf::from(program), PathBuf::from("dev"));
+        let run = |program: &str| Ctl::new(PathBuf::from(program), Access::Dev(PathBuf::from("dev")));
         let refused = run("/bin/false").run(&["status"]).await.expect_err("false says no");
         assert!(matches!(refused, CtlError::Refused { status: 1, .. }), "{refused}");
         let unreadable = run("/bin/echo").run(&["status"]).await.expect_err("echo prints its arguments");
