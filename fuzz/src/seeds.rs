@@ -17,6 +17,11 @@ const GOLDEN_BLOBS: &str = include_str!("../../server/src/crypto/golden/blob-1.t
 pub(crate) const GOLDEN_IMPORT: &str = include_str!("../../server/src/crypto/golden/import-1.txt");
 const SETTINGS_FULL: &str = include_str!("../../deploy/settings/full.toml");
 const SETTINGS_MINIMAL: &str = include_str!("../../deploy/settings/minimal.toml");
+const SETTINGS_OF_A_CLUSTER: [&str; 3] = [
+    include_str!("../../deploy/settings/keystore.toml"),
+    include_str!("../../deploy/settings/witness.toml"),
+    include_str!("../../deploy/settings/frontend.toml"),
+];
 
 /// Each target's name and its seeds.
 pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
@@ -193,7 +198,8 @@ fn settings() -> Vec<Vec<u8>> {
     let others =
         "[data]\nport = 1\nkey_set = { url = \"https://a.example/jwks\", spool = \"a.spool\" }\nbody_time_max = \"2s\"";
     let stamped = format!("dev = true\n{others}");
-    [SETTINGS_FULL, SETTINGS_MINIMAL, broken, others, &stamped].map(|text| text.as_bytes().to_vec()).into()
+    let texts = [SETTINGS_FULL, SETTINGS_MINIMAL, broken, others, &stamped].into_iter().chain(SETTINGS_OF_A_CLUSTER);
+    texts.map(|text| text.as_bytes().to_vec()).collect()
 }
 
 /// Whole files; files whose checksums the target puts right; and two that only those checksums keep out: one whose head is longer

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Moment(Duration);
 
 impl Moment {
-    /// A moment this long after the clock's origin (boot).
+    /// A moment this long after the clock's origin, which lies at the boot or before it.
     pub const fn since_origin(elapsed: Duration) -> Self {
         Self(elapsed)
     }

@@ -162,6 +162,7 @@ actions! {
     16 => Tick,
     17 => DestroyVersion,
     18 => AddShard,
+    19 => AddReplica,
 }
 
 #[cfg(test)]

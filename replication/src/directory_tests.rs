@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::freshness::FRESH_MAX;
+use crate::ids::ReplicaId;
 use crate::machine::command::{Action, AddShard, CreateKey};
 use crate::machine::rows::{Origin, Purpose};
 use crate::testkit::{Author, new_version, played};
@@ -28,7 +29,10 @@ fn one_shard() -> State {
 fn two_shards() -> State {
     let author = Author::default();
     let genesis = author.genesis(GroupId::SYSTEM);
-    played(&[genesis, author.does(GroupId::SYSTEM, Action::AddShard(AddShard { shard: second() }))])
+    played(&[
+        genesis,
+        author.does(GroupId::SYSTEM, Action::AddShard(AddShard { shard: second(), founder: ReplicaId(1) })),
+    ])
 }
 
 /// A shard with one key, if it has any.

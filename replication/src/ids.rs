@@ -2,10 +2,14 @@
 //!
 //! An id that exists is valid: there is no second check behind the parser, and no way to make one around it.
 
+mod address;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+pub use address::{ADDRESS_LENGTH_MAX, PeerAddress};
 
 /// Why a name or id was refused. The text is for the person who typed it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +31,9 @@ pub enum IdError {
     /// Not a number from 1 to 65 535.
     #[error("a shard is a number from 1 on")]
     Shard,
+    /// Not a host and a port.
+    #[error("an address is a host name or IP address, a colon and a port from 1 to 65535, as in host.example:9001")]
+    Address,
     /// Not an e-mail address of at most 254 characters.
     #[error("a caller is the e-mail address of a service account, at most 254 characters")]
     Email,

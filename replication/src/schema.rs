@@ -9,8 +9,9 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::clock::Timestamp;
 use crate::ids::{
-    AliasId, CheckValue, CryptoSpaceName, EMAIL_LENGTH_MAX, GroupId, IdempotencyId, ImportKeyId, KeyName, KeyVersionId,
-    LineageId, LogIndex, NAME_LENGTH_MAX, PublicKey, Revision, RuleName, SHARDS_MAX, ShardId, SignerId, TenantId,
+    ADDRESS_LENGTH_MAX, AliasId, CheckValue, CryptoSpaceName, EMAIL_LENGTH_MAX, GroupId, IdempotencyId, ImportKeyId,
+    KeyName, KeyVersionId, LineageId, LogIndex, NAME_LENGTH_MAX, PeerAddress, PublicKey, ReplicaId, Revision, RuleName,
+    SHARDS_MAX, ShardId, SignerId, SiteName, TenantId,
 };
 use crate::machine::policy::Principal;
 use crate::machine::request::{Base64Bytes, REQUEST_BYTES_MAX};
@@ -18,6 +19,7 @@ use crate::machine::request::{Base64Bytes, REQUEST_BYTES_MAX};
 const NAME: &str = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
 const HEX: &str = "^[0-9a-f]{32}$";
 const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
+const ADDRESS: &str = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-]+):[0-9]{1,5}$";
 const CALLER: &str = r"^[!#-'*+\-./0-9=?A-\[\]-~]+@[!#-'*+\-./0-9=?A-\[\]-~]+$";
 
 fn text(pattern: &str, length_max: usize, description: &str) -> RefOr<Schema> {
@@ -61,6 +63,8 @@ shapes! {
     CryptoSpaceName: text(NAME, NAME_LENGTH_MAX, "A crypto space's name, unique within its tenant."),
     RuleName: text(NAME, NAME_LENGTH_MAX, "A rule's name, unique within its policy."),
     SignerId: text(NAME, NAME_LENGTH_MAX, "The name of somebody whose signatures count."),
+    SiteName: text(NAME, NAME_LENGTH_MAX, "A site: where machines stand that fail together."),
+    PeerAddress: text(ADDRESS, ADDRESS_LENGTH_MAX, "A host and a port."),
     LineageId: text(HEX, 32, "The identity of a body of key material. The status shows it."),
     KeyVersionId: text(HEX, 32, "The random part of a key version's path."),
     AliasId: text(HEX, 32, "The random part of a further path of a key version."),
@@ -79,6 +83,7 @@ shapes! {
         .maximum(Some(SHARDS_MAX))
         .description(Some("A shard's number: the Raft group of that number holds its tenants."))
         .into(),
+    ReplicaId: number("A key-store replica, numbered from 1."),
     GroupId: number("One Raft group: 0 is the system group, every other is the shard of that number."),
     Timestamp: number("Milliseconds since 1970."),
 }

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use replication::clock::{Clock, Moment, Timestamp};
 
+/// How long before the boot the clock's origin lies: a view that was confirmed before it has an age, too.
+const BEFORE_BOOT: Duration = Duration::from_hours(24 * 400);
+
 /// Monotonic time that runs through suspend (`CLOCK_BOOTTIME`), and the wall clock (`CLOCK_REALTIME`).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Moment {
-        Moment::since_origin(elapsed(rustix::time::ClockId::Boottime))
+        Moment::since_origin(BEFORE_BOOT + elapsed(rustix::time::ClockId::Boottime))
     }
 
     fn wall(&self) -> Timestamp {

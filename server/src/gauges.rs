@@ -2,22 +2,28 @@
 //!
 //! Never on the request path: the sources are read when somebody scrapes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use replication::clock::Clock;
+use replication::directory::Directory;
 use replication::ids::ShardId;
 use replication::machine::apply::RESERVED_TENANT;
 use replication::machine::digest::Digest;
 use replication::machine::lifecycle::VersionState;
 use replication::machine::state::State;
 use replication::raft::group::Group;
+use replication::raft::host::Host;
 
 use crate::edge::tls::ServerTls;
 use crate::frontend::Frontend;
 use crate::keystore::KeyStore;
 use crate::metrics::{AuditStep, CacheResult, ListenerLabel, Metrics};
+
+/// How often it is looked whether there is one more group.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Ties every sampled metric to its source.
 pub fn register(
@@ -27,11 +33,13 @@ pub fn register(
     admin: (ListenerLabel, ServerTls),
     clock: &Arc<dyn Clock>,
 ) {
-    for (label, tls) in [(ListenerLabel::Data, frontend.tls.clone()), admin] {
-        let clock = Arc::clone(clock);
-        metrics.sample_certificate_seconds(label, Box::new(move || tls.seconds_to_expiry(clock.wall())));
-    }
-    request_path(metrics, frontend, clock);
+    register_frontend(metrics, frontend, clock);
+    register_certificate(metrics, admin, clock);
+    of_key_store(metrics, store);
+}
+
+/// Ties what a key store knows to its sources.
+pub fn of_key_store(metrics: &Metrics, store: &Arc<KeyStore>) {
     let system = Arc::clone(store.system());
     metrics.sample_disk_free_bytes(Box::new(move || system.room().free_bytes().map_or(f64::NAN, float)));
     let lifecycle = Arc::new(Lifecycle { store: Arc::clone(store), last: Mutex::default() });
@@ -39,6 +47,17 @@ pub fn register(
         let lifecycle = Arc::clone(&lifecycle);
         metrics.sample_key_versions(state.into(), Box::new(move || float(lifecycle.count(state))));
     }
+}
+
+/// Ties those of a frontend alone.
+pub fn register_frontend(metrics: &Metrics, frontend: &Frontend, clock: &Arc<dyn Clock>) {
+    register_certificate(metrics, (ListenerLabel::Data, frontend.tls.clone()), clock);
+    request_path(metrics, frontend, clock);
+}
+
+fn register_certificate(metrics: &Metrics, (label, tls): (ListenerLabel, ServerTls), clock: &Arc<dyn Clock>) {
+    let clock = Arc::clone(clock);
+    metrics.sample_certificate_seconds(label, Box::new(move || tls.seconds_to_expiry(clock.wall())));
 }
 
 fn request_path(metrics: &Metrics, frontend: &Frontend, clock: &Arc<dyn Clock>) {
@@ -88,6 +107,17 @@ pub async fn follow_shards(metrics: Arc<Metrics>, store: Arc<KeyStore>, clock: A
     }
 }
 
+/// Ties what there is of each group of a replica without a key store to its sources, and of those that come, until the future is
+/// dropped.
+pub async fn follow_groups(metrics: Arc<Metrics>, host: Arc<Host>) {
+    loop {
+        for group in host.groups() {
+            of_group(&metrics, u32::from(group.id().0), &group);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
 fn of_group(metrics: &Metrics, number: u32, group: &Arc<Group>) {
     let applied = group.watch();
     let halted = group.watch();
@@ -102,12 +132,30 @@ fn of_shard(metrics: &Metrics, store: &Arc<KeyStore>, shard: ShardId, clock: &Ar
     let (serving, panics) = (Arc::clone(store), Arc::clone(store));
     metrics.sample_shard_serves(number, Box::new(move || f64::from(u8::from(serving.shard(shard).is_ok()))));
     metrics.sample_shard_panics(number, Box::new(move || panics.shard(shard).map_or(0.0, |one| float(one.panics()))));
-    let (store, clock) = (Arc::clone(store), Arc::clone(clock));
+    directory_age(metrics, store.directory(), shard, clock);
+}
+
+/// How often it is looked whether the directory knows of a further shard.
+const LOOK_FOR_SHARDS_EVERY: Duration = Duration::from_secs(1);
+
+/// Ties the age of each shard's view to the directory of a process without groups. Until the future is dropped.
+pub async fn follow_directory(metrics: Arc<Metrics>, directory: Arc<Directory>, clock: Arc<dyn Clock>) {
+    let mut tied = BTreeSet::new();
+    loop {
+        for shard in directory.groups().filter_map(ShardId::of).filter(|shard| tied.insert(*shard)) {
+            directory_age(&metrics, &directory, shard, &clock);
+        }
+        tokio::time::sleep(LOOK_FOR_SHARDS_EVERY).await;
+    }
+}
+
+fn directory_age(metrics: &Metrics, directory: &Arc<Directory>, shard: ShardId, clock: &Arc<dyn Clock>) {
+    let (directory, clock) = (Arc::clone(directory), Arc::clone(clock));
     let age = move || {
-        let age = store.directory().age(shard.group(), clock.now());
+        let age = directory.age(shard.group(), clock.now());
         age.and_then(|age| Some(age.known()?.as_secs_f64())).unwrap_or(f64::NAN)
     };
-    metrics.sample_directory_age_seconds(number, Box::new(age));
+    metrics.sample_directory_age_seconds(u32::from(shard.group().0), Box::new(age));
 }
 
 /// Key versions by state, those of the reserved tenant not counted. A shard's are counted anew only when its state has changed: a

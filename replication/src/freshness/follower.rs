@@ -69,6 +69,11 @@ impl Follower {
         self.active
     }
 
+    /// When the question was sent by which the view is as young as it is.
+    pub const fn confirmed(&self) -> Option<Moment> {
+        self.confirmed
+    }
+
     /// How old the view is.
     pub fn age(&self, now: Moment) -> Age {
         age_of(self.confirmed, now)

@@ -63,6 +63,11 @@ impl<H: Ord + Clone> Holders<H> {
         Self { term, unknown_until: term.end(now), known: BTreeMap::new() }
     }
 
+    /// Begins where nobody was ever answered before.
+    pub const fn first(term: Term) -> Self {
+        Self { term, unknown_until: Moment::since_origin(Duration::ZERO), known: BTreeMap::new() }
+    }
+
     /// Notes that `holder`, which has come as far as `active`, gets an answer now. Must be called before the answer leaves.
     ///
     /// # Errors
@@ -96,6 +101,11 @@ impl<H: Ord + Clone> Holders<H> {
     /// Who is known to have `index` active, in order.
     pub fn using(&self, index: LogIndex) -> Vec<H> {
         self.named(|holder| holder.active >= index)
+    }
+
+    /// Everybody who is known, with how far they have come and until when their last answer holds.
+    pub fn known(&self) -> impl Iterator<Item = (&H, LogIndex, Moment)> {
+        self.known.iter().map(|(name, holder)| (name, holder.active, holder.until))
     }
 
     /// The term of an answer.

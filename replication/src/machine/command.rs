@@ -6,14 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{ClusterTime, Timestamp};
 use crate::ids::{
-    AliasId, CryptoSpaceId, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, ShardId, SignerId,
-    TenantId,
+    AliasId, CryptoSpaceId, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, PeerAddress, ReplicaId,
+    ShardId, SignerId, SiteName, TenantId,
 };
 
 use super::lifecycle::Event;
 use super::policy::{Policy, Rule};
 use super::request::{Level, SignedRequest};
-use super::rows::{Algorithm, Envelope, Meta, Origin, Plan, Purpose, Role, Sealed, Signer, Staleness, Trust};
+use super::rows::{
+    Algorithm, Envelope, Meta, Origin, Plan, Purpose, ReplicaKind, Role, Sealed, Signer, Staleness, Standing, Trust,
+};
 use crate::ids::PublicKey;
 
 /// A command, completed by a data replica: ids, times and sealed material are in it.
@@ -68,6 +70,8 @@ pub enum Action {
     DestroyVersion(DestroyVersion),
     /// Group 0: the cluster has one more shard.
     AddShard(AddShard),
+    /// The cluster has one more replica; in a shard, its signatures count from here on.
+    AddReplica(AddReplica),
 }
 
 /// The first entry of a group: names it and its first signers, one of which signs it.
@@ -280,6 +284,23 @@ pub struct DestroyVersion {
 pub struct AddShard {
     /// Which.
     pub shard: ShardId,
+    /// The one replica that begins its group; every other waits for its log.
+    pub founder: ReplicaId,
+}
+
+/// The cluster has one more replica. Group 0 keeps all of it; a shard keeps the signer alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddReplica {
+    /// Which.
+    pub replica: ReplicaId,
+    /// Where its peers reach it.
+    pub address: PeerAddress,
+    /// Where its machine stands.
+    pub site: SiteName,
+    /// What it is there for, and how its signatures are verified.
+    pub kind: ReplicaKind,
+    /// Whether it is to vote.
+    pub standing: Standing,
 }
 
 /// A completed command with the data replica's signature: the content of a log entry.

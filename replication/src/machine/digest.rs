@@ -12,6 +12,11 @@ use sha2::{Digest as _, Sha256};
 pub struct Digest([u8; 32]);
 
 impl Digest {
+    /// From its bytes, as somebody told them.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The digest's 32 bytes, most significant first.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::ids::{AliasId, KeyVersionId};
+use crate::ids::{AliasId, KeyVersionId, ReplicaId};
 
-use super::apply::{IMPORT_KEYS_MAX, REACH_MAX, REMEMBERED_MAX};
+use super::apply::{IMPORT_KEYS_MAX, REACH_MAX, REMEMBERED_MAX, REPLICAS_MAX};
 use super::digest::Digest;
 use super::lifecycle::VersionState;
 use super::policy::{POLICY_BYTES_MAX, POLICY_RULES_MAX, Policy};
-use super::rows::{Alias, CryptoSpace, Destruction, Key, KeyVersion, Plan, QUOTA_MAX, Quota, Role, Tenant};
+use super::rows::{
+    Alias, CryptoSpace, Destruction, Key, KeyVersion, Plan, QUOTA_MAX, Quota, ReplicaKind, Role, Signer, Tenant,
+};
 use super::state::{ROW_BYTES_MAX, State};
 
 /// An invariant that a state breaks.
@@ -38,9 +40,15 @@ pub enum Violation {
     /// A quota is beyond what can be counted.
     #[error("a quota is beyond what can be counted")]
     BadQuota,
-    /// Two signers share a key, or a person has no role, no reach or too many tenants, or a replica was enrolled or revoked.
+    /// Two signers share a key, or a person has no role, no reach or too many tenants, or a replica was revoked.
     #[error("signer {0} is one that could not have been enrolled")]
     OddSigner(crate::ids::SignerId),
+    /// Two replicas share an address, or one signs that is not enrolled.
+    #[error("replica {0} is one that could not have been added")]
+    OddReplica(ReplicaId),
+    /// There are more replicas than a cluster may have.
+    #[error("there are too many replicas")]
+    ManyReplicas,
     /// Two plans under way are about the same thing.
     #[error("two plans under way meet, or one is of a tenant that is not there")]
     PlansMeet,
@@ -74,6 +82,7 @@ pub fn check(state: &State) -> Result<(), Violation> {
     policies(state)?;
     quotas(state)?;
     signers(state)?;
+    replicas(state)?;
     plans(state)?;
     remembered(state)?;
     if let Some((key, _)) = state.rows().find(|(_, value)| value.len() > ROW_BYTES_MAX) {
@@ -168,7 +177,7 @@ fn signers(state: &State) -> Result<(), Violation> {
     let mut keys = BTreeSet::new();
     for (id, row) in state.signers() {
         let is_whole = match &row.role {
-            Role::Replica => row.revoked_at.is_none() && row.enrolled_by.is_none() && row.revoked_by.is_none(),
+            Role::Replica => row.revoked_at.is_none() && row.revoked_by.is_none(),
             Role::Person { roles, tenants } => {
                 let reaches = tenants.as_ref().is_none_or(|reach| (1..=REACH_MAX).contains(&reach.len()));
                 !roles.is_empty() && reaches && row.revoked_at.is_some() == row.revoked_by.is_some()
@@ -179,6 +188,22 @@ fn signers(state: &State) -> Result<(), Violation> {
         }
     }
     Ok(())
+}
+
+fn replicas(state: &State) -> Result<(), Violation> {
+    let mut addresses = BTreeSet::new();
+    for (id, row) in state.replicas() {
+        let signs = match &row.kind {
+            ReplicaKind::Data { signer, public_key } => state
+                .row::<Signer>(signer)
+                .is_some_and(|signer| signer.role == Role::Replica && signer.public_key == *public_key),
+            ReplicaKind::Witness => true,
+        };
+        if *id == ReplicaId(0) || !signs || !addresses.insert(&row.address) {
+            return Err(Violation::OddReplica(*id));
+        }
+    }
+    if state.replicas().len() <= REPLICAS_MAX { Ok(()) } else { Err(Violation::ManyReplicas) }
 }
 
 fn plans(state: &State) -> Result<(), Violation> {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::ClusterTime;
 use crate::ids::{
-    AliasId, CheckValue, CryptoSpaceId, ImportKeyId, KeyName, KeyVersionId, Revision, RuleName, ShardId, SignerId,
-    TenantId,
+    AliasId, CheckValue, CryptoSpaceId, ImportKeyId, KeyName, KeyVersionId, PeerAddress, ReplicaId, Revision, RuleName,
+    ShardId, SignerId, TenantId,
 };
 
 use super::lifecycle::{self, Event, VersionState};
@@ -127,6 +127,11 @@ pub enum Effect {
         /// Which.
         shard: ShardId,
     },
+    /// The cluster has one more replica; in a shard, its signatures count.
+    ReplicaAdded {
+        /// Which.
+        replica: ReplicaId,
+    },
 }
 
 /// Why a command changed nothing. The text is for the operator.
@@ -203,7 +208,7 @@ pub enum Refusal {
     NothingToApprove,
     /// A name that was used is not used again, nor is a key.
     #[error(
-        "{what} is enrolled already, or was once; names and keys of people are never used again, so take a new name and a new key"
+        "{what} is enrolled already, or was once; names and keys are never used again, so take a new name and a new key"
     )]
     PersonKnown {
         /// The name, or whose key it is.
@@ -470,6 +475,41 @@ pub enum Refusal {
         /// Where it lives.
         shard: ShardId,
     },
+    /// The signer's roles or reach do not allow to add replicas.
+    #[error(
+        "{signer} may not add a replica: that takes the role security_officer with all tenants in reach; two security officers can enrol one"
+    )]
+    NotForReplicas {
+        /// Who.
+        signer: SignerId,
+    },
+    /// The id was used before.
+    #[error(
+        "replica {replica} is in the cluster already, or was once, and an id is never used again; give the new replica another number in its \
+         settings file, on an empty data folder"
+    )]
+    ReplicaKnown {
+        /// Which.
+        replica: ReplicaId,
+    },
+    /// Another replica is reached there.
+    #[error(
+        "replica {replica} is reached at {address} already; give the new one an address of its own in its settings file"
+    )]
+    AddressTaken {
+        /// Where.
+        address: PeerAddress,
+        /// Who.
+        replica: ReplicaId,
+    },
+    /// The cluster of `ekm dev` is one process.
+    #[error(
+        "this cluster was made by `ekm dev`, in one process, and takes no further replica; found one with `ekm keystore` and `ekmctl cluster init`"
+    )]
+    OneReplica,
+    /// There is no replica 0.
+    #[error("replicas are numbered from 1 on; give the replica another number in its settings file")]
+    ReplicaZero,
 }
 
 /// Why a state does not allow an event, and what would: it is there already, another step must come first, or none leads there.

@@ -4,7 +4,7 @@
 
 #![cfg_attr(
     feature = "schema",
-    expect(clippy::large_stack_arrays, reason = "the derived shape of twenty operations is one array, built once")
+    expect(clippy::large_stack_arrays, reason = "the derived shape of every operation is one array, built once")
 )]
 
 use std::collections::BTreeSet;
@@ -14,13 +14,13 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{
-    AliasId, CheckValue, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, LineageId, PublicKey,
-    Revision, RuleName, ShardId, SignerId, TenantId,
+    AliasId, CheckValue, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, LineageId, PeerAddress,
+    PublicKey, ReplicaId, Revision, RuleName, ShardId, SignerId, SiteName, TenantId,
 };
 
 use super::policy::{Policy, Rule};
 use super::roles::PersonRole;
-use super::rows::{Purpose, Quota, Staleness};
+use super::rows::{Purpose, Quota, ReplicaKind, Staleness, Standing};
 
 pub use super::policy::Level;
 pub use super::signed::SignedRequest;
@@ -234,6 +234,20 @@ pub enum AdminOperation {
         /// Its number: any from 1 to 64 that is not taken.
         shard: ShardId,
     },
+    /// Add a replica to the cluster: it is replicated to in every group, and votes once it has caught up if that is asked for. Its
+    /// signatures count from then on. A security officer's, with all tenants in reach.
+    AddReplica {
+        /// Its number, from 1 on: never used before, and never again.
+        replica: ReplicaId,
+        /// Where its peers reach it.
+        address: PeerAddress,
+        /// Where its machine stands.
+        site: SiteName,
+        /// What it is there for.
+        kind: ReplicaKind,
+        /// Whether it is to vote.
+        standing: Standing,
+    },
 }
 
 /// Another officer's request as it was signed.
@@ -321,7 +335,11 @@ impl AdminOperation {
             | Self::SetPolicy { tenant, .. }
             | Self::RemoveRule { tenant, .. }
             | Self::SetQuota { tenant, .. } => Some(tenant),
-            Self::Enrol { .. } | Self::Revoke { .. } | Self::Approve(_) | Self::AddShard { .. } => None,
+            Self::Enrol { .. }
+            | Self::Revoke { .. }
+            | Self::Approve(_)
+            | Self::AddShard { .. }
+            | Self::AddReplica { .. } => None,
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::clock::ClusterTime;
 use crate::ids::{
-    AliasId, CryptoSpaceName, GroupId, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, ShardId, SignerId, TenantId,
+    AliasId, CryptoSpaceName, GroupId, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, ReplicaId, ShardId, SignerId,
+    TenantId,
 };
 
 /// A key of rows. `read(write(key)) == key`, and no other bytes read to it.
@@ -63,6 +64,16 @@ impl RowKey for ShardId {
     }
     fn read(bytes: &[u8]) -> Option<Self> {
         Self::of(GroupId(u16::from_be_bytes(bytes.try_into().ok()?)))
+    }
+}
+
+/// Eight bytes, the highest first.
+impl RowKey for ReplicaId {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.0.to_be_bytes());
+    }
+    fn read(bytes: &[u8]) -> Option<Self> {
+        Some(Self(u64::from_be_bytes(bytes.try_into().ok()?)))
     }
 }
 

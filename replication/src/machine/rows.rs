@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{ClusterTime, Timestamp};
 use crate::ids::{
     AliasId, CheckValue, CryptoSpaceId, CryptoSpaceName, Generation, GroupId, ImportKeyId, KeyName, KeyVersionId,
-    LineageId, LogIndex, PublicKey, Revision, RuleName, ShardId, TenantId,
+    LineageId, LogIndex, PeerAddress, PublicKey, ReplicaId, Revision, RuleName, ShardId, SignerId, SiteName, TenantId,
 };
 
 use super::lifecycle::VersionState;
@@ -25,7 +25,8 @@ use super::signed::SignedRequest;
 pub enum RowKind {
     /// `01` → [`Meta`]: what group this is. Written by Genesis.
     Meta = 1,
-    /// `02 | signer` → [`Signer`]: whose signatures count here. Written by Genesis, `EnrolSigner`, `RevokeSigner`.
+    /// `02 | signer` → [`Signer`]: whose signatures count here. Written by Genesis, `EnrolSigner`,
+    /// `RevokeSigner`, `AddReplica`.
     Signer = 2,
     /// `03` → [`Trust`]: issuers and audiences of callers' tokens. Group 0. Written by Genesis.
     Trust = 3,
@@ -57,6 +58,8 @@ pub enum RowKind {
     Destruction = 15,
     /// `10 | shard` → [`Shard`]: that there is such a shard. Group 0. Written by `AddShard`.
     Shard = 16,
+    /// `11 | replica` → [`Replica`]: that there is such a replica. Group 0. Written by `AddReplica`.
+    Replica = 17,
 }
 
 /// What group this is; there is one such row, from the first entry on.
@@ -121,8 +124,54 @@ pub struct Placement {
 /// A shard of the cluster. That there is a first one goes without a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
+    /// The one replica that begins its group; every other waits for its log.
+    pub founder: ReplicaId,
     /// When it was added, by the proposing replica's clock.
     pub added_at: Timestamp,
+}
+
+/// A replica of the cluster. `ekm dev`, which has no peers, has no such row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replica {
+    /// Where its peers reach it.
+    pub address: PeerAddress,
+    /// Where its machine stands.
+    pub site: SiteName,
+    /// What it is there for, and how its signatures are verified.
+    pub kind: ReplicaKind,
+    /// Whether it is to vote.
+    pub standing: Standing,
+    /// When it was added, by the proposing replica's clock.
+    pub added_at: Timestamp,
+    /// The signed request that added it; `None` for the one that the cluster began with.
+    pub added_by: Option<SignedRequest>,
+}
+
+/// What a replica is there for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ReplicaKind {
+    /// It completes commands and opens tenant keys.
+    Data {
+        /// The name that its signatures go by.
+        signer: SignerId,
+        /// What they are verified by.
+        public_key: PublicKey,
+    },
+    /// It votes and stores, and signs nothing.
+    Witness,
+}
+
+/// Whether a replica is to vote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It votes, once it has caught up.
+    Voter,
+    /// It is replicated to, and does not vote.
+    Learner,
 }
 
 /// Who owns a path.

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::clock::ClusterTime;
 use crate::codec::{self, Undecodable};
 use crate::ids::{
-    AliasId, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, LogIndex, ShardId, SignerId, TenantId,
+    AliasId, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, LogIndex, ReplicaId, ShardId,
+    SignerId, TenantId,
 };
 
 use super::digest::Digest;
@@ -20,7 +22,7 @@ use super::outcome::Outcome;
 use super::row_keys::RowKey;
 use super::rows::{
     AdoptedPlan, Alias, ClusterClock, CryptoSpace, Destruction, ImportKey, Key, KeyVersion, Meta, Placement,
-    Remembered, Reservation, RowKind, Shard, Signer, Tenant, Trust,
+    Remembered, Replica, Reservation, RowKind, Shard, Signer, Tenant, Trust,
 };
 
 /// Largest encoded row value, in bytes: sled keeps smaller ones inline.
@@ -58,6 +60,39 @@ macro_rules! tables {
             /// Every row, encoded, in the order of the row kinds and keys.
             pub fn rows(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + '_ {
                 std::iter::empty()$(.chain(self.$field.iter().map(|(key, row)| encoded(key, row.as_ref()))))+
+            }
+
+            /// The rows of these kinds that differ from those of an older state, as they are now, in the order of kinds and keys. What
+            /// two states share is not looked at: it costs as much as there are differences.
+            pub fn changes_since<'a>(
+                &'a self,
+                older: &'a Self,
+                kinds: &'a [RowKind],
+            ) -> impl Iterator<Item = RowChange> + 'a {
+                std::iter::empty()$(.chain(
+                    kinds.contains(&RowKind::$row).then(|| changed::<$row>(&older.$field, &self.$field)).into_iter().flatten()
+                ))+
+            }
+
+            /// Takes over changed rows of another state; the digest stays what it was.
+            ///
+            /// # Errors
+            /// When a key or value does not decode: then some of the rows were taken over.
+            pub fn take_changes(&mut self, changes: impl IntoIterator<Item = RowChange>) -> Result<(), Undecodable> {
+                for RowChange { key, value } in changes {
+                    match value {
+                        Some(value) => self.insert_encoded(&key, &value)?,
+                        None => self.remove_encoded(&key)?,
+                    }
+                }
+                Ok(())
+            }
+
+            fn remove_encoded(&mut self, key: &[u8]) -> Result<(), Undecodable> {
+                match key.first().copied() {
+                    $(Some(kind) if kind == RowKind::$row as u8 => self.remove_decoded::<$row>(key),)+
+                    kind => Err(Undecodable::RowKey { kind: kind.unwrap_or(0) }),
+                }
             }
 
             fn insert_encoded(&mut self, key: &[u8], value: &[u8]) -> Result<(), Undecodable> {
@@ -110,6 +145,8 @@ tables! {
     destructions: Destruction by (ClusterTime, KeyVersionId),
     /// The shards of the cluster, the first perhaps not among them: see [`State::shards`].
     shard_rows: Shard by ShardId,
+    /// The replicas of the cluster.
+    replicas: Replica by ReplicaId,
 }
 
 fn encoded<R: Row>(key: &R::Key, row: &R) -> (Vec<u8>, Vec<u8>) {
@@ -120,6 +157,19 @@ fn encoded_key<R: Row>(key: &R::Key) -> Vec<u8> {
     let mut bytes = vec![R::KIND as u8];
     key.write(&mut bytes);
     bytes
+}
+
+/// The rows of a table that differ from those of an older one.
+fn changed<'a, R: Row + 'a>(older: &'a Table<R>, newer: &'a Table<R>) -> impl Iterator<Item = RowChange> + 'a
+where
+    R::Key: 'a,
+{
+    older.diff(newer).map(|item| match item {
+        DiffItem::Add(key, row) | DiffItem::Update { new: (key, row), .. } => {
+            RowChange { key: encoded_key::<R>(key), value: Some(codec::encode_row(row.as_ref())) }
+        }
+        DiffItem::Remove(key, _) => RowChange { key: encoded_key::<R>(key), value: None },
+    })
 }
 
 impl State {
@@ -152,6 +202,17 @@ impl State {
     /// Whether the cluster has that shard, as group 0 knows.
     pub fn has_shard(&self, shard: ShardId) -> bool {
         shard == ShardId::FIRST || self.shard_rows.contains_key(&shard)
+    }
+
+    /// The one replica that begins the group of a shard, as group 0 knows.
+    pub fn founder(&self, shard: ShardId) -> Option<ReplicaId> {
+        self.shard_rows.get(&shard).map(|row| row.founder)
+    }
+
+    /// Whether group 0 says that there is something in a shard.
+    pub fn is_used(&self, shard: ShardId) -> bool {
+        self.reservations.values().any(|row| row.shard == shard)
+            || self.placements.values().any(|row| row.shard == shard)
     }
 
     /// The group's own time.
@@ -187,6 +248,12 @@ impl State {
         let kind = R::KIND as u8;
         let key = R::Key::read(&key[1..]).ok_or(Undecodable::RowKey { kind })?;
         R::table_mut(self).insert(key, Arc::new(codec::decode_row(value)?));
+        Ok(())
+    }
+
+    fn remove_decoded<R: Row>(&mut self, key: &[u8]) -> Result<(), Undecodable> {
+        let key = R::Key::read(&key[1..]).ok_or(Undecodable::RowKey { kind: R::KIND as u8 })?;
+        R::table_mut(self).remove(&key);
         Ok(())
     }
 

@@ -28,6 +28,7 @@ pub(super) fn to_wire(kind: Kind) -> wire::Kind {
         Kind::Transfer => wire::Kind::Transfer,
         Kind::ReadIndex => wire::Kind::ReadIndex,
         Kind::Propose => wire::Kind::Propose,
+        Kind::Spread => wire::Kind::Spread,
     }
 }
 
@@ -40,6 +41,7 @@ pub(super) fn from_wire(kind: i32) -> Option<Kind> {
         Ok(wire::Kind::Transfer) => Some(Kind::Transfer),
         Ok(wire::Kind::ReadIndex) => Some(Kind::ReadIndex),
         Ok(wire::Kind::Propose) => Some(Kind::Propose),
+        Ok(wire::Kind::Spread) => Some(Kind::Spread),
         Ok(wire::Kind::Unspecified) | Err(_) => None,
     }
 }
@@ -99,12 +101,19 @@ mod tests {
 
     #[test]
     fn every_kind_comes_back_as_itself_and_no_other_number_does() {
-        for kind in
-            [Kind::Hello, Kind::PreVote, Kind::Vote, Kind::Append, Kind::Transfer, Kind::ReadIndex, Kind::Propose]
-        {
+        for kind in [
+            Kind::Hello,
+            Kind::PreVote,
+            Kind::Vote,
+            Kind::Append,
+            Kind::Transfer,
+            Kind::ReadIndex,
+            Kind::Propose,
+            Kind::Spread,
+        ] {
             assert_eq!(from_wire(to_wire(kind).into()), Some(kind));
         }
-        for unknown in [-1, 0, 8, i32::MAX] {
+        for unknown in [-1, 0, 9, i32::MAX] {
             assert_eq!(from_wire(unknown), None, "{unknown}");
         }
     }

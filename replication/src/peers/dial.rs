@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -17,7 +18,6 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::limits::{HANDSHAKE_WAIT_MAX, RECONNECT_PAUSE_MAX, RECONNECT_PAUSE_MIN};
-use super::tls::PeerTls;
 use crate::ids::ReplicaId;
 
 /// Why there is no connection. Nothing was sent.
@@ -61,10 +61,16 @@ pub enum DialError {
     },
 }
 
+/// Whoever calls replicas, with what they present and believe at the moment.
+pub(crate) trait Calls: std::fmt::Debug + Send + Sync + 'static {
+    /// For the next connection to a replica, which must prove that it is the one.
+    fn client(&self, wanted: ReplicaId) -> Arc<ClientConfig>;
+}
+
 /// The way to a replica, for one connection of it. Clones share the pauses.
 #[derive(Debug, Clone)]
-pub(super) struct Dial {
-    tls: PeerTls,
+pub(crate) struct Dial {
+    tls: Arc<dyn Calls>,
     replica: ReplicaId,
     address: Arc<str>,
     pauses: Arc<Mutex<Pauses>>,
@@ -78,17 +84,17 @@ struct Pauses {
 }
 
 impl Dial {
-    pub(super) fn new(tls: PeerTls, replica: ReplicaId, address: Arc<str>) -> Self {
-        Self { tls, replica, address, pauses: Arc::default() }
+    pub(crate) fn new(tls: impl Calls, replica: ReplicaId, address: Arc<str>) -> Self {
+        Self { tls: Arc::new(tls), replica, address, pauses: Arc::default() }
     }
 
     /// The replica answered: the next connection is made at once.
-    pub(super) fn answered(&self) {
+    pub(crate) fn answered(&self) {
         *self.pauses.lock() = Pauses::default();
     }
 
     /// Makes a connection.
-    pub(super) fn connect(
+    pub(crate) fn connect(
         &self,
     ) -> impl Future<Output = Result<TokioIo<TlsStream<TcpStream>>, DialError>> + Send + use<> {
         let dial = self.clone();

@@ -1,7 +1,7 @@
-//! Who a certificate says it is: one replica of one cluster, or something that may not speak here.
+//! Who a certificate says it is: one replica or one frontend of one cluster, or something that may not speak here.
 //!
-//! A peer's certificate holds exactly one name, the URI `ekm://<lineage>/replica/<number>`. Certificates of frontends, operators
-//! and probes hold names of other shapes, so none of them is ever taken for a peer, whoever signed it. Never judges a
+//! A peer's certificate holds exactly one name, the URI `ekm://<lineage>/replica/<number>`; a frontend's `ekm://<lineage>/frontend/<name>`.
+//! Those of operators and probes hold names of other shapes, so none is ever taken for another, whoever signed it. Never judges a
 //! signature or a date: rustls does.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::ids::{Generation, LineageId, ReplicaId};
+use crate::ids::{FrontendName, Generation, LineageId, ReplicaId};
 
 /// One cluster in one incarnation. Two halves of a forked cluster differ in the generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,15 +31,15 @@ pub struct PeerName {
 }
 
 /// Why a certificate is none of a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// Not a certificate.
     #[error("the certificate cannot be read; issue a new one for this replica")]
     Unreadable,
     /// It has no name, or several: a certificate that is good for two things is good for none.
     #[error(
-        "the certificate holds {found} names, and a peer's holds exactly one: issue one whose only subject alternative name is \
-         the URI ekm://<lineage>/replica/<number>"
+        "the certificate holds {found} names, and must hold exactly one: issue one whose only subject alternative name is \
+         the URI ekm://<lineage>/replica/<number>, or, for a frontend, ekm://<lineage>/frontend/<name>"
     )]
     Names {
         /// How many.
@@ -47,12 +47,12 @@ pub enum IdentityError {
     },
     /// Its one name is that of something else: a frontend, an operator, a probe, a host.
     #[error(
-        "the certificate is of another kind: a peer's names ekm://<lineage>/replica/<number> and nothing else; give each process \
-         the certificate of its own kind"
+        "the certificate is of another kind: a key store's names ekm://<lineage>/replica/<number> and nothing else, a frontend's \
+         ekm://<lineage>/frontend/<name>; give each process the certificate of its own kind"
     )]
     OtherKind,
     /// It names a replica of another cluster.
-    #[error("the certificate is of a peer of another cluster; look where it was issued, and which address leads where")]
+    #[error("the certificate is of another cluster; look where it was issued, and which address leads where")]
     OtherCluster,
     /// It names another replica than the one that was called.
     #[error(
@@ -64,6 +64,14 @@ pub enum IdentityError {
         found: ReplicaId,
         /// Who was called.
         wanted: ReplicaId,
+    },
+    /// It names another frontend than the one whose settings it stands in.
+    #[error("the certificate is of frontend {found}, and this is frontend {wanted}: give it its own")]
+    OtherFrontend {
+        /// Whom it names.
+        found: FrontendName,
+        /// Who we are.
+        wanted: FrontendName,
     },
 }
 
@@ -79,15 +87,7 @@ impl PeerName {
     /// # Errors
     /// [`IdentityError::Unreadable`], [`IdentityError::Names`] or [`IdentityError::OtherKind`].
     pub fn in_certificate(certificate: &CertificateDer<'_>) -> Result<Self, IdentityError> {
-        let (rest, certificate) = X509Certificate::from_der(certificate).map_err(|_| IdentityError::Unreadable)?;
-        if !rest.is_empty() {
-            return Err(IdentityError::Unreadable);
-        }
-        let names = certificate.subject_alternative_name().map_err(|_| IdentityError::Unreadable)?;
-        let names = names.map_or(&[][..], |names| &names.value.general_names);
-        let [name] = names else { return Err(IdentityError::Names { found: names.len() }) };
-        let GeneralName::URI(uri) = name else { return Err(IdentityError::OtherKind) };
-        Self::parse(uri).ok_or(IdentityError::OtherKind)
+        only_name(certificate, Self::parse)
     }
 
     /// The one spelling there is, and no other.
@@ -113,6 +113,71 @@ impl PeerName {
         let found = self.replica;
         if found == wanted { Ok(self) } else { Err(IdentityError::OtherReplica { found, wanted }) }
     }
+}
+
+/// What a frontend's certificate names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrontendIdentity {
+    /// The lineage of the keys that it is handed.
+    pub lineage: LineageId,
+    /// Its name.
+    pub name: FrontendName,
+}
+
+impl fmt::Display for FrontendIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ekm://{}/frontend/{}", self.lineage, self.name)
+    }
+}
+
+impl FrontendIdentity {
+    /// The one name in a certificate.
+    ///
+    /// # Errors
+    /// [`IdentityError::Unreadable`], [`IdentityError::Names`] or [`IdentityError::OtherKind`].
+    pub fn in_certificate(certificate: &CertificateDer<'_>) -> Result<Self, IdentityError> {
+        only_name(certificate, Self::parse)
+    }
+
+    fn parse(uri: &str) -> Option<Self> {
+        let (lineage, name) = uri.strip_prefix("ekm://")?.split_once("/frontend/")?;
+        let identity = Self { lineage: lineage.parse().ok()?, name: name.parse().ok()? };
+        (identity.to_string() == uri).then_some(identity)
+    }
+
+    /// This name, if it is of that cluster.
+    ///
+    /// # Errors
+    /// [`IdentityError::OtherCluster`].
+    pub fn of(self, lineage: LineageId) -> Result<Self, IdentityError> {
+        if self.lineage == lineage { Ok(self) } else { Err(IdentityError::OtherCluster) }
+    }
+
+    /// This name, if it is the one that is wanted.
+    ///
+    /// # Errors
+    /// [`IdentityError::OtherCluster`] or [`IdentityError::OtherFrontend`].
+    pub fn called(self, wanted: &Self) -> Result<Self, IdentityError> {
+        let found = self.of(wanted.lineage)?;
+        if found.name == wanted.name {
+            Ok(found)
+        } else {
+            Err(IdentityError::OtherFrontend { found: found.name, wanted: wanted.name.clone() })
+        }
+    }
+}
+
+/// The one name that a certificate holds, if it is of the kind that `parse` knows.
+fn only_name<T>(certificate: &CertificateDer<'_>, parse: impl Fn(&str) -> Option<T>) -> Result<T, IdentityError> {
+    let (rest, certificate) = X509Certificate::from_der(certificate).map_err(|_| IdentityError::Unreadable)?;
+    if !rest.is_empty() {
+        return Err(IdentityError::Unreadable);
+    }
+    let names = certificate.subject_alternative_name().map_err(|_| IdentityError::Unreadable)?;
+    let names = names.map_or(&[][..], |names| &names.value.general_names);
+    let [name] = names else { return Err(IdentityError::Names { found: names.len() }) };
+    let GeneralName::URI(uri) = name else { return Err(IdentityError::OtherKind) };
+    parse(uri).ok_or(IdentityError::OtherKind)
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 //! Carries what a group says as bytes, and knows nothing of Raft: who may speak is judged here (`identity`, `tls`, `header`),
 //! what is said in [`crate::raft`]. Everything named tonic, prost or rustls is here.
 
+pub(crate) mod accept;
 mod carried;
 pub mod connections;
-mod dial;
+pub(crate) mod dial;
 pub mod header;
 pub mod identity;
 pub mod limits;
@@ -15,8 +16,9 @@ mod receiving;
 mod service;
 mod shipping;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod tls;
+mod verify;
 
 /// The messages, as `build.rs` makes them of `proto/peer.proto`.
 mod wire {

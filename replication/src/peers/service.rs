@@ -2,7 +2,6 @@
 //!
 //! Decides nothing about what is said; refuses whatever is said by anybody who may not.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,9 +21,7 @@ use crate::raft::network::{Kind, Lane};
 /// Largest message over the connection of what is urgent, in bytes.
 const URGENT_BYTES_MAX: usize = 64 * 1024;
 
-/// Who is at the other end of a connection, as its certificate proved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Proven(pub(super) ReplicaId);
+type Proven = super::accept::Proven<ReplicaId>;
 
 /// The message is none that this release knows.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -37,15 +34,18 @@ enum Unknown {
     Lane,
 }
 
+/// The groups of a replica, looked up whenever one is meant: more of them come while it runs.
+pub type Groups = Arc<dyn Fn(GroupId) -> Option<Arc<Group>> + Send + Sync>;
+
 /// The service of one replica.
 pub(super) struct Service {
     here: Here,
-    groups: Arc<BTreeMap<GroupId, Arc<Group>>>,
+    groups: Groups,
 }
 
 impl Service {
-    pub(super) fn new(here: Here, groups: BTreeMap<GroupId, Arc<Group>>) -> Self {
-        Self { here, groups: Arc::new(groups) }
+    pub(super) fn new(here: Here, groups: Groups) -> Self {
+        Self { here, groups }
     }
 
     fn admitted(
@@ -53,13 +53,13 @@ impl Service {
         header: Option<&wire::Header>,
         proven: Proven,
         meeting: Meeting,
-    ) -> Result<(Admitted, &Arc<Group>), HeaderError> {
+    ) -> Result<(Admitted, Arc<Group>), HeaderError> {
         let store = |group, sender| {
-            let group = self.groups.get(&group)?;
+            let group = (self.groups)(group)?;
             Some(Store { incarnation: group.incarnation(), bound: group.bound(sender) })
         };
         let admitted = admit(header, proven.0, meeting, self.here, store)?;
-        let group = self.groups.get(&admitted.group);
+        let group = (self.groups)(admitted.group);
         let group = group.ok_or(HeaderError::NoSuchGroup { group: admitted.group.0.into() })?;
         Ok((admitted, group))
     }
@@ -92,7 +92,7 @@ impl Service {
         let wire::Announcement { header, bytes, body } = receiving::announcement(&mut parts).await?;
         let (admitted, group) = self.admitted(header.as_ref(), proven, Meeting::Known)?;
         let expected = expect_snapshot(admitted.sender, &body)?;
-        receiving::receive(group, admitted.sender, expected, bytes, &mut parts).await
+        receiving::receive(&group, admitted.sender, expected, bytes, &mut parts).await
     }
 }
 

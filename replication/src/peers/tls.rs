@@ -7,21 +7,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{NoServerSessionStorage, ParsedCertificate, VerifierBuilderError, WebPkiClientVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError, RootCertStore, ServerConfig,
-    SignatureScheme,
-};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-use super::identity::{IdentityError, PeerName};
-use crate::ids::ReplicaId;
+use super::dial::Calls;
+use super::identity::{FrontendIdentity, IdentityError, PeerName};
+use super::verify::{Called, Calling, Presents, algorithms, provider};
+use crate::ids::{LineageId, ReplicaId};
 
 /// gRPC is HTTP/2 and nothing else.
 const ALPN: &[u8] = b"h2";
@@ -53,6 +50,15 @@ pub enum CredentialsError {
     NotOurs {
         /// Who we are.
         own: PeerName,
+        /// What is wrong with it.
+        #[source]
+        source: IdentityError,
+    },
+    /// The certificate is not that of this frontend.
+    #[error("the certificate is not that of {own}")]
+    NotTheFrontends {
+        /// Who we are.
+        own: FrontendIdentity,
         /// What is wrong with it.
         #[source]
         source: IdentityError,
@@ -113,182 +119,199 @@ impl PeerTls {
     }
 
     /// For the next connection that comes in.
-    pub(super) fn server(&self) -> Arc<ServerConfig> {
+    pub(super) fn server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.taken.load().server)
     }
+}
 
-    /// For the next connection to a replica, which must prove that it is the one.
-    pub(super) fn client(&self, wanted: ReplicaId) -> Arc<ClientConfig> {
+impl Calls for PeerTls {
+    fn client(&self, wanted: ReplicaId) -> Arc<ClientConfig> {
         let taken = self.taken.load();
         let wanted = PeerName { replica: wanted, ..self.own };
-        let verifier = Called { wanted, roots: Arc::clone(&taken.roots), algorithms: algorithms() };
-        let mut config = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&TLS13])
-            .expect("the provider has cipher suites for TLS 1.3")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_client_cert_resolver(Arc::new(Presents(Arc::clone(&taken.certified))));
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        config.resumption = Resumption::disabled();
-        config.enable_sni = false;
-        Arc::new(config)
+        calls(wanted, &taken.roots, &taken.certified)
     }
 }
 
 impl Taken {
     fn of(own: PeerName, credentials: Credentials) -> Result<Self, CredentialsError> {
         let Credentials { chain, key, authorities } = credentials;
-        let leaf = chain.first().ok_or(CredentialsError::NoCertificate)?;
-        let named = PeerName::in_certificate(leaf).and_then(|name| name.of(own.lineage)?.called(own.replica));
-        named.map_err(|source| CredentialsError::NotOurs { own, source })?;
-        let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(CredentialsError::Key)?;
-        let certified = Arc::new(certified);
-        let mut roots = RootCertStore::empty();
-        for authority in authorities {
-            roots.add(authority).map_err(CredentialsError::Authority)?;
-        }
-        let roots = Arc::new(roots);
-        let inner = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider()).build()?;
+        named_as(own, &chain)?;
+        let certified = certified(chain, key)?;
+        let roots = roots(authorities)?;
+        let server = lets_in(own.lineage, named_as_peer, &roots, &certified)?;
         // the same refusal of an empty store on the other side
         WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), provider()).build()?;
-        let mut server = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&TLS13])
-            .expect("the provider has cipher suites for TLS 1.3")
-            .with_client_cert_verifier(Arc::new(Calling { own, inner }))
-            .with_cert_resolver(Arc::new(Presents(Arc::clone(&certified))));
-        server.alpn_protocols = vec![ALPN.to_vec()];
-        server.session_storage = Arc::new(NoServerSessionStorage {});
-        server.send_tls13_tickets = 0;
-        Ok(Self { certified, roots, server: Arc::new(server) })
+        Ok(Self { certified, roots, server })
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
-}
-
-fn algorithms() -> WebPkiSupportedAlgorithms {
-    aws_lc_rs::default_provider().signature_verification_algorithms
-}
-
-fn refused(error: IdentityError) -> rustls::Error {
-    rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))))
-}
-
-/// Presents one identity to everybody.
-struct Presents(Arc<CertifiedKey>);
-
-impl fmt::Debug for Presents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Presents")
-    }
-}
-
-impl rustls::server::ResolvesServerCert for Presents {
-    fn resolve(&self, _hello: rustls::server::ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0))
-    }
-}
-
-impl rustls::client::ResolvesClientCert for Presents {
-    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0))
-    }
-
-    fn has_certs(&self) -> bool {
-        true
-    }
-}
-
-/// Lets in whoever is signed by the peers' authority, in date, for clients, and named as a peer of this cluster.
-#[derive(Debug)]
-struct Calling {
+/// The listener of a key store for frontends: it presents the replica's certificate, and believes another authority.
+#[derive(Clone)]
+pub struct FeedTls {
     own: PeerName,
-    inner: Arc<dyn ClientCertVerifier>,
+    server: Arc<ArcSwap<ServerConfig>>,
 }
 
-impl ClientCertVerifier for Calling {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.inner.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        let verified = self.inner.verify_client_cert(leaf, intermediates, now)?;
-        PeerName::in_certificate(leaf).and_then(|name| name.of(self.own.lineage)).map_err(refused)?;
-        Ok(verified)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+impl fmt::Debug for FeedTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FeedTls").field("own", &self.own).finish_non_exhaustive()
     }
 }
 
-/// Believes whoever is signed by the peers' authority, in date, for servers, and named as the replica that was called.
-#[derive(Debug)]
-struct Called {
-    wanted: PeerName,
-    roots: Arc<RootCertStore>,
-    algorithms: WebPkiSupportedAlgorithms,
+impl FeedTls {
+    /// Of the replica that is named; `credentials` hold its own chain and the authorities of frontends.
+    ///
+    /// # Errors
+    /// [`CredentialsError`].
+    pub fn new(own: PeerName, credentials: Credentials) -> Result<Self, CredentialsError> {
+        Ok(Self { own, server: Arc::new(ArcSwap::new(Self::of(own, credentials)?)) })
+    }
+
+    /// Takes renewed credentials for the connections to come. On an error all stays as it is.
+    ///
+    /// # Errors
+    /// [`CredentialsError`].
+    pub fn take(&self, credentials: Credentials) -> Result<(), CredentialsError> {
+        self.server.store(Self::of(self.own, credentials)?);
+        Ok(())
+    }
+
+    /// Whose it is.
+    pub fn own(&self) -> PeerName {
+        self.own
+    }
+
+    /// For the next connection that comes in.
+    pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
+        self.server.load_full()
+    }
+
+    fn of(own: PeerName, credentials: Credentials) -> Result<Arc<ServerConfig>, CredentialsError> {
+        let Credentials { chain, key, authorities } = credentials;
+        named_as(own, &chain)?;
+        let certified = certified(chain, key)?;
+        lets_in(own.lineage, named_as_frontend, &roots(authorities)?, &certified)
+    }
 }
 
-impl ServerCertVerifier for Called {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _host: &ServerName<'_>,
-        _ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let parsed = ParsedCertificate::try_from(leaf)?;
-        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, self.algorithms.all)?;
-        let name = PeerName::in_certificate(leaf).and_then(|name| name.of(self.wanted.lineage));
-        name.and_then(|name| name.called(self.wanted.replica)).map_err(refused)?;
-        Ok(ServerCertVerified::assertion())
+/// The TLS of one frontend towards key stores.
+#[derive(Clone)]
+pub struct FrontendTls {
+    own: FrontendIdentity,
+    taken: Arc<ArcSwap<(Arc<CertifiedKey>, Arc<RootCertStore>)>>,
+}
+
+impl fmt::Debug for FrontendTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrontendTls").field("own", &self.own).finish_non_exhaustive()
+    }
+}
+
+impl FrontendTls {
+    /// Of the frontend that is named; `credentials` hold its own chain and the authorities of key stores.
+    ///
+    /// # Errors
+    /// [`CredentialsError`].
+    pub fn new(own: FrontendIdentity, credentials: Credentials) -> Result<Self, CredentialsError> {
+        let taken = Self::of(&own, credentials)?;
+        Ok(Self { own, taken: Arc::new(ArcSwap::from_pointee(taken)) })
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::PeerIncompatible(rustls::PeerIncompatible::Tls12NotOffered))
+    /// Takes renewed credentials for the connections to come. On an error all stays as it is.
+    ///
+    /// # Errors
+    /// [`CredentialsError`].
+    pub fn take(&self, credentials: Credentials) -> Result<(), CredentialsError> {
+        self.taken.store(Arc::new(Self::of(&self.own, credentials)?));
+        Ok(())
     }
 
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    /// Whose it is.
+    pub fn own(&self) -> &FrontendIdentity {
+        &self.own
     }
 
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+    fn of(
+        own: &FrontendIdentity,
+        credentials: Credentials,
+    ) -> Result<(Arc<CertifiedKey>, Arc<RootCertStore>), CredentialsError> {
+        let Credentials { chain, key, authorities } = credentials;
+        let leaf = chain.first().ok_or(CredentialsError::NoCertificate)?;
+        let named = FrontendIdentity::in_certificate(leaf).and_then(|name| name.called(own));
+        named.map_err(|source| CredentialsError::NotTheFrontends { own: own.clone(), source })?;
+        let roots = roots(authorities)?;
+        WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), provider()).build()?;
+        Ok((certified(chain, key)?, roots))
     }
+}
+
+impl Calls for FrontendTls {
+    fn client(&self, wanted: ReplicaId) -> Arc<ClientConfig> {
+        let taken = self.taken.load();
+        calls(PeerName { lineage: self.own.lineage, replica: wanted }, &taken.1, &taken.0)
+    }
+}
+
+fn named_as_peer(leaf: &CertificateDer<'_>, lineage: LineageId) -> Result<(), IdentityError> {
+    PeerName::in_certificate(leaf).and_then(|name| name.of(lineage)).map(drop)
+}
+
+fn named_as_frontend(leaf: &CertificateDer<'_>, lineage: LineageId) -> Result<(), IdentityError> {
+    FrontendIdentity::in_certificate(leaf).and_then(|name| name.of(lineage)).map(drop)
+}
+
+fn named_as(own: PeerName, chain: &[CertificateDer<'static>]) -> Result<(), CredentialsError> {
+    let leaf = chain.first().ok_or(CredentialsError::NoCertificate)?;
+    let named = PeerName::in_certificate(leaf).and_then(|name| name.of(own.lineage)?.called(own.replica));
+    named.map(drop).map_err(|source| CredentialsError::NotOurs { own, source })
+}
+
+fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<CertifiedKey>, CredentialsError> {
+    CertifiedKey::from_der(chain, key, &provider()).map(Arc::new).map_err(CredentialsError::Key)
+}
+
+fn roots(authorities: Vec<CertificateDer<'static>>) -> Result<Arc<RootCertStore>, CredentialsError> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots.add(authority).map_err(CredentialsError::Authority)?;
+    }
+    Ok(Arc::new(roots))
+}
+
+/// Calls the replica that is wanted, and nobody else.
+fn calls(wanted: PeerName, roots: &Arc<RootCertStore>, certified: &Arc<CertifiedKey>) -> Arc<ClientConfig> {
+    let verifier = Called { wanted, roots: Arc::clone(roots), algorithms: algorithms() };
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .expect("the provider has cipher suites for TLS 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_cert_resolver(Arc::new(Presents(Arc::clone(certified))));
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    config.enable_sni = false;
+    Arc::new(config)
+}
+
+/// Lets in whoever the authorities signed and `named` accepts.
+fn lets_in(
+    lineage: LineageId,
+    named: fn(&CertificateDer<'_>, LineageId) -> Result<(), IdentityError>,
+    roots: &Arc<RootCertStore>,
+    certified: &Arc<CertifiedKey>,
+) -> Result<Arc<ServerConfig>, CredentialsError> {
+    let inner: Arc<dyn ClientCertVerifier> =
+        WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), provider()).build()?;
+    let mut server = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .expect("the provider has cipher suites for TLS 1.3")
+        .with_client_cert_verifier(Arc::new(Calling { lineage, named, inner }))
+        .with_cert_resolver(Arc::new(Presents(Arc::clone(certified))));
+    server.alpn_protocols = vec![ALPN.to_vec()];
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    server.send_tls13_tickets = 0;
+    Ok(Arc::new(server))
 }

@@ -172,7 +172,8 @@ impl<RT: AsyncRuntime> Group<RT> {
                 shape::transfer(&request, self.term())?;
                 encode(&self.raft.handle_transfer_leader(request).await?)
             }
-            Kind::ReadIndex => encode(&self.answer_read_index().await),
+            Kind::ReadIndex => encode(&self.answer_read_index(sender, read(&body)?).await),
+            Kind::Spread => encode(&self.answer_spread(read(&body)?, within).await),
             Kind::Propose => encode(&self.answer_proposal(read(&body)?, within).await),
         })
     }

@@ -28,6 +28,8 @@ pub enum Kind {
     ReadIndex,
     /// To order an entry.
     Propose,
+    /// Who uses an entry.
+    Spread,
 }
 
 /// Which connection a question takes.
@@ -109,6 +111,11 @@ pub trait Peers: fmt::Debug + Send + Sync {
 
     /// Sends a snapshot. Ends when it is installed or refused there, or when nothing moves any more; dropped, it leaves nothing.
     fn ship(&self, to: Destination, shipment: Shipment) -> BoxFuture<'static, Result<Vec<u8>, AskError>>;
+
+    /// Whether no other replica was ever answered, and none ever is.
+    fn are_none(&self) -> bool {
+        false
+    }
 }
 
 /// Reaches nobody: for a group with one voter.
@@ -127,5 +134,9 @@ impl Peers for NoPeers {
 
     fn ship(&self, _: Destination, _: Shipment) -> BoxFuture<'static, Result<Vec<u8>, AskError>> {
         async { Err(AskError::Unreachable(Arc::new(NoSuchPeer))) }.boxed()
+    }
+
+    fn are_none(&self) -> bool {
+        true
     }
 }

@@ -11,6 +11,7 @@ use openraft::{AsyncRuntime, ConfigError};
 
 use super::config::Types;
 use super::limits::{ENTRY_BYTES_MAX, PROPOSALS_MAX};
+use super::membership::MembershipError;
 use crate::codec::Undecodable;
 use crate::ids::{GroupId, LogIndex, ReplicaId};
 use crate::store::log::LogError;
@@ -147,6 +148,15 @@ pub enum HostError {
         #[source]
         source: InitialiseError,
     },
+    /// A group of a cluster could not be begun.
+    #[error("group {group} cannot be begun")]
+    Begin {
+        /// Which.
+        group: GroupId,
+        /// Why.
+        #[source]
+        source: MembershipError,
+    },
     /// Opening a group came to a panic.
     #[error("opening group {group} came to a panic, whose words are in the log: report it")]
     Panicked {
@@ -172,6 +182,7 @@ impl HostError {
                 InitialiseError::NotElected { .. } => true,
                 InitialiseError::Failed(_) => false,
             },
+            Self::Begin { source, .. } => !matches!(source, MembershipError::Failed(_)),
             Self::Open { .. } | Self::Panicked { .. } | Self::Failed { .. } => false,
         }
     }

@@ -14,6 +14,8 @@ use super::group::{Group, Proposed};
 use super::limits::READ_INDEX_WAIT_MAX;
 use super::log::encode;
 use super::network::{AskError, Kind, Lane, Question};
+use super::spread::Report;
+use crate::freshness::TooManyHolders;
 use crate::ids::{LogIndex, ReplicaId};
 use crate::machine::outcome::Outcome;
 use crate::store::room::Shortage;
@@ -24,6 +26,8 @@ pub(super) enum ReadAnswer {
     Index(LogIndex),
     NotLeader(Option<ReplicaId>),
     NoQuorum,
+    /// As many others as there is room for are answered at the moment.
+    TooMany,
 }
 
 /// A leader's answer to a proposal. All but the first and the third say that it is in no log.
@@ -68,7 +72,13 @@ impl<RT: AsyncRuntime> Group<RT> {
         Some(OtherLeader { replica, member: member? })
     }
 
-    pub(super) async fn answer_read_index(&self) -> ReadAnswer {
+    /// Notes who asks, and only then takes the read index.
+    pub(super) async fn answer_read_index(&self, sender: ReplicaId, report: Report) -> ReadAnswer {
+        match self.note(sender, report) {
+            Some(Ok(())) => {}
+            Some(Err(TooManyHolders)) => return ReadAnswer::TooMany,
+            None => return ReadAnswer::NotLeader(self.status().leader),
+        }
         match self.own_read_index().await {
             Ok(index) => ReadAnswer::Index(index),
             Err((ReadError::NotLeader { leader }, _)) => ReadAnswer::NotLeader(leader),
@@ -78,13 +88,13 @@ impl<RT: AsyncRuntime> Group<RT> {
 
     /// Asks the leader for a read index.
     pub(super) async fn ask_read_index(&self, leader: OtherLeader) -> Result<LogIndex, ReadError> {
-        let question =
-            Question { kind: Kind::ReadIndex, lane: Lane::Urgent, body: vec![], within: READ_INDEX_WAIT_MAX };
+        let body = encode(&self.reported());
+        let question = Question { kind: Kind::ReadIndex, lane: Lane::Urgent, body, within: READ_INDEX_WAIT_MAX };
         let to = self.links.to(leader.replica, &leader.member);
         match self.links.ask::<RT, ReadAnswer>(to, question).await {
             Ok(ReadAnswer::Index(index)) => Ok(index),
             Ok(ReadAnswer::NotLeader(leader)) => Err(ReadError::NotLeader { leader }),
-            Ok(ReadAnswer::NoQuorum) => Err(ReadError::NoQuorum),
+            Ok(ReadAnswer::NoQuorum | ReadAnswer::TooMany) => Err(ReadError::NoQuorum),
             Err(error) => {
                 tracing::debug!(group = %self.id(), %error, "the leader gave no read index");
                 Err(ReadError::NoQuorum)

@@ -28,6 +28,7 @@ use super::keeper::{Keeper, Running, keep_snapshots};
 use super::log::RaftLog;
 use super::machine::{Applied, Machine, Offered, Parts};
 use super::network::{Links, Network, Peers};
+use super::spread::Answered as AnsweredOthers;
 use crate::codec;
 use crate::ids::{GroupId, Incarnation, LogIndex, ReplicaId};
 use crate::machine::digest::Digest;
@@ -87,6 +88,8 @@ pub struct Group<RT: AsyncRuntime = TokioRuntime> {
     pub(super) replica: ReplicaId,
     /// What leads to the other replicas.
     pub(super) links: Arc<Links>,
+    /// Who is answered, and how far they are.
+    pub(super) answered: AnsweredOthers<RT::Instant>,
     pub(super) raft: Raft<Types<RT>, Machine>,
     pub(super) log: LogStore,
     pub(super) mirror: StateMirror,
@@ -184,6 +187,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             id: group,
             replica,
             links,
+            answered: AnsweredOthers::begin(RT::Instant::now()),
             raft,
             log,
             mirror,
@@ -366,6 +370,7 @@ impl<RT: AsyncRuntime> Group<RT> {
     /// # Errors
     /// [`ReadError`].
     pub async fn read_index(&self) -> Result<LogIndex, ReadError> {
+        self.note_leading();
         match self.own_read_index().await {
             Err((_, Some(leader))) => self.ask_read_index(leader).await,
             read => read.map_err(|(error, _)| error),

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use futures::future::{Either, join_all, select, select_all};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use openraft::AsyncRuntime;
 use openraft_rt_tokio::TokioRuntime;
 use parking_lot::Mutex;
@@ -24,10 +25,14 @@ use super::group::{Failure, Group, GroupSettings, OpenError, SnapshotLimits, Tim
 use super::limits::CLOSE_MAX;
 use super::measure::{Measure, Watching, watch_room};
 use super::network::Peers;
-use crate::ids::{GroupId, ReplicaId, ShardId};
+use super::reconcile;
+use crate::ids::{GroupId, PeerAddress, ReplicaId, ShardId};
 use crate::store::blocking::Blocking;
 use crate::store::folder;
 use crate::store::room::{FileSystem, FreeSpace, Room};
+
+/// How often a shard that could not be had is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// The groups of every cluster, from its founding on.
 pub const GROUPS: [GroupId; 2] = [GroupId::SYSTEM, ShardId::FIRST.group()];
@@ -49,6 +54,8 @@ pub struct HostSettings {
     pub disk_reserve_bytes: u64,
     /// Who carries what the groups say to other replicas.
     pub peers: Arc<dyn Peers>,
+    /// Where they reach this replica; `None` for one that is alone for ever.
+    pub address: Option<PeerAddress>,
 }
 
 /// Where the room under each group is measured.
@@ -142,20 +149,99 @@ impl<RT: AsyncRuntime> Host<RT> {
         Ok(())
     }
 
-    /// Opens a shard's group if it is not open, makes this replica its only voter, and waits until it leads. One that did not come
-    /// to lead in time before serves if it does now.
+    /// Begins the system group of a cluster with this replica as its only voter, unless it was begun already, and waits until
+    /// somebody leads it. Called on one replica of a cluster, once.
+    ///
+    /// # Errors
+    /// [`HostError::Begin`].
+    pub async fn begin_cluster(&self, within: Duration) -> Result<(), HostError> {
+        self.begin(&self.system, within).await
+    }
+
+    /// Opens a shard's group if it is not open. A replica that is alone makes itself its only voter, and waits until it leads; so
+    /// does the one that group 0 names as the shard's founder. Any other waits for the log. One that did not come to lead in time
+    /// before serves if it does now.
     ///
     /// # Errors
     /// Why it cannot be had; the shard can be asked for again.
     pub async fn open_shard(&self, shard: ShardId, within: Duration) -> Result<Arc<Group<RT>>, Arc<HostError>> {
         let id = shard.group();
         let group = self.open_group(id).await?;
-        match group.initialise_single(within).await {
+        let led = if self.settings.address.is_none() {
+            let led = group.initialise_single(within).await;
+            led.map_err(|source| HostError::Initialise { group: id, source })
+        } else if self.begins(shard) {
+            self.begin(&group, within).await
+        } else {
+            Ok(())
+        };
+        match led {
             Ok(()) => {
                 self.overcome(id);
                 Ok(group)
             }
-            Err(source) => Err(self.give_up(id, HostError::Initialise { group: id, source })),
+            Err(error) => Err(self.give_up(id, error)),
+        }
+    }
+
+    /// Whether this replica, and no other, is to begin a shard's group. A founder whose store of a shard was lost begins none in its
+    /// place: something is in it, so others have its log.
+    fn begins(&self, shard: ShardId) -> bool {
+        let system = self.system.watch().borrow().state.clone();
+        system.founder(shard) == Some(self.settings.replica) && !system.is_used(shard)
+    }
+
+    /// Begins a group with this replica as its only voter, unless it was begun already.
+    async fn begin(&self, group: &Group<RT>, within: Duration) -> Result<(), HostError> {
+        let error = |source| HostError::Begin { group: group.id(), source };
+        let is_begun = group.raft.is_initialized().await.map_err(|fatal| error(Failure::from(fatal).into()))?;
+        let address = self.settings.address.as_ref().map_or_else(String::new, ToString::to_string);
+        if is_begun {
+            return Ok(());
+        }
+        group.initialise(&BTreeMap::from([(self.settings.replica, address)]), within).await.map_err(error)
+    }
+
+    /// Opens every shard that group 0 names, and those that it will name, until the future is dropped. What cannot be opened is told
+    /// and kept as [`Host::trouble`]; where that may pass, it is tried again.
+    pub async fn open_named(&self, within: Duration) {
+        let mut system = self.system.watch();
+        loop {
+            let named: Vec<ShardId> = system.borrow_and_update().state.shards().collect();
+            let missing = named.into_iter().filter(|shard| {
+                let may_pass = self.trouble(*shard).is_none_or(|trouble| trouble.may_pass());
+                may_pass && (self.shard(*shard).is_none() || self.begins(*shard) || self.trouble(*shard).is_some())
+            });
+            // told, and kept as their trouble
+            drop(join_all(missing.map(|shard| self.open_shard(shard, within))).await);
+            let changed = RT::timeout(LOOK_AGAIN, system.changed()).await;
+            if matches!(changed, Ok(Err(_))) {
+                // group 0 has ended, and nothing is named any more
+                return;
+            }
+        }
+    }
+
+    /// Keeps the membership of every group that this replica leads as group 0's registry has it, until the future is dropped.
+    pub async fn reconcile(&self) {
+        let (mut opened, mut begun) = (self.opened.subscribe(), BTreeSet::new());
+        let mut keeping = FuturesUnordered::new();
+        loop {
+            opened.borrow_and_update();
+            for group in self.groups() {
+                if begun.insert(group.id()) {
+                    keeping.push(reconcile::keep(group, self.system.watch()));
+                }
+            }
+            let ended = async {
+                match keeping.next().await {
+                    Some(()) => {}
+                    None => std::future::pending().await,
+                }
+            };
+            if let Either::Right((Err(_), _)) = select(pin!(ended), pin!(opened.changed())).await {
+                return;
+            }
         }
     }
 
@@ -200,6 +286,16 @@ impl<RT: AsyncRuntime> Host<RT> {
         error
     }
 
+    /// Whether no other replica reaches this one, ever.
+    pub const fn is_alone(&self) -> bool {
+        self.settings.address.is_none()
+    }
+
+    /// Which replica this is.
+    pub const fn replica(&self) -> ReplicaId {
+        self.settings.replica
+    }
+
     /// The system group.
     pub const fn system(&self) -> &Arc<Group<RT>> {
         &self.system
@@ -220,6 +316,11 @@ impl<RT: AsyncRuntime> Host<RT> {
         let places = self.places.lock();
         let open = places.values().filter_map(|place| Some(Arc::clone(&place.running.as_ref()?.group)));
         open.collect::<Vec<_>>().into_iter()
+    }
+
+    /// Where a group lives on this replica's disk.
+    pub fn folder_of(&self, group: GroupId) -> PathBuf {
+        group_folder(&self.settings.folder, group)
     }
 
     /// Every shard that was looked for here, whether it serves or not.

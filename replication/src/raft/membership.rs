@@ -217,8 +217,13 @@ impl<RT: AsyncRuntime> Group<RT> {
         if leader == Some(self.replica) { Ok(()) } else { Err(MembershipError::NotLeader { leader }) }
     }
 
-    /// Which store a replica has.
-    async fn meet(&self, replica: ReplicaId, address: &str, within: Duration) -> Result<Incarnation, MembershipError> {
+    /// Which store a replica has: it answers only while it runs.
+    pub(super) async fn meet(
+        &self,
+        replica: ReplicaId,
+        address: &str,
+        within: Duration,
+    ) -> Result<Incarnation, MembershipError> {
         if replica == self.replica {
             return Ok(self.incarnation());
         }

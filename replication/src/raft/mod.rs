@@ -20,8 +20,10 @@ pub mod machine;
 mod measure;
 pub mod membership;
 pub mod network;
+mod reconcile;
 mod schedule;
 pub mod shape;
+pub mod spread;
 pub mod status;
 #[cfg(test)]
 mod tests;

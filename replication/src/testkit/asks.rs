@@ -1,7 +1,7 @@
 //! The request that an action carries out, for authors of entries: the inverse of what the machine verifies, kept apart from it.
 
 use crate::ids::CryptoSpaceName;
-use crate::machine::command::{Action, CreateKey};
+use crate::machine::command::{Action, AddReplica, CreateKey};
 use crate::machine::lifecycle::Event;
 use crate::machine::request::{AdminOperation, Base64Bytes, WrappedMaterial};
 use crate::machine::rows::{Change, Origin, Plan, Role, Staleness};
@@ -48,6 +48,9 @@ pub fn asks(action: &Action) -> Option<AdminOperation> {
         },
         Action::RevokeSigner(revoke) => AdminOperation::Revoke { signer: revoke.signer },
         Action::AddShard(add) => AdminOperation::AddShard { shard: add.shard },
+        Action::AddReplica(AddReplica { replica, address, site, kind, standing }) => {
+            AdminOperation::AddReplica { replica, address, site, kind, standing }
+        }
         Action::Genesis(_) | Action::AdvanceStage(_) | Action::Tick(_) | Action::DestroyVersion(_) => return None,
     })
 }

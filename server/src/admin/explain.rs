@@ -7,9 +7,8 @@ use replication::machine::policy::Policy;
 use replication::machine::request::Level;
 use replication::machine::rows::Quota;
 
-use crate::edge::service::Service;
 use crate::error::{Code, Fault, ServiceError};
-use crate::operations::{self, Explained, Question};
+use crate::operations::{self, Explained, Journey, Question};
 use crate::policy::{Asked, Effect, Levels, Match, Met, met};
 use crate::wire::AccessReason;
 
@@ -42,11 +41,10 @@ pub(super) fn question(body: &[u8]) -> Result<(String, Question), FailureBody> {
 /// Answers it, as far as the person's reach goes.
 pub(super) fn explanation(
     (asked_path, question): (String, Question),
-    service: &Service,
+    journey: &Journey,
     person: &Person,
 ) -> Explanation {
-    let Explained { target, rule, result } =
-        operations::explain(&question, |tenant| person.reaches(tenant), &service.journey);
+    let Explained { target, rule, result } = operations::explain(&question, |tenant| person.reaches(tenant), journey);
     let error = result.err();
     let code = error.as_ref().map_or(Code::Ok, ServiceError::code);
     Explanation {

@@ -32,7 +32,9 @@ pub(super) fn not_done(error: &ExecuteError) -> FailureBody {
         ExecuteError::Transport(_) => FailureCode::Invalid,
         ExecuteError::Propose(ProposeError::Unknown) => FailureCode::Unknown,
         ExecuteError::Propose(ProposeError::NoRoom(_)) => FailureCode::NoRoom,
-        ExecuteError::Propose(_) | ExecuteError::Complete(_) | ExecuteError::Down(_) => FailureCode::Unavailable,
+        ExecuteError::Propose(_) | ExecuteError::Complete(_) | ExecuteError::Down(_) | ExecuteError::NoQuorum(_) => {
+            FailureCode::Unavailable
+        }
         ExecuteError::Unexpected => FailureCode::Internal,
     };
     match code {
@@ -71,6 +73,7 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         | Refusal::NeedsSecondOfficer { .. }
         | Refusal::SameOfficer { .. }
         | Refusal::NotForCluster { .. }
+        | Refusal::NotForReplicas { .. }
         | Refusal::ReservedTenant { .. } => FailureCode::Denied,
         Refusal::UnknownTenant { .. }
         | Refusal::UnknownCryptoSpace { .. }
@@ -84,6 +87,8 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         Refusal::Exists { .. }
         | Refusal::PathTaken
         | Refusal::PersonKnown { .. }
+        | Refusal::ReplicaKnown { .. }
+        | Refusal::AddressTaken { .. }
         | Refusal::TooFewOfficers { .. }
         | Refusal::TooMany { .. }
         | Refusal::OtherShard { .. }
@@ -103,6 +108,8 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         | Refusal::OtherCheckValue { .. }
         | Refusal::BadWindow { .. }
         | Refusal::BadQuota
+        | Refusal::ReplicaZero
+        | Refusal::OneReplica
         | Refusal::BadRule { .. }
         | Refusal::HidesInherited { .. }
         | Refusal::PolicyTooLarge { .. }

@@ -19,23 +19,24 @@ use crate::wire::RequestId;
 
 use super::across::Across;
 use super::asked::{Enrolled, Named, PeopleReader, Reader, Within, whole};
+use super::cluster::InitError;
 use super::failure::{not_done, refused};
 use super::pages::{PageAsked, cut};
 use super::person::Person;
 use super::routes::Admin;
 use super::wire::{
-    Answer, CallerBody, CryptoSpaceBody, Explanation, FailureBody, FailureCode, ImportKeyBody, KeyBody,
-    OwnedVersionBody, Page, PersonBody, SIGNATURE_HEADER, SIGNER_HEADER, SeenBody, ShardStatus, Status, TenantBody,
+    Answer, CallerBody, ClusterStatus, CryptoSpaceBody, Explanation, FailureBody, FailureCode, Founded, ImportKeyBody,
+    KeyBody, OwnedVersionBody, Page, PersonBody, SIGNATURE_HEADER, SIGNER_HEADER, SeenBody, ShardStatus, Status,
+    TenantBody,
 };
-use super::{callers, explain, people, queries, standing};
+use super::{callers, cluster, explain, people, queries, standing};
 
 /// What every handler gives.
 type Asked<T> = Result<Json<T>, FailureBody>;
 
 impl Admin {
     async fn body(&self, body: Body) -> Result<Bytes, FailureBody> {
-        let within =
-            Within { bytes_max: REQUEST_BYTES_MAX, time_max: self.body_time_max, leftovers: &self.service.leftovers };
+        let within = Within { bytes_max: REQUEST_BYTES_MAX, time_max: self.body_time_max, leftovers: &self.leftovers };
         whole(body, within).await
     }
 
@@ -74,6 +75,15 @@ fn signed(headers: &HeaderMap, person: &Person, body: &[u8]) -> Result<SignedReq
         return Err(refused(FailureCode::Invalid, message));
     };
     Ok(SignedRequest { bytes: body.to_vec(), signer, signature })
+}
+
+pub(super) async fn init(Shared(admin): Shared<Admin>, Enrolled(_): Enrolled, body: Body) -> Asked<Founded> {
+    cluster::read(&admin.body(body).await?)?;
+    Err(refused(FailureCode::Conflict, InitError::Founded.to_string()))
+}
+
+pub(super) async fn cluster_status(Shared(admin): Shared<Admin>, Enrolled(_): Enrolled) -> Asked<ClusterStatus> {
+    Ok(Json(cluster::cluster_status(admin.store.host())))
 }
 
 pub(super) async fn status(Shared(admin): Shared<Admin>, Enrolled(person): Enrolled) -> Asked<Status> {
@@ -151,7 +161,7 @@ pub(super) async fn version(
 
 pub(super) async fn explain(Shared(admin): Shared<Admin>, Reader(person): Reader, body: Body) -> Asked<Explanation> {
     let question = explain::question(&admin.body(body).await?)?;
-    Ok(Json(explain::explanation(question, &admin.service, &person)))
+    Ok(Json(explain::explanation(question, admin.plane.journey(), &person)))
 }
 
 pub(super) async fn caller(
@@ -173,7 +183,11 @@ pub(super) async fn seen(
             "a request id is 32 lower-case hexadecimal digits, as in x-request-id and in the details of an error";
         return Err(refused(FailureCode::Invalid, message));
     };
-    let record = admin.service.audit.seen().find(&id).map(|line| serde_json::from_slice::<SeenBody>(&line));
+    let Some(service) = admin.plane.service() else {
+        let message = "this process answers no callers and keeps no audit records; look in the audit file of the frontend that answered";
+        return Err(refused(FailureCode::NotFound, message));
+    };
+    let record = service.audit.seen().find(&id).map(|line| serde_json::from_slice::<SeenBody>(&line));
     match record {
         Some(Ok(record)) if reaches(&person, &record) => Ok(Json(record)),
         Some(Err(error)) => {

@@ -7,6 +7,7 @@ mod across;
 mod asked;
 mod callers;
 pub mod client;
+pub mod cluster;
 mod explain;
 mod failure;
 mod handlers;
@@ -17,6 +18,7 @@ mod person;
 mod queries;
 pub mod routes;
 mod standing;
+pub mod switching;
 pub mod wire;
 #[cfg(test)]
 mod world_tests;

@@ -101,17 +101,17 @@ fn line(who: &str, answers: &[(&str, u16)]) -> String {
     format!("{who}: {}\n", answers.join(" "))
 }
 
-/// In the order of the table: status, shards, tenants and one, crypto spaces and one, keys and one, import keys and one that is not
+/// In the order of the table: the cluster's status, status, shards, tenants and one, crypto spaces and one, keys and one, import keys and one that is not
 /// there, version, caller, a request that nobody saw, people and one, the document.
 const PINNED: &str = "\
-viewer: 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
-viewer-of-one: 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
-viewer-of-two: 200 200 200 404 404 404 404 404 404 404 404 200 404 403 403 200
-viewer-of-system: 200 200 200 404 404 404 404 404 404 404 404 200 404 403 403 200
-operator: 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
-approver: 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
-auditor: 200 200 200 200 200 200 200 200 200 404 200 200 404 200 200 200
-officer: 200 403 403 403 403 403 403 403 403 403 403 403 403 200 200 200
+viewer: 200 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
+viewer-of-one: 200 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
+viewer-of-two: 200 200 200 200 404 404 404 404 404 404 404 404 200 404 403 403 200
+viewer-of-system: 200 200 200 200 404 404 404 404 404 404 404 404 200 404 403 403 200
+operator: 200 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
+approver: 200 200 200 200 200 200 200 200 200 200 404 200 200 404 403 403 200
+auditor: 200 200 200 200 200 200 200 200 200 200 404 200 200 404 200 200 200
+officer: 200 200 403 403 403 403 403 403 403 403 403 403 403 403 200 200 200
 ";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -272,7 +272,13 @@ async fn a_record_of_late_is_shown_to_those_who_reach_its_tenant() {
         let mut trail = Trail::new(arrival, "wrap", "v0/keys/k");
         trail.tenant = tenant.map(|name| name.parse().expect("a tenant"));
         trail.caller = Some(CALLER.parse().expect("a caller"));
-        let _ = world.admin.service.audit.record(Outcome::refused(trail, ServiceError::Doubtful(Doubt::Path)));
+        let _ = world
+            .admin
+            .plane
+            .service()
+            .expect("it answers callers")
+            .audit
+            .record(Outcome::refused(trail, ServiceError::Doubtful(Doubt::Path)));
         format!("{SEEN_PATH}/{request}")
     };
     let (of_one, of_none, of_system) = (record(1, Some("one")), record(2, None), record(3, Some("system")));
@@ -288,7 +294,7 @@ async fn a_record_of_late_is_shown_to_those_who_reach_its_tenant() {
     }
     let (_, shown) = world.got(&of_one).await;
     let id = RequestId::parse(&"01".repeat(16)).expect("an id");
-    let line = world.admin.service.audit.seen().find(&id).expect("it is there");
+    let line = world.admin.plane.service().expect("it answers callers").audit.seen().find(&id).expect("it is there");
     assert_eq!(
         shown,
         serde_json::from_slice::<Value>(&line).expect("a record is JSON"),

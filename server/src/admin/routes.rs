@@ -5,19 +5,23 @@ use std::time::Duration;
 
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
+use replication::clock::Clock;
 
+use crate::edge::leftovers::Leftovers;
 use crate::edge::service::Service;
 use crate::edge::tls::ServerTls;
 use crate::health::Readiness;
 use crate::keystore::KeyStore;
+use crate::operations::Journey;
 
 use super::failure::refused;
 use super::handlers;
 use super::openapi::{self, Shape, page_of, shape};
 use super::wire::{
-    Answer, CALLERS_PATH, CallerBody, CryptoSpaceBody, EXPLAIN_PATH, ExplainRequest, Explanation, FailureCode,
-    ImportKeyBody, KeyBody, OPENAPI_PATH, OPERATORS_PATH, OwnedVersionBody, PersonBody, REQUESTS_PATH, SEEN_PATH,
-    SHARDS_PATH, STATUS_PATH, SeenBody, ShardStatus, Status, TENANTS_PATH, TenantBody, VERSIONS_PATH,
+    Answer, CALLERS_PATH, CLUSTER_INIT_PATH, CLUSTER_STATUS_PATH, CallerBody, ClusterStatus, CryptoSpaceBody,
+    EXPLAIN_PATH, ExplainRequest, Explanation, FailureCode, Founded, ImportKeyBody, InitRequest, KeyBody, OPENAPI_PATH,
+    OPERATORS_PATH, OwnedVersionBody, PersonBody, REQUESTS_PATH, SEEN_PATH, SHARDS_PATH, STATUS_PATH, SeenBody,
+    ShardStatus, Status, TENANTS_PATH, TenantBody, VERSIONS_PATH,
 };
 
 /// How long a body may take to arrive.
@@ -31,11 +35,42 @@ pub struct Admin {
     /// Whether this machine serves.
     pub readiness: Arc<Readiness>,
     /// What callers are answered with.
-    pub service: Arc<Service>,
+    pub plane: Plane,
+    /// Bodies of refused requests.
+    pub leftovers: Leftovers,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
     /// What the listeners present, by their names.
     pub certificates: Arc<[(&'static str, ServerTls)]>,
     /// How long a body may take to arrive; [`BODY_TIME_MAX`] but in tests.
     pub body_time_max: Duration,
+}
+
+/// Where callers are answered.
+#[derive(Clone)]
+pub enum Plane {
+    /// In this process, by this service.
+    Here(Arc<Service>),
+    /// In other processes. What they would decide can be told all the same.
+    Elsewhere(Arc<Journey>),
+}
+
+impl Plane {
+    /// The way that a request takes.
+    pub(super) fn journey(&self) -> &Journey {
+        match self {
+            Self::Here(service) => &service.journey,
+            Self::Elsewhere(journey) => journey,
+        }
+    }
+
+    /// What answers callers, if it is in this process.
+    pub(super) fn service(&self) -> Option<&Service> {
+        match self {
+            Self::Here(service) => Some(service),
+            Self::Elsewhere(_) => None,
+        }
+    }
 }
 
 /// What a route takes beside what stands in its path.
@@ -74,6 +109,14 @@ impl Endpoint {
 const LISTS: &[FailureCode] = &[FailureCode::Invalid];
 const FINDS: &[FailureCode] = &[FailureCode::Invalid, FailureCode::NotFound];
 const READS: &[FailureCode] = &[FailureCode::Invalid, FailureCode::TooLarge, FailureCode::TooSlow];
+const FOUNDS: &[FailureCode] = &[
+    FailureCode::Invalid,
+    FailureCode::Conflict,
+    FailureCode::TooLarge,
+    FailureCode::TooSlow,
+    FailureCode::Unavailable,
+    FailureCode::Unknown,
+];
 const CHANGES: &[FailureCode] = &[
     FailureCode::Invalid,
     FailureCode::NotFound,
@@ -104,6 +147,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             path: EXPLAIN_PATH.to_owned(), id: "explain", says: "What would be decided now, and by which rule.",
             takes: Takes::Body(shape::<ExplainRequest>()), gives: shape::<Explanation>(), fails: READS, handler: post(h::explain),
         },
+        Endpoint {
+            path: CLUSTER_INIT_PATH.to_owned(), id: "init_cluster", says: "Founds the cluster, once, on a replica that belongs to none.",
+            takes: Takes::Body(shape::<InitRequest>()), gives: shape::<Founded>(), fails: FOUNDS, handler: post(h::init),
+        },
+        get(CLUSTER_STATUS_PATH.to_owned(), "cluster_status", "Which replicas the cluster has, and how its groups stand.", shape::<ClusterStatus>(), &[], self::get(h::cluster_status)),
         get(STATUS_PATH.to_owned(), "status", "What the cluster is and how it stands.", shape::<Status>(), &[], self::get(h::status)),
         list(SHARDS_PATH.to_owned(), "list_shards", "The shards of the cluster.", shape::<ShardStatus>(), LISTS, self::get(h::shards)),
         list(TENANTS_PATH.to_owned(), "list_tenants", "The tenants within reach.", shape::<TenantBody>(), LISTS, self::get(h::tenants)),

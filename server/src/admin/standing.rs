@@ -9,6 +9,7 @@ use replication::machine::lifecycle::VersionState;
 use replication::machine::state::State;
 use replication::raft::group::Group;
 
+use crate::edge::service::Service;
 use crate::keystore::{KeyStore, Shard, ShardDown};
 
 use super::person::Person;
@@ -20,6 +21,7 @@ use super::wire::{
 pub(super) fn status(admin: &Admin, person: &Person) -> Status {
     let store = &admin.store;
     let shown = store.shown();
+    let service = admin.plane.service();
     let unready_reasons = admin.readiness.reasons(store.now());
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -33,12 +35,12 @@ pub(super) fn status(admin: &Admin, person: &Person) -> Status {
         unready_reasons,
         disk: disk(admin),
         certificates: certificates(admin),
-        key_set: key_set(admin),
-        audit: audit(admin),
-        load: LoadStatus {
-            in_progress: admin.service.admission.in_progress(),
-            shed_total: admin.service.admission.shed_total(),
-        },
+        key_set: service.map(key_set),
+        audit: service.map(audit),
+        load: service.map(|service| LoadStatus {
+            in_progress: service.admission.in_progress(),
+            shed_total: service.admission.shed_total(),
+        }),
     }
 }
 
@@ -99,7 +101,7 @@ fn disk(admin: &Admin) -> DiskStatus {
 }
 
 fn certificates(admin: &Admin) -> Vec<CertificateStatus> {
-    let now = admin.service.journey.clock.wall();
+    let now = admin.clock.wall();
     let one = |(listener, tls): &(&str, crate::edge::tls::ServerTls)| CertificateStatus {
         listener: (*listener).to_owned(),
         expires_in_seconds: tls.seconds_to_expiry(now),
@@ -107,8 +109,8 @@ fn certificates(admin: &Admin) -> Vec<CertificateStatus> {
     admin.certificates.iter().map(one).collect()
 }
 
-fn key_set(admin: &Admin) -> KeySetStatus {
-    let journey = &admin.service.journey;
+fn key_set(service: &Service) -> KeySetStatus {
+    let journey = &service.journey;
     let sets = journey.verifier.key_sets();
     let current = sets.current();
     let progress = *sets.progress().borrow();
@@ -120,8 +122,8 @@ fn key_set(admin: &Admin) -> KeySetStatus {
     }
 }
 
-fn audit(admin: &Admin) -> AuditStatus {
-    let standing = admin.service.audit.standing();
+fn audit(service: &Service) -> AuditStatus {
+    let standing = service.audit.standing();
     AuditStatus {
         records: standing.records,
         unwritten_bytes: standing.unwritten_bytes,

@@ -1,5 +1,6 @@
 //! The bodies of the admin API, as JSON. No logic.
 
+mod cluster;
 mod explain;
 mod page;
 mod seen;
@@ -17,6 +18,7 @@ use replication::machine::roles::PersonRole;
 use replication::machine::rows::{Algorithm, Origin, Purpose, Quota, Staleness};
 
 pub use crate::keystore::Answer;
+pub use cluster::{ClusterStatus, FedFrontend, FirstPerson, Founded, GroupMembers, InitRequest, ReplicaBody};
 pub use explain::{
     Decision, ExplainRequest, ExplainedLevel, ExplainedRule, ExplainedVersion, Explanation, ReasonCovered, RuleEffect,
     StatedReason,
@@ -35,6 +37,10 @@ pub const SIGNATURE_HEADER: &str = "ekm-signature";
 pub const REQUESTS_PATH: &str = "/admin/v1/requests";
 /// What the cluster is and how it is, by GET.
 pub const STATUS_PATH: &str = "/admin/v1/status";
+/// Which replicas the cluster has and how its groups stand, by GET.
+pub const CLUSTER_STATUS_PATH: &str = "/admin/v1/cluster/status";
+/// Where a cluster is founded, once, by POST.
+pub const CLUSTER_INIT_PATH: &str = "/admin/v1/cluster/init";
 /// The shards of the cluster, by GET.
 pub const SHARDS_PATH: &str = "/admin/v1/shards";
 /// The tenants, by GET; below it `/{tenant}`, and below that `/cryptospaces` and `/keys`, each with `/{name}` below it.

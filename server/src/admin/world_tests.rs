@@ -26,7 +26,7 @@ use replication::store::room::{self, FreeSpace};
 use tower::ServiceExt as _;
 
 use super::client::{Operator as Client, new_idempotency_id};
-use super::routes::{Admin, router};
+use super::routes::{Admin, Plane, router};
 use super::wire::{Answer, REQUESTS_PATH, SIGNATURE_HEADER, SIGNER_HEADER};
 use crate::audit::{Audit, AuditLog};
 use crate::authn::{ClockHealth, Verifier, key_set_channel};
@@ -171,6 +171,7 @@ impl World {
             limits: SnapshotLimits::default(),
             disk_reserve_bytes: RESERVE_BYTES,
             peers: Arc::new(NoPeers),
+            address: None,
         };
         let space = Arc::new(Space(AtomicU64::new(2 * RESERVE_BYTES)));
         let under = Arc::clone(&space);
@@ -185,14 +186,14 @@ impl World {
         let service = service(&directory, &tenant_keys, &arena);
         let parts = Parts {
             host: Arc::clone(&host),
-            signer: replica_key(),
+            signer: Arc::new(replica_key()),
             root: root.expect("a new shard gets a root key"),
             arena,
             entropy: Arc::new(SystemEntropy),
             clock,
             directory: Arc::clone(&directory),
             tenant_keys,
-            frontend: "m1".to_owned(),
+            fed_to: crate::keystore::FedTo::Own("m1".parse().expect("a legal name")),
         };
         let trust = Trust { issuers: Vec::new(), audiences: Vec::new() };
         let officer = |member: &Member| member.founding(PersonRole::SecurityOfficer);
@@ -205,7 +206,9 @@ impl World {
             admin: Admin {
                 store: Arc::clone(&store),
                 readiness: Arc::default(),
-                service: Arc::new(service),
+                leftovers: service.leftovers.clone(),
+                clock: Arc::new(SystemClock),
+                plane: Plane::Here(Arc::new(service)),
                 certificates: Arc::new([]),
                 body_time_max: PATIENCE,
             },

@@ -11,6 +11,8 @@ use replication::ids::Email;
 use server::dev::settings::DevSettings;
 use server::dev::{self, DevError, DevOptions, Flags, TokenOptions};
 use server::exit;
+use server::frontend_process::{self, FrontendOptions, FrontendProcessError};
+use server::replica::{self, ReplicaError, ReplicaOptions};
 use server::settings::frontend::FrontendSettings;
 use server::settings::key_store::{KeyStoreSettings, Role};
 use server::settings::kind::Kind;
@@ -37,8 +39,37 @@ const PORT_MAX: i64 = 65_533;
 enum Command {
     /// Run everything in one process on loopback, for trying it out: certificates, tokens and a demo key included.
     Dev(Box<DevArgs>),
+    /// Answer Google: wrap and unwrap with the keys that key stores feed it.
+    Frontend(ProcessArgs),
+    /// Run one replica of a cluster: one that holds keys and answers operators, or a witness, as its settings file says.
+    Keystore(KeystoreArgs),
     /// Say what is wrong with a settings file, all of it at once, or that it is in order.
     Check(CheckArgs),
+}
+
+/// What a process of a cluster is told on its command line.
+#[derive(Debug, clap::Args)]
+struct ProcessArgs {
+    /// The settings file; `ekm check FILE` says what is wrong with it.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// A file that appears when it is ready for the first time.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "It belongs to no cluster at first. `ekmctl cluster init` founds one on the first replica; `ekmctl cluster join` takes the others \
+                        in, by the file replica.json that each writes into its data folder."
+)]
+struct KeystoreArgs {
+    /// The settings file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// A file that appears when it listens.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -115,6 +146,8 @@ fn main() -> ExitCode {
     }
     let args = match args.command {
         Command::Dev(args) => args,
+        Command::Frontend(args) => return run_frontend(args),
+        Command::Keystore(args) => return keystore(args),
         Command::Check(args) => return check(&args),
     };
     match args.command {
@@ -142,6 +175,23 @@ fn run(args: DevArgs) -> ExitCode {
     match dev::run(options, &|text| drop(writeln!(std::io::stdout(), "{text}"))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ DevError::Settings(_)) => exit::failure(exit::USAGE, &error),
+        Err(error) => exit::failure(exit::UNAVAILABLE, &error),
+    }
+}
+
+fn run_frontend(args: ProcessArgs) -> ExitCode {
+    let options = FrontendOptions { settings_file: args.file, ready_file: args.ready_file };
+    match frontend_process::run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ FrontendProcessError::Settings(_)) => exit::failure(exit::USAGE, &error),
+        Err(error) => exit::failure(exit::UNAVAILABLE, &error),
+    }
+}
+
+fn keystore(args: KeystoreArgs) -> ExitCode {
+    match replica::run(&ReplicaOptions { file: args.file, ready_file: args.ready_file }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ ReplicaError::Settings(_)) => exit::failure(exit::USAGE, &error),
         Err(error) => exit::failure(exit::UNAVAILABLE, &error),
     }
 }

@@ -13,6 +13,7 @@ mod canary;
 #[cfg(any(test, feature = "testkit"))]
 pub mod danger_patterned_entropy;
 mod entropy;
+mod handover;
 mod hex;
 pub mod import;
 mod material;
@@ -28,6 +29,7 @@ pub use arena::{Arena, ArenaError, ArenaExhausted, LockPolicy, Protection, harde
 pub use blob::{BLOB_OVERHEAD, Blob, BlobError, version_hint};
 pub use canary::{CanaryError, check_canary, make_canary};
 pub use entropy::{Draw, Entropy, EntropyError, SystemEntropy};
+pub use handover::{Handover, HandoverError, ProcessSecret};
 pub use material::{GenerateError, Material, TenantKey};
 pub use seal::{Binding, ImportBinding, OpenError};
 pub use wrap::{UnwrapError, UsableMaterial, WrapError, unwrap, wrap};

@@ -106,6 +106,9 @@ pub enum CtlError {
         /// Why.
         source: PeopleError,
     },
+    /// A local file names no replica.
+    #[error("{} is not what a replica is joined by: give the file replica.json that `ekm keystore` wrote into its data folder", .0.display())]
+    ReplicaFile(PathBuf),
     /// What is to be removed is no alias.
     #[error("{path} is a version's own path and stays for ever; {}", whereto(aliases))]
     NoAlias {
@@ -196,6 +199,7 @@ impl CtlError {
             | Self::TooLarge { .. }
             | Self::PolicyFile { .. }
             | Self::PeopleFile { .. }
+            | Self::ReplicaFile(_)
             | Self::NoAlias { .. }
             | Self::ExplainNeedsCaller
             | Self::MaterialFromTerminal

@@ -1,8 +1,13 @@
 //! What passes between people outside the cluster: public keys, and the request of a first security officer on its way to a second.
 //! Pure, but for the files that it is given the content of. Holds no private key.
 
-use replication::ids::PublicKey;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use replication::ids::{IdError, PublicKey, SignerId};
 use replication::machine::request::{AdminOperation, Base64Bytes, Consent, Request, SignedRequest};
+use replication::machine::roles::PersonRole;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use serde::{Deserialize, Serialize};
@@ -36,6 +41,43 @@ pub enum PeopleError {
         "was written by another release of ekmctl: use that one, or have the first officer write it anew with this one"
     )]
     OtherFormat,
+}
+
+/// A person whom a new cluster is to begin with, as the command line has it: `NAME:ROLES:FILE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstPersonArg {
+    pub(super) name: SignerId,
+    pub(super) roles: BTreeSet<PersonRole>,
+    pub(super) file: PathBuf,
+}
+
+impl FromStr for FirstPersonArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.splitn(3, ':');
+        let (Some(name), Some(roles), Some(file)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err("a person is NAME:ROLES:FILE, as in ann:operator:ann.pem".to_owned());
+        };
+        let role = |word: &str| {
+            let found = PersonRole::ALL.into_iter().find(|role| role.as_str() == word.replace('-', "_"));
+            let known = PersonRole::ALL.map(PersonRole::as_str).join(", ");
+            found.ok_or_else(|| format!("there is no role `{word}`; the roles are {known}"))
+        };
+        Ok(Self {
+            name: name.parse().map_err(|error: IdError| error.to_string())?,
+            roles: roles.split(',').map(role).collect::<Result<_, _>>()?,
+            file: file.into(),
+        })
+    }
+}
+
+/// The Ed25519 key in a PEM file, of a certificate or a public key.
+pub(super) fn any_key(pem: &[u8]) -> Result<PublicKey, PeopleError> {
+    match certified_key(pem) {
+        Err(PeopleError::NoPem { .. }) => public_key(pem),
+        other => other,
+    }
 }
 
 /// The Ed25519 key in a PEM file of a public key.
@@ -117,8 +159,6 @@ pub struct Pending {
 
 #[cfg(test)]
 mod tests {
-    use replication::ids::SignerId;
-
     use super::*;
 
     #[test]
@@ -139,6 +179,16 @@ mod tests {
         let later = String::from_utf8(file).expect("JSON is text").replace("\"format\": 1", "\"format\": 2");
         assert_eq!(asked(later.as_bytes()), Err(PeopleError::OtherFormat));
         assert_eq!(asked(b"{}"), Err(PeopleError::NoRequest));
+    }
+
+    #[test]
+    fn a_first_person_is_a_name_roles_and_a_file() {
+        let ann: FirstPersonArg = "ann:operator,security-officer:a:b.pem".parse().expect("it is one");
+        assert_eq!(ann.roles, [PersonRole::Operator, PersonRole::SecurityOfficer].into());
+        assert_eq!((ann.name.as_str(), ann.file.to_str()), ("ann", Some("a:b.pem")));
+        for bad in ["ann", "ann:operator", "Ann:operator:f", "ann::f", "ann:king:f"] {
+            assert!(bad.parse::<FirstPersonArg>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -9,9 +9,10 @@ use utoipa::openapi::{self, RefOr};
 use super::doctor::Diagnosis;
 use super::error::CtlError;
 use super::levels::{PolicyInForce, QuotasInForce};
-use super::print::{Explained, Imported, KeyShown, Me, PeopleChange, Printed};
+use super::print::{Explained, Imported, KeyShown, Lineage, Me, PeopleChange, Printed};
 use crate::admin::wire::{
-    Answer, CryptoSpaceBody, ImportKeyBody, KeyBody, OwnedVersionBody, PersonBody, ShardStatus, Status, TenantBody,
+    Answer, ClusterStatus, CryptoSpaceBody, Founded, ImportKeyBody, KeyBody, OwnedVersionBody, PersonBody, ShardStatus,
+    Status, TenantBody,
 };
 
 /// The dialect of these schemas.
@@ -25,6 +26,10 @@ const COMMANDS: &[(&str, Schema)] = &[
     ("status", of::<Status>),
     ("whoami", of::<Me>),
     ("doctor", of::<Diagnosis>),
+    ("cluster lineage", of::<Lineage>),
+    ("cluster init", of::<Founded>),
+    ("cluster join", of::<Answer>),
+    ("cluster status", of::<ClusterStatus>),
     ("shard add", of::<Answer>),
     ("shard list", of::<Vec<ShardStatus>>),
     ("tenant create", of::<Answer>),

@@ -20,10 +20,11 @@ use crate::tasks::TaskPanicked;
 
 use super::announce::AnnounceError;
 use super::demo::DemoError;
-use super::files::FileError;
 use super::folder::FolderError;
 use super::pki::PkiError;
 use super::token::TokenError;
+use crate::process::ProcessError;
+use crate::process::files::FileError;
 
 /// Why `ekm dev` does not start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +42,8 @@ pub enum DevError {
     Token(#[from] TokenError),
     #[error(transparent)]
     Client(#[from] ClientError),
-    #[error("the process cannot be kept from dumping its memory")]
-    Harden(#[source] rustix::io::Errno),
+    #[error(transparent)]
+    Process(#[from] ProcessError),
     #[error(transparent)]
     Arena(#[from] ArenaError),
     #[error(transparent)]
@@ -59,10 +60,6 @@ pub enum DevError {
     NoSigningKey,
     #[error("the probe's key cannot be made")]
     ProbeKey(#[from] IssuerKeyError),
-    #[error("a runtime cannot be started")]
-    Runtime(#[source] std::io::Error),
-    #[error("the signals that end the process cannot be awaited")]
-    Signals(#[source] std::io::Error),
     #[error(transparent)]
     Host(#[from] HostError),
     #[error(transparent)]

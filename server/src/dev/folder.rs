@@ -11,8 +11,8 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::process::Uid;
 
 use super::file::DEV_FILE;
-use super::files::{self, FileError};
 use super::key_store::{REPLICA_KEY_FILE, ROOT_KEY_FILE};
+use crate::process::files::{self, FileError};
 
 /// The file that says who made the folder. Its content is for people.
 const STAMP_FILE: &str = "EKM-DEV";

@@ -11,13 +11,13 @@ use replication::raft::host::Host;
 use zeroize::Zeroizing;
 
 use crate::authn::mint::DEV_ISSUER;
-use crate::keystore::{FoundError, Founding, KeyStore, Needed, Parts, Root, UnsoundError};
+use crate::keystore::{FedTo, FoundError, Founding, KeyStore, Needed, Parts, Root, UnsoundError};
 use crate::lookup::TenantKeys;
 
 use super::error::DevError;
-use super::files::{self, Readers};
 use super::folder::Folder;
 use super::prepared::Prepared;
+use crate::process::files::{self, Readers};
 
 pub(super) const ROOT_KEY_FILE: &str = "root.key";
 pub(super) const REPLICA_KEY_FILE: &str = "replica-key.der";
@@ -33,14 +33,14 @@ pub(super) async fn start_key_store(
     let needed = Needed::by(host).await.map_err(|error| told(error, folder))?;
     let parts = Parts {
         host: Arc::clone(host),
-        signer: replica_key(folder, needed)?,
+        signer: Arc::new(replica_key(folder, needed)?),
         root: Root::open(&folder.at(ROOT_KEY_FILE), needed, &prepared.arena, prepared.entropy.as_ref())?,
         arena: Arc::clone(&prepared.arena),
         entropy: Arc::clone(&prepared.entropy),
         clock: Arc::clone(&prepared.clock),
         directory: Arc::clone(directory),
         tenant_keys: Arc::clone(tenant_keys),
-        frontend: super::MACHINE.to_owned(),
+        fed_to: FedTo::Own(super::MACHINE.parse().expect("the machine of dev has a legal name")),
     };
     let founding = Founding {
         dev: true,

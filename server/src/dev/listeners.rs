@@ -7,8 +7,9 @@ use crate::admin;
 use crate::edge::listener::Listener;
 use crate::edge::tls::{ServerTls, TlsFiles};
 use crate::frontend::Frontend;
-use crate::health::probe::{Canaries, Canary, Mint, Probe, ProbeTarget, Users};
-use crate::health::{self, Readiness};
+use crate::health::Readiness;
+use crate::health::canaries::users;
+use crate::health::probe::{Canaries, Canary, ProbeTarget};
 use crate::keystore::{KeyStore, Shard};
 use crate::metrics::ListenerLabel;
 use crate::settings::{ServingSettings, parts};
@@ -52,7 +53,9 @@ pub(super) fn start_admin(
     let router = admin::routes::router(admin::routes::Admin {
         store: Arc::clone(store),
         readiness: Arc::clone(readiness),
-        service: Arc::clone(&frontend.service),
+        plane: admin::routes::Plane::Here(Arc::clone(&frontend.service)),
+        leftovers: frontend.service.leftovers.clone(),
+        clock: Arc::clone(&prepared.clock),
         certificates: Arc::new([("data", frontend.tls.clone()), ("admin", tls.clone())]),
         body_time_max: admin::routes::BODY_TIME_MAX,
     });
@@ -63,21 +66,6 @@ pub(super) fn start_admin(
     Ok((port, tls))
 }
 
-/// Starts the listener for probes and Prometheus, in the runtime that was entered; gives its port.
-pub(super) fn start_health(prepared: &Prepared, readiness: &Arc<Readiness>, tasks: &Tasks) -> Result<u16, DevError> {
-    let listener = Listener::bind(loopback(prepared.settings.ports.health))?;
-    let port = listener.local_addr().port();
-    let router = health::routes::router(health::routes::Health {
-        readiness: Arc::clone(readiness),
-        metrics: Arc::clone(&prepared.metrics),
-        clock: Arc::clone(&prepared.clock),
-    });
-    let counters = prepared.metrics.connections(ListenerLabel::Health);
-    let stop = tasks.stop_signal().clone();
-    tasks.spawn("health listener", listener.serve(None, prepared.settings.health_limits, router, counters, stop));
-    Ok(port)
-}
-
 /// The canary of every shard that serves.
 fn canaries(store: Arc<KeyStore>) -> Canaries {
     Arc::new(move || {
@@ -85,37 +73,18 @@ fn canaries(store: Arc<KeyStore>) -> Canaries {
         let canary = |shard: Arc<Shard>| Canary {
             shard: shard.id(),
             key_path: replication::ids::key_path(shard.canary()),
-            users: match used.contains(&shard.id()) {
-                _ if used.is_empty() => Users::NobodyYet,
-                true => Users::Tenants,
-                false => Users::Elsewhere,
-            },
+            users: users(&used, shard.id()),
         };
         store.serving().into_iter().map(canary).collect()
     })
 }
 
-/// Starts the synthetic caller that readiness rests on.
-pub(super) fn start_probe(
-    prepared: &Prepared,
-    frontend: &Frontend,
-    store: &Arc<KeyStore>,
-    readiness: &Arc<Readiness>,
-    tasks: &Tasks,
-) -> Result<(), DevError> {
-    let target = ProbeTarget {
+/// What is probed.
+pub(super) fn probe_target(frontend: &Frontend, store: &Arc<KeyStore>) -> ProbeTarget {
+    ProbeTarget {
         address: frontend.address,
         hostname: super::HOSTNAME.to_owned(),
         canaries: canaries(Arc::clone(store)),
         relative_resource_name: String::new(),
-    };
-    let (issuer, clock) = (Arc::clone(&prepared.probe), Arc::clone(&prepared.clock));
-    let mint: Mint = Arc::new(move || issuer.mint(clock.wall()));
-    let probe = Probe::new(target, frontend.tls.clone(), mint)?;
-    let conditions = crate::frontend::conditions(&frontend.service);
-    let (readiness, clock, metrics) =
-        (Arc::clone(readiness), Arc::clone(&prepared.clock), Arc::clone(&prepared.metrics));
-    let stop = tasks.stop_signal().clone();
-    tasks.spawn("probe", async move { probe.watch(conditions, readiness, clock, metrics, stop).await });
-    Ok(())
+    }
 }

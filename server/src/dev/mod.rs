@@ -8,23 +8,19 @@ mod damage_tests;
 mod demo;
 mod error;
 mod file;
-mod files;
 mod folder;
 mod issued;
 mod key_store;
 mod listeners;
-mod open_files;
 mod options;
 mod pki;
 mod ports;
 mod prepared;
 mod run;
-mod runtimes;
 mod serving;
 pub mod settings;
 #[cfg(test)]
 mod settings_tests;
-mod signals;
 mod token;
 
 use replication::machine::roles::PersonRole;

@@ -16,8 +16,8 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
-use super::files::{self, FileError, Readers};
 use super::issued::Issued;
+use crate::process::files::{self, FileError, Readers};
 
 /// How long an authority lives.
 const AUTHORITY_DAYS: i64 = 3650;

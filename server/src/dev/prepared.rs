@@ -10,20 +10,17 @@ use tokio::sync::Notify;
 use crate::admin::client::Operator;
 use crate::authn::ProbeIssuer;
 use crate::clock::SystemClock;
-use crate::crypto::{Arena, Entropy, LockPolicy, Protection};
+use crate::crypto::{Arena, Entropy, LockPolicy};
 use crate::keystore::Person;
 use crate::metrics::Metrics;
 
 use super::DevRole;
 use super::error::DevError;
-use super::files;
 use super::folder::Folder;
 use super::options::{DevOptions, SettingsFile, settings_of};
 use super::pki::Pki;
 use super::settings::DevSettings;
-
-/// Slots beyond those of unsealed key versions: tenant keys, the root key, and what is being made.
-const SLOTS_BEYOND: u32 = 4096;
+use crate::process::{files, key_memory};
 
 /// Everything that a start makes before anything listens.
 pub(super) struct Prepared {
@@ -75,11 +72,7 @@ pub(super) fn prepare_with(
     let operator = Operator::load(&pki.operator.certificate, &pki.operator.key)?;
     let officers = pki.officers.iter().map(|files| Operator::load(&files.certificate, &files.key));
     let officers = officers.collect::<Result<_, _>>()?;
-    let slots = settings.data.unsealed_max.saturating_add(SLOTS_BEYOND);
-    let arena = Arena::new(slots, LockPolicy::Warn)?;
-    if arena.protection() == Protection::Swappable {
-        tracing::warn!("key material can be swapped out: raise LimitMEMLOCK; production refuses to start like this");
-    }
+    let arena = key_memory::of(settings.data.unsealed_max, LockPolicy::Warn)?;
     let metrics = Arc::new(Metrics::new(clock.wall(), env!("CARGO_PKG_VERSION")));
     let look_at_certificates = Arc::default();
     Ok(Prepared {

@@ -5,7 +5,6 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use replication::ids::ReplicaId;
 use replication::raft::group::SnapshotLimits;
@@ -15,17 +14,17 @@ use replication::store::blocking::Blocking;
 
 use tokio::signal::unix::Signal;
 
-use crate::crypto::{Entropy, SystemEntropy, harden_process};
+use crate::crypto::{Entropy, SystemEntropy};
 use crate::keystore::ELECTION_DEADLINE;
 use crate::tasks::Panics;
 
 use super::error::DevError;
-use super::open_files;
 use super::options::DevOptions;
 use super::prepared::{Prepared, prepare};
-use super::runtimes::{Planes, Runtimes};
 use super::serving::Serving;
-use super::signals::{hang_ups, stop_asked};
+use crate::process::open_files;
+use crate::process::runtimes::{Planes, Runtimes};
+use crate::process::signals::{hang_ups, stop_asked};
 
 /// Runs until SIGTERM or SIGINT; SIGHUP has certificates looked at. `print` gets the text for the person who started it.
 ///
@@ -49,16 +48,12 @@ pub struct Chosen {
 /// # Errors
 /// See [`DevError`].
 pub fn run_with(options: DevOptions, chosen: Chosen, print: &dyn Fn(&str)) -> Result<(), DevError> {
-    harden_process().map_err(DevError::Harden)?;
-    let runtimes = Runtimes::start()?;
+    let runtimes = Runtimes::start_hardened()?;
     let hung_up = hang_ups(runtimes.control.handle())?;
     let prepared = prepare(&options, chosen.entropy)?;
     open_files::allow(prepared.settings.connections_max());
     let ended = runtimes.control.block_on(serve(options, prepared, chosen.snapshots, hung_up, &runtimes, print));
-    let Runtimes { data, control, health } = runtimes;
-    for runtime in [data, health, control] {
-        runtime.shutdown_timeout(Duration::from_secs(1));
-    }
+    runtimes.end();
     ended
 }
 
@@ -71,12 +66,7 @@ async fn serve(
     print: &dyn Fn(&str),
 ) -> Result<(), DevError> {
     let mut panics = Panics::default();
-    let planes = Planes {
-        data: panics.tasks(runtimes.data.handle()),
-        control: panics.tasks(runtimes.control.handle()),
-        health: panics.tasks(runtimes.health.handle()),
-        feeds: panics.tasks(runtimes.control.handle()),
-    };
+    let planes = Planes::new(&panics, runtimes);
     let mut stop = pin!(stop_asked(hung_up, Arc::clone(&prepared.look_at_certificates))?);
     let opening = Host::open(HostSettings {
         replica: ReplicaId(1),
@@ -86,6 +76,7 @@ async fn serve(
         limits,
         disk_reserve_bytes: prepared.settings.disk_reserve_bytes,
         peers: Arc::new(NoPeers),
+        address: None,
     });
     let host = tokio::select! {
         opened = opening => Arc::new(opened?),
@@ -122,10 +113,7 @@ async fn serve(
         }
         Err(ended) => (None, ended),
     };
-    planes.data.stop().await;
-    planes.control.stop().await;
-    planes.health.stop().await;
-    planes.feeds.stop().await;
+    planes.stop().await;
     host.shutdown().await;
     if let Some(serving) = serving {
         serving.frontend.finish().await;

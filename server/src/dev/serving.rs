@@ -9,14 +9,15 @@ use replication::directory::Directory;
 use replication::ids::ShardId;
 use replication::raft::host::Host;
 
-use crate::edge::renewal::{self, Renewal};
 use crate::edge::tls::ServerTls;
-use crate::frontend::{Frontend, Given};
+use crate::frontend::{self, Frontend, Given};
 use crate::gauges;
 use crate::health::Readiness;
 use crate::keystore::{ExecuteError, KeyStore};
 use crate::lookup::TenantKeys;
 use crate::metrics::ListenerLabel;
+use crate::process::certificates;
+use crate::process::health::Told;
 use crate::tasks::Tasks;
 
 use super::DevRole;
@@ -24,16 +25,16 @@ use super::announce::{self, Calls};
 use super::demo::{self, Demo, DemoError};
 use super::error::DevError;
 use super::file::{DEV_FILE, DevFile, DevPerson};
-use super::files::{self, FileError, Readers};
 use super::key_store::start_key_store;
-use super::listeners::{frontend_settings, start_admin, start_health, start_probe};
+use super::listeners::{frontend_settings, probe_target, start_admin};
 use super::options::{DevOptions, SettingsFile};
 use super::pki;
-use super::ports::Ports;
+use super::ports::{Ports, loopback};
 use super::prepared::Prepared;
-use super::runtimes::{Planes, Runtimes};
 use super::settings::{DevSettings, SETTINGS_FILE};
 use super::token::{TokenFile, ensure_issuer};
+use crate::process::files::{self, FileError, Readers};
+use crate::process::runtimes::{Planes, Runtimes};
 
 /// How long the first good probe may take.
 const READY_DEADLINE: Duration = Duration::from_mins(1);
@@ -100,11 +101,19 @@ impl Serving {
         let (metrics, clock) = (Arc::clone(&prepared.metrics), Arc::clone(&prepared.clock));
         planes.control.spawn_endless("gauges", gauges::follow_shards(metrics, Arc::clone(&store), clock));
         keep_certificates(prepared, [(ListenerLabel::Data, frontend.tls.clone()), admin], &planes.control);
+        let told = Told {
+            readiness: Arc::clone(&readiness),
+            metrics: Arc::clone(&prepared.metrics),
+            clock: Arc::clone(&prepared.clock),
+        };
+        let settings = &prepared.settings;
         let health_port = {
             let _health = runtimes.health.enter();
-            start_health(prepared, &readiness, &planes.health)?
+            told.listen(loopback(settings.ports.health), settings.health_limits, &planes.health)?.port()
         };
-        start_probe(prepared, &frontend, &store, &readiness, &planes.health)?;
+        let conditions = frontend::conditions(&frontend.service);
+        let target = probe_target(&frontend, &store);
+        told.probe(target, &frontend, &prepared.probe, conditions, &planes.health)?;
         Ok(Self { frontend, readiness, store, demo, admin_port, health_port })
     }
 
@@ -191,10 +200,8 @@ fn tool_file(written: Result<(), FileError>) {
 
 /// Renews the leaves on disk, and has the listeners take what is there.
 fn keep_certificates(prepared: &Prepared, listeners: [(ListenerLabel, ServerTls); 2], tasks: &Tasks) {
-    let metrics = &prepared.metrics;
-    let renewals = listeners.map(|(listener, tls)| Renewal::new(listener, tls, Arc::clone(metrics))).into();
-    let (every, clock) = (prepared.settings.look_every, Arc::clone(&prepared.clock));
     let asked = Arc::clone(&prepared.look_at_certificates);
-    tasks.spawn_endless("certificates", renewal::keep(renewals, every, Arc::clone(&clock), asked));
-    tasks.spawn_endless("leaves", pki::keep(prepared.folder.at("pki"), clock));
+    let told = (&prepared.metrics, &prepared.clock);
+    certificates::watch(listeners.into(), prepared.settings.look_every, asked, told, tasks);
+    tasks.spawn_endless("leaves", pki::keep(prepared.folder.at("pki"), Arc::clone(&prepared.clock)));
 }

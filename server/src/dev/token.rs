@@ -13,7 +13,7 @@ use crate::authn::mint::{IssuerKeyError, TokenIssuer, TokenRequest};
 use crate::clock::SystemClock;
 
 use super::file::{DevFile, DevFileError};
-use super::files::{self, FileError, Readers};
+use crate::process::files::{self, FileError, Readers};
 
 /// How long the token in the token file lives; no verifier takes a longer one.
 const TOKEN_TTL: Duration = Duration::from_hours(1);

@@ -21,8 +21,8 @@ const BYTES_MAX: usize = 1024 * 1024;
 /// How long one body may take.
 const TIME_MAX: Duration = Duration::from_secs(2);
 
-/// The bodies being read out.
-#[derive(Debug)]
+/// The bodies being read out. Clones share them.
+#[derive(Debug, Clone)]
 pub struct Leftovers {
     room: Arc<Semaphore>,
     tasks: TaskTracker,

@@ -15,8 +15,9 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::tls_files::{Content, Parsed, Texts};
-pub use super::tls_files::{FILE_BYTES_MAX, TlsError, TlsFiles};
+use super::tls_files::Parsed;
+pub(crate) use super::tls_files::Texts;
+pub use super::tls_files::{Content, FILE_BYTES_MAX, TlsError, TlsFiles};
 
 /// The protocols offered, the preferred first.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];

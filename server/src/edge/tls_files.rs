@@ -106,7 +106,7 @@ pub struct TlsFiles {
 
 /// What all files of a listener held, as a SHA-256: equal only if each of them was the same, trouble included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Content([u8; 32]);
+pub struct Content([u8; 32]);
 
 type Bytes = Result<Zeroizing<Vec<u8>>, TlsError>;
 
@@ -118,15 +118,15 @@ pub(crate) struct Texts {
 }
 
 /// The same, each understood by itself.
-pub(super) struct Parsed {
-    pub(super) chain: Vec<CertificateDer<'static>>,
-    pub(super) key: PrivateKeyDer<'static>,
-    pub(super) client_authority: Option<Vec<CertificateDer<'static>>>,
+pub(crate) struct Parsed {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: PrivateKeyDer<'static>,
+    pub(crate) client_authority: Option<Vec<CertificateDer<'static>>>,
 }
 
 impl TlsFiles {
     /// Reads every file. What cannot be read is part of what was found.
-    pub(super) fn read(&self) -> Texts {
+    pub(crate) fn read(&self) -> Texts {
         Texts {
             certificate: read(&self.certificate),
             key: read(&self.key),
@@ -136,7 +136,7 @@ impl TlsFiles {
 }
 
 impl Texts {
-    pub(super) fn content(&self) -> Content {
+    pub(crate) fn content(&self) -> Content {
         let mut hash = Sha256::new();
         for bytes in [Some(&self.certificate), Some(&self.key), self.client_authority.as_ref()].into_iter().flatten() {
             let trouble = bytes.as_ref().err().map(ToString::to_string).unwrap_or_default();
@@ -150,7 +150,7 @@ impl Texts {
     }
 
     /// Understands each file by itself; whether they belong together is not looked at.
-    pub(super) fn parse(self, files: &TlsFiles) -> Result<Parsed, TlsError> {
+    pub(crate) fn parse(self, files: &TlsFiles) -> Result<Parsed, TlsError> {
         let chain = certificates(&files.certificate, &self.certificate?)?;
         let key = private_key(&files.key, &self.key?)?;
         let authority = files.client_authority.as_deref().zip(self.client_authority);

@@ -1,6 +1,7 @@
 //! Whether this machine serves: a probe that does what a caller does, its last result, and the listener that tells it.
 //! It must never ask another machine, and never find out anything while someone waits for `/readyz`.
 
+pub mod canaries;
 pub mod latch;
 mod own;
 pub mod probe;

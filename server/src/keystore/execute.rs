@@ -3,6 +3,7 @@
 //! Trying first means that a request which must be refused reserves no path and leaves nothing behind. Every step may be
 //! repeated: a request repeated under its id goes on where the first one stopped.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::join_all;
@@ -17,8 +18,9 @@ use replication::machine::command::{
 use replication::machine::lifecycle::{Event, VersionState};
 use replication::machine::outcome::{Effect, Outcome, Refusal};
 use replication::machine::request::{AdminOperation, Request, SignedRequest};
-use replication::machine::rows::{Change, Plan, Tenant};
+use replication::machine::rows::{Change, Plan, ReplicaKind, Tenant};
 use replication::raft::group::ProposeError;
+use replication::raft::spread::Spread;
 
 use crate::crypto::EntropyError;
 use crate::crypto::import::{ImportError, ImportKeyError, TransportError};
@@ -28,7 +30,7 @@ use super::complete::{CompleteError, NewKey};
 use super::propose::{Done, ProposalError};
 use super::reach;
 use super::shards::{Shard, ShardDown};
-use super::{ACTIVATION_DEADLINE, KeyStore};
+use super::{FedTo, KeyStore};
 
 /// Why a request was not carried out, or is not known to have been.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +47,12 @@ pub enum ExecuteError {
     /// The shard that it is about does not serve.
     #[error(transparent)]
     Down(#[from] ShardDown),
+    /// No quorum answers.
+    #[error(
+        "group {0} does not confirm what it has decided, and nothing was changed: no quorum of its voters answers, or its disk here does not; ask again \
+         once more replicas run and reach each other, which `ekmctl cluster status` shows"
+    )]
+    NoQuorum(GroupId),
     /// The wrapped material that came with it is not what it should be; nothing was changed.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -117,11 +125,17 @@ impl KeyStore {
         if let Some(since) = self.parts.host.system().watch().borrow().halted {
             return Err(ProposeError::Halted { since }.into());
         }
+        // another replica may have changed something a moment ago
+        self.be_current(self.system()).await?;
         // group 0 is the first to know who may sign, and who may not any more
         let request = self.verified(&asked)?;
         let Some(tenant) = request.operation.tenant() else {
             return match &request.operation {
+                AdminOperation::AddReplica { .. } if self.parts.host.is_alone() => Err(Refusal::OneReplica.into()),
                 AdminOperation::AddShard { shard } => self.add_shard(&asked, &request, *shard).await,
+                AdminOperation::AddReplica { kind: ReplicaKind::Witness, .. } => {
+                    self.add_witness(&asked, &request).await
+                }
                 _ => self.change_people(&asked, &request).await,
             };
         };
@@ -132,6 +146,7 @@ impl KeyStore {
         if let Some(since) = shard.halted() {
             return Err(ProposeError::Halted { since }.into());
         }
+        self.be_current(&shard.group).await?;
         self.catch_up_signer(&shard, &asked.signer).await?;
         let state = shard.state();
         authority::verify_request(&state, state.meta().ok_or(Refusal::NoGenesis)?, &asked)?;
@@ -202,7 +217,8 @@ impl KeyStore {
             | AdminOperation::Enrol { .. }
             | AdminOperation::Revoke { .. }
             | AdminOperation::Approve(_)
-            | AdminOperation::AddShard { .. } => Err(ExecuteError::Unexpected),
+            | AdminOperation::AddShard { .. }
+            | AdminOperation::AddReplica { .. } => Err(ExecuteError::Unexpected),
         }
     }
 
@@ -302,17 +318,21 @@ impl KeyStore {
         self.order_rest(shard, entry).await
     }
 
-    /// Waits until the frontend uses what these entries changed, within bounds, and says whether it does.
+    /// Waits until nobody can refuse for good what these entries allow, a term at most, and says which frontends use it.
     pub(super) async fn in_use(&self, made: Answer, entries: &[(GroupId, LogIndex)]) -> Answer {
-        let frontend = self.parts.frontend.clone();
-        let directory = &self.parts.directory;
-        // tenant keys are handed over before the view that needs them
-        let in_use = join_all(entries.iter().map(|(group, index)| directory.holds(*group, *index)));
-        let (usable_on, not_yet_on) = match tokio::time::timeout(ACTIVATION_DEADLINE, in_use).await {
-            Ok(_) => (vec![frontend], vec![]),
-            Err(_) => (vec![], vec![frontend]),
-        };
-        Answer { usable_on, not_yet_on, ..made }
+        let groups = entries.iter().filter_map(|(group, index)| Some((self.parts.host.group(*group)?, *index)));
+        let spreads = join_all(groups.map(|(group, index)| async move { group.spread(index).await })).await;
+        let all = |names: fn(&Spread) -> &Vec<String>| spreads.iter().flat_map(names).cloned().collect();
+        let (mut usable_on, mut not_yet_on): (BTreeSet<String>, BTreeSet<String>) =
+            (all(|spread| &spread.using), all(|spread| &spread.behind));
+        if let FedTo::Own(name) = &self.parts.fed_to
+            && !usable_on.contains(name.as_str())
+        {
+            not_yet_on.insert(name.to_string());
+        }
+        // who uses one of two entries does not use the change
+        usable_on.retain(|name| !not_yet_on.contains(name));
+        Answer { usable_on: usable_on.into_iter().collect(), not_yet_on: not_yet_on.into_iter().collect(), ..made }
     }
 }
 
@@ -353,6 +373,7 @@ fn made_by(effect: &Effect, operation: &AdminOperation) -> Option<Answer> {
         | Effect::SignerEnrolled
         | Effect::SignerRevoked
         | Effect::ShardAdded { .. }
+        | Effect::ReplicaAdded { .. }
         | Effect::TenantPlaced { .. }
         | Effect::PathReserved { .. }
         | Effect::PlanAdopted { .. }

@@ -3,7 +3,7 @@
 //! Every step looks first whether it is done, so that each start runs all of them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use replication::ids::{
     Generation, GroupId, IdempotencyId, KeyName, KeyVersionId, LineageId, PublicKey, ShardId, SignerId, TenantId,
@@ -57,6 +57,9 @@ pub enum FoundError {
     /// A shard's group cannot be had.
     #[error(transparent)]
     Shard(Arc<HostError>),
+    /// Group 0 cannot be begun.
+    #[error(transparent)]
+    Begin(Arc<HostError>),
     /// The data is of another kind of cluster.
     #[error("the data directory was not made by ekm dev; ekm dev does not touch it")]
     NotDev,
@@ -84,7 +87,7 @@ impl FoundError {
     /// Whether trying again, in the same process, may come to something else.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Self::Shard(error) => error.may_pass(),
+            Self::Shard(error) | Self::Begin(error) => error.may_pass(),
             Self::Proposal(ProposalError::Propose(_)) | Self::Settle(_) | Self::Entropy(_) => true,
             Self::Proposal(ProposalError::Refused(_))
             | Self::Unsound(_)
@@ -109,20 +112,32 @@ impl KeyStore {
             None => LineageId::from_bytes(parts.draw_id()?),
         };
         parts.found_system(lineage, founding).await?;
-        let store = Self {
-            parts,
-            lineage,
-            shards: watch::Sender::default(),
-            raising: tokio::sync::Mutex::default(),
-            making: tokio::sync::Mutex::default(),
-        };
+        let store = Self::over(parts, lineage);
         store.raise_all(judged).await?;
         Ok(store)
     }
+
+    pub(super) fn over(parts: Parts, lineage: LineageId) -> Self {
+        let shards = watch::Sender::default();
+        let (raising, making) = (tokio::sync::Mutex::default(), tokio::sync::Mutex::default());
+        Self { parts, lineage, shards, outlets: Mutex::default(), raising, making }
+    }
 }
 
-fn reserved_tenant() -> TenantId {
+pub(super) fn reserved_tenant() -> TenantId {
     RESERVED_TENANT.parse().expect("the reserved tenant has a legal name")
+}
+
+pub(super) fn canary_name() -> KeyName {
+    "canary".parse().expect("the canary key has a legal name")
+}
+
+impl Person {
+    /// As genesis names them.
+    pub(super) fn signer(&self) -> (SignerId, Signer) {
+        let role = Role::Person { roles: self.roles.clone(), tenants: None };
+        (self.signer.clone(), signer(self.public_key, role))
+    }
 }
 
 impl Parts {
@@ -135,14 +150,10 @@ impl Parts {
             Some(_) => {}
             None => {
                 let replica = signer(self.signer.public_key(), Role::Replica);
-                let person = |one: &Person| {
-                    let role = Role::Person { roles: one.roles.clone(), tenants: None };
-                    (one.signer.clone(), signer(one.public_key, role))
-                };
                 let genesis = Genesis {
                     meta: Meta { lineage, generation: Generation::FIRST, group: GroupId::SYSTEM, dev: founding.dev },
                     signers: std::iter::once((self.signer.signer().clone(), replica))
-                        .chain(founding.people.iter().map(person))
+                        .chain(founding.people.iter().map(Person::signer))
                         .collect(),
                     trust: Some(founding.trust.clone()),
                 };
@@ -153,7 +164,14 @@ impl Parts {
         if is_halted || self.system_state().row::<Shard>(&ShardId::FIRST).is_some() {
             return Ok(());
         }
-        match self.automatic(lineage, system, Action::AddShard(AddShard { shard: ShardId::FIRST })).await {
+        match self
+            .automatic(
+                lineage,
+                system,
+                Action::AddShard(AddShard { shard: ShardId::FIRST, founder: self.host.replica() }),
+            )
+            .await
+        {
             // there is a first shard without that row, too
             Err(FoundError::Proposal(ProposalError::Propose(error))) => {
                 tracing::info!(%error, "the row of the first shard is written at a later start");
@@ -170,7 +188,9 @@ impl Parts {
         }
         let system = self.system_state();
         let meta = system.meta().ok_or(FoundError::Unexpected)?;
-        let first = system.signers().iter().filter(|(_, row)| row.enrolled_by.is_none());
+        // and the founder itself, whose signature the entry has
+        let founder = self.signer.signer();
+        let first = system.signers().iter().filter(|(name, row)| row.enrolled_by.is_none() || *name == founder);
         let genesis = Genesis {
             meta: Meta { group: group.id(), ..meta.as_ref().clone() },
             signers: first.map(|(name, row)| (name.clone(), signer(row.public_key, row.role.clone()))).collect(),
@@ -194,7 +214,7 @@ impl Parts {
         }
         self.open_tenant_keys(shard.group(), &state());
         self.tenant_keys.find(shard, &tenant).ok_or(UnsoundError::RootKey)?;
-        let name: KeyName = "canary".parse().expect("the canary key has a legal name");
+        let name = canary_name();
         if let Some(key) = state().row::<Key>(&(tenant.clone(), name.clone())) {
             return key.versions.get(&key.primary).copied().ok_or(FoundError::Unexpected);
         }
@@ -220,7 +240,7 @@ impl Parts {
     }
 }
 
-fn signer(public_key: PublicKey, role: Role) -> Signer {
+pub(super) fn signer(public_key: PublicKey, role: Role) -> Signer {
     Signer { public_key, role, revoked_at: None, enrolled_by: None, revoked_by: None }
 }
 

@@ -6,11 +6,15 @@
 mod answer;
 mod complete;
 mod counting;
+mod current;
 mod destruction;
+mod duties;
 mod execute;
 mod feed;
+mod following;
 mod found;
 mod import;
+mod member;
 mod people;
 mod place;
 mod plan;
@@ -25,12 +29,13 @@ mod supervise;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use replication::clock::{Clock, Moment};
 use replication::directory::Directory;
-use replication::ids::{GroupId, LineageId, LogIndex, ShardId};
+use replication::feed::Outlet;
+use replication::ids::{FrontendName, GroupId, LineageId, LogIndex, ShardId};
 use replication::machine::signing::SigningKey;
 use replication::machine::state::State;
 use replication::raft::group::Group;
@@ -43,21 +48,29 @@ use crate::lookup::TenantKeys;
 pub use answer::Answer;
 pub use execute::ExecuteError;
 pub use found::{FoundError, Founding, Person};
-pub use root::{Root, RootError};
+pub use member::{Membership, Own};
+pub use root::{Made, Root, RootError, is_there};
 pub use shards::{Shard, ShardDown, Standing};
 pub use sound::{ELECTION_DEADLINE, Needed, UnsoundError};
 
 /// How long an operator's request may take to be committed before its outcome counts as unknown.
 pub const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);
-/// How long an answer waits for the frontends to use a change.
-pub const ACTIVATION_DEADLINE: Duration = Duration::from_secs(7);
+
+/// Who reads what a key store knows.
+#[derive(Debug, Clone)]
+pub enum FedTo {
+    /// The frontend of the same process, and nobody else.
+    Own(FrontendName),
+    /// Frontends that follow the feed.
+    Frontends,
+}
 
 /// What a key store is made of.
 pub struct Parts {
     /// The groups of this replica.
     pub host: Arc<Host>,
     /// Signs what this replica completes.
-    pub signer: SigningKey,
+    pub signer: Arc<SigningKey>,
     /// Seals tenant keys.
     pub root: Root,
     /// Where key material lives in memory.
@@ -70,8 +83,8 @@ pub struct Parts {
     pub directory: Arc<Directory>,
     /// The tenant keys handed to the frontend.
     pub tenant_keys: Arc<TenantKeys>,
-    /// The frontend that reads them, by name.
-    pub frontend: String,
+    /// Who reads them.
+    pub fed_to: FedTo,
 }
 
 /// The key store of this replica.
@@ -80,6 +93,8 @@ pub struct KeyStore {
     lineage: LineageId,
     /// The shards that were brought up here, and those that could not be. None ever goes.
     shards: watch::Sender<BTreeMap<ShardId, Standing>>,
+    /// What is handed on of each group.
+    outlets: Mutex<BTreeMap<GroupId, Arc<Outlet>>>,
     /// Held by whoever brings a shard up.
     raising: tokio::sync::Mutex<()>,
     /// Held by whoever makes an import key: one at a time, whoever asks.
@@ -126,8 +141,13 @@ impl KeyStore {
     }
 
     /// What the frontend reads.
-    pub fn directory(&self) -> &Directory {
+    pub fn directory(&self) -> &Arc<Directory> {
         &self.parts.directory
+    }
+
+    /// The groups of this replica.
+    pub fn host(&self) -> &Host {
+        &self.parts.host
     }
 
     /// The first shard's state, which most tests are about.

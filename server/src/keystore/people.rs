@@ -1,4 +1,4 @@
-//! People: enrolled and revoked in group 0 first, then in every shard, each time under the signed request that asked for it.
+//! People and joining replicas: enrolled and revoked in group 0 first, then in every shard, each time under the signed request that asked for it.
 //!
 //! A group believes the officers that it knows itself: nothing is taken on another group's word. A shard that does not serve keeps no
 //! change of people from the others: it follows when it is brought up again, before anybody's request reaches it.
@@ -8,10 +8,11 @@ use std::sync::Arc;
 use futures::future::join_all;
 use replication::ids::{GroupId, IdempotencyId, LogIndex, SignerId};
 use replication::machine::apply::authority;
-use replication::machine::command::{Action, EnrolSigner, RevokeSigner};
+use replication::machine::command::{Action, AddReplica, EnrolSigner, RevokeSigner};
 use replication::machine::outcome::{Outcome, Refusal};
 use replication::machine::request::{AdminOperation, Request, SignedRequest};
-use replication::machine::rows::{Role, Signer};
+use replication::machine::rows::{Replica, ReplicaKind, Role, Signer};
+use replication::machine::state::State;
 use replication::raft::group::ProposeError;
 
 use super::KeyStore;
@@ -37,6 +38,15 @@ impl KeyStore {
             self.missing_in(&shard).iter().any(|(missing, _)| *missing == action).then_some(request)
         });
         finished.ok_or(refusal)
+    }
+
+    /// Adds a replica that signs nothing: group 0 alone has something to keep of it.
+    pub(super) async fn add_witness(&self, asked: &SignedRequest, request: &Request) -> Result<Answer, ExecuteError> {
+        let action = action(&request.operation).ok_or(ExecuteError::Unexpected)?;
+        let entry = self.completed(GroupId::SYSTEM, request.idempotency_id, asked, action);
+        let done = self.parts.propose(self.parts.host.system(), entry).await?;
+        let made = Answer { repeated: done.repeated, index: done.index, ..Answer::default() };
+        Ok(self.in_use(made, &[(GroupId::SYSTEM, done.index)]).await)
     }
 
     /// Carries out what officers asked for, or consented to.
@@ -88,9 +98,16 @@ impl KeyStore {
         action: &Action,
     ) -> Result<Vec<Arc<Shard>>, ExecuteError> {
         let (mut following, mut why_not) = (Vec::new(), None);
-        for (_, shard) in self.each_shard() {
+        // at once, so that one that stands still costs the others its time only once
+        let trying = self.each_shard().into_iter().map(|(_, shard)| async {
+            match shard {
+                Ok(shard) => Ok((self.follows(&shard, id, asked, action).await, shard)),
+                Err(down) => Err(down),
+            }
+        });
+        for shard in join_all(trying).await {
             let error = match shard {
-                Ok(shard) => match self.follows(&shard, id, asked, action).await {
+                Ok((followed, shard)) => match followed {
                     Ok(()) => {
                         following.push(shard);
                         continue;
@@ -121,6 +138,7 @@ impl KeyStore {
         if let Some(since) = shard.halted() {
             return Err(ProposeError::Halted { since }.into());
         }
+        self.be_current(&shard.group).await?;
         let entry = self.completed(shard.group_id(), id, asked, action.clone());
         match tried(shard, &entry)? {
             None => Ok(()),
@@ -149,9 +167,8 @@ impl KeyStore {
         let (mut enrolled, mut revoked) = (Vec::new(), Vec::new());
         for (id, row) in system.signers() {
             let there = shard.row::<Signer>(id);
-            if let (None, Some(proof), Role::Person { .. }) = (there, &row.enrolled_by, &row.role) {
-                let enrol = EnrolSigner { signer: id.clone(), public_key: row.public_key, role: row.role.clone() };
-                enrolled.push((Action::EnrolSigner(enrol), proof.clone()));
+            if let (None, Some(proof)) = (there, &row.enrolled_by) {
+                enrolled.extend(enrolment(&system, id, row).map(|action| (action, proof.clone())));
             }
             if let (Some(at), Some(proof)) = (row.revoked_at, &row.revoked_by)
                 && there.is_none_or(|there| there.revoked_at.is_none())
@@ -162,6 +179,11 @@ impl KeyStore {
         revoked.sort_by_key(|(at, ..)| *at);
         enrolled.extend(revoked.into_iter().map(|(_, action, proof)| (action, proof)));
         enrolled
+    }
+
+    /// Whether group 0 knows somebody whom a shard does not.
+    pub(super) fn lacks_people(&self, shard: &Shard) -> bool {
+        !self.missing_in(shard).is_empty()
     }
 
     /// Has a shard follow group 0, if it does not know somebody whom group 0 knows.
@@ -211,6 +233,21 @@ impl KeyStore {
     }
 }
 
+/// What made somebody's signatures count, once more.
+fn enrolment(system: &State, id: &SignerId, row: &Signer) -> Option<Action> {
+    match &row.role {
+        Role::Person { .. } => {
+            let (signer, public_key, role) = (id.clone(), row.public_key, row.role.clone());
+            Some(Action::EnrolSigner(EnrolSigner { signer, public_key, role }))
+        }
+        Role::Replica => system.replicas().iter().find_map(|(replica, row)| {
+            let Replica { address, site, kind, standing, .. } = row.as_ref().clone();
+            let is_theirs = matches!(&kind, ReplicaKind::Data { signer, .. } if signer == id);
+            is_theirs.then_some(Action::AddReplica(AddReplica { replica: *replica, address, site, kind, standing }))
+        }),
+    }
+}
+
 /// What a shard would say against an entry.
 fn tried(shard: &Shard, entry: &[u8]) -> Result<Option<Refusal>, ExecuteError> {
     match shard.state().apply(LogIndex(u64::MAX), entry).map_err(|_| ExecuteError::Unexpected)?.outcome {
@@ -219,7 +256,7 @@ fn tried(shard: &Shard, entry: &[u8]) -> Result<Option<Refusal>, ExecuteError> {
     }
 }
 
-/// What an operation does to the people of a group; `None` if it is about something else.
+/// What an operation does to those who sign in a group; `None` if it is about something else.
 fn action(operation: &AdminOperation) -> Option<Action> {
     match operation {
         AdminOperation::Enrol { signer, public_key, roles, tenants } => {
@@ -227,6 +264,10 @@ fn action(operation: &AdminOperation) -> Option<Action> {
             Some(Action::EnrolSigner(EnrolSigner { signer: signer.clone(), public_key: *public_key, role }))
         }
         AdminOperation::Revoke { signer } => Some(Action::RevokeSigner(RevokeSigner { signer: signer.clone() })),
+        AdminOperation::AddReplica { replica, address, site, kind, standing } => {
+            let (address, site, kind) = (address.clone(), site.clone(), kind.clone());
+            Some(Action::AddReplica(AddReplica { replica: *replica, address, site, kind, standing: *standing }))
+        }
         _ => None,
     }
 }

@@ -83,7 +83,7 @@ impl KeyStore {
         request: &Request,
         shard: ShardId,
     ) -> Result<Answer, ExecuteError> {
-        let add = Action::AddShard(AddShard { shard });
+        let add = Action::AddShard(AddShard { shard, founder: self.parts.host.replica() });
         let entry = self.completed(GroupId::SYSTEM, request.idempotency_id, asked, add);
         let done = self.parts.propose(self.parts.host.system(), entry).await?;
         // it belongs to the cluster from here on: the same request, sent again, goes on
@@ -95,6 +95,9 @@ impl KeyStore {
 
     /// The shard, brought up if it is not.
     async fn raise(&self, shard: ShardId) -> Result<Arc<Shard>, ExecuteError> {
+        if !self.parts.host.is_alone() {
+            return Ok(self.come_up(shard).await?);
+        }
         let _one_at_a_time = self.raising.lock().await;
         if let Ok(up) = self.shard(shard) {
             return Ok(up);
@@ -123,11 +126,11 @@ impl KeyStore {
         Ok(Arc::new(shard))
     }
 
-    fn stands(&self, shard: ShardId, standing: Standing) {
+    pub(super) fn stands(&self, shard: ShardId, standing: Standing) {
         self.shards.send_modify(|shards| drop(shards.insert(shard, standing)));
     }
 
-    fn is_down(&self, shard: ShardId, error: FoundError) {
+    pub(super) fn is_down(&self, shard: ShardId, error: FoundError) {
         self.stands(shard, Standing::Down(Arc::new(error)));
         if let Err(down) = self.shard(shard) {
             tracing::error!(%shard, "{down}");

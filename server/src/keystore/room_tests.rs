@@ -37,6 +37,7 @@ impl Short {
             limits: SnapshotLimits::default(),
             disk_reserve_bytes: RESERVE_BYTES,
             peers: Arc::new(NoPeers),
+            address: None,
         };
         let [system, shards] = disks.clone();
         let under = move |group| -> Arc<dyn FreeSpace> {

@@ -231,7 +231,7 @@ async fn a_shard_that_stands_still_holds_nobody_else_up() {
     let answer = running.done(running.by_officer(3, enrol("late"))).await;
     assert_eq!(answer.not_yet_in, [second()], "people come although one shard does not answer");
     let stuck = running.store.execute(running.asked(4, create_key("two", "other"))).await;
-    assert!(matches!(stuck, Err(ExecuteError::Propose(ProposeError::Unknown))), "{stuck:?}");
+    assert!(matches!(stuck, Err(ExecuteError::NoQuorum(group)) if group == second().group()), "{stuck:?}");
     assert!(running.opens(two));
     let made = running.done(running.asked(6, tenant_in("later", None))).await;
     assert_eq!(made.shard, Some(ShardId::FIRST), "the emptier one does not answer, and who goes there stays there");
@@ -370,7 +370,7 @@ async fn a_shard_whose_adding_was_cut_off_anywhere_is_finished_by_the_next_start
         let site = Site::new();
         let running = site.start().await.expect("a new site is founded");
         let asked = running.asked(1, add_shard());
-        let add = Action::AddShard(AddShard { shard: second() });
+        let add = Action::AddShard(AddShard { shard: second(), founder: ReplicaId(1) });
         let id = IdempotencyId::from_bytes([1; 16]);
         let entry = running.store.completed(GroupId::SYSTEM, id, &asked, add);
         running.store.parts.propose(running.host.system(), entry).await.expect("group 0 names the shard");

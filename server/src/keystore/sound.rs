@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use replication::ids::{GroupId, LogIndex, PublicKey, ShardId, SignerId};
+use replication::ids::{GroupId, LineageId, LogIndex, PeerAddress, PublicKey, ReplicaId, ShardId, SignerId};
 use replication::machine::rows::{Role, Signer};
 use replication::machine::state::State;
 use replication::raft::group::{Group, ReadError};
@@ -66,6 +66,35 @@ pub enum UnsoundError {
         "the signing key of {0} is not the one that it is enrolled with; put the key file back that belongs to this data"
     )]
     ReplicaKey(SignerId),
+    /// The data is of another cluster than the settings say.
+    #[error(
+        "the data folder is of the cluster with lineage {found}, and the settings name {wanted}; name the folder that belongs to this cluster, or an \
+         empty one for a new replica"
+    )]
+    OtherLineage {
+        /// Of the data.
+        found: LineageId,
+        /// Of the settings.
+        wanted: LineageId,
+    },
+    /// The cluster knows the replica as something else.
+    #[error(
+        "the cluster knows replica {0} in another role than its settings give it; put the role back, or join a new replica under a new number"
+    )]
+    OtherRole(ReplicaId),
+    /// The cluster reaches the replica elsewhere.
+    #[error(
+        "the cluster reaches replica {replica} at {known}, and its settings advertise {told}; serve it at {known} again, or join a new replica under \
+         a new number on an empty data folder"
+    )]
+    OtherAddress {
+        /// Which.
+        replica: ReplicaId,
+        /// Where the others look for it.
+        known: PeerAddress,
+        /// Where it says that it is.
+        told: PeerAddress,
+    },
     /// The root key opens nothing here.
     #[error("the root key does not open the tenant keys; put the root key back that belongs to this data")]
     RootKey,
@@ -82,7 +111,13 @@ impl UnsoundError {
         match self {
             Self::NoLeader(group) | Self::Stopped(group) | Self::Halted { group, .. } => *group == GroupId::SYSTEM,
             Self::GroupLost { lost, .. } => *lost == GroupId::SYSTEM,
-            Self::ShardUnknown(_) | Self::GroupForeign(_) | Self::ReplicaKey(_) | Self::RootKey => false,
+            Self::ShardUnknown(_)
+            | Self::GroupForeign(_)
+            | Self::ReplicaKey(_)
+            | Self::OtherLineage { .. }
+            | Self::OtherRole(_)
+            | Self::OtherAddress { .. }
+            | Self::RootKey => false,
         }
     }
 }
@@ -251,17 +286,11 @@ fn belong_together(id: ShardId, system: &Applied, shard: &Applied) -> Result<(),
         (None, None) => Ok(()),
         (None, Some(_)) => Err(UnsoundError::GroupLost { lost: GroupId::SYSTEM, found: group }),
         // the shard gets its first entry before the system group hears of any path or tenant in it
-        (Some(_), None) if !is_used(system, id) => Ok(()),
+        (Some(_), None) if !system.is_used(id) => Ok(()),
         (Some(_), None) => Err(UnsoundError::GroupLost { lost: group, found: GroupId::SYSTEM }),
         (Some(system), Some(shard)) if system.lineage == shard.lineage => Ok(()),
         (Some(_), Some(_)) => Err(UnsoundError::GroupForeign(group)),
     }
-}
-
-/// Whether group 0 says that there is something in a shard.
-fn is_used(system: &State, shard: ShardId) -> bool {
-    system.reservations().values().any(|row| row.shard == shard)
-        || system.placements().values().any(|row| row.shard == shard)
 }
 
 impl KeyStore {

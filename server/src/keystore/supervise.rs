@@ -36,11 +36,12 @@ impl KeyStore {
 
     /// Counts the time of every shard, and destroys what is due, until the future is dropped.
     pub async fn keep_time(self: Arc<Self>) {
-        self.for_each_shard("cluster time", |store, shard| async move { store.keep_time_of(&shard).await }).await;
+        self.for_each_shard("cluster time", |store, shard| async move { store.count_while_leading(&shard).await })
+            .await;
     }
 
     /// Runs a task for each shard that was brought up, from then on.
-    async fn for_each_shard<W, F>(self: &Arc<Self>, name: &'static str, work: W)
+    pub(super) async fn for_each_shard<W, F>(self: &Arc<Self>, name: &'static str, work: W)
     where
         W: Fn(Arc<Self>, Arc<Shard>) -> F + Clone + Send + 'static,
         F: Future<Output = ()> + Send + 'static,

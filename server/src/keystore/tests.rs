@@ -100,6 +100,7 @@ impl Site {
             limits: SnapshotLimits::default(),
             disk_reserve_bytes: 0,
             peers: Arc::new(NoPeers),
+            address: None,
         }
     }
 
@@ -136,14 +137,14 @@ impl Site {
         let (arena, operator) = (arena(), key("operator-1", &self.operator));
         let parts = Parts {
             host: Arc::clone(host),
-            signer: key("replica-1", &self.replica),
+            signer: Arc::new(key("replica-1", &self.replica)),
             root: Root(RootKey::load(&self.root, &arena).expect("the root key loads")),
             arena,
             entropy: Arc::new(SystemEntropy),
             clock: Arc::clone(&self.clock),
             directory: Arc::new(Directory::new([ShardId::FIRST])),
             tenant_keys: Arc::default(),
-            frontend: "test-1".to_owned(),
+            fed_to: FedTo::Own("test-1".parse().expect("a legal name")),
         };
         let (signer, public_key) = (operator.signer().clone(), operator.public_key());
         let mut people = vec![Person { signer, public_key, roles: [PersonRole::Operator].into() }];

@@ -27,6 +27,7 @@ async fn plant(folder: &Path) -> LogIndex {
         limits: SnapshotLimits::default(),
         disk_reserve_bytes: 0,
         peers: Arc::new(NoPeers),
+        address: None,
     };
     let host: Host = Host::open(settings).await.expect("the groups of an ended server can be opened");
     host.initialise_single(AMPLE).await.expect("the only voter is elected");

@@ -69,19 +69,19 @@ const SERVER_ARROWS: Arrows = &[
             "health",
         ],
     ),
+    ("following", &["crypto", "lookup"]),
+    (
+        "process",
+        &["exit", "metrics", "regular_file", "replace_file", "tasks", "authn", "crypto", "edge", "health", "frontend"],
+    ),
     ("keystore", &["crypto", "lookup"]),
     ("gauges", &["metrics", "edge", "frontend", "keystore"]),
-    ("admin", &["edge", "wire", "policy", "error", "operations", "health", "keystore"]),
     (
-        "dev",
+        "frontend_process",
         &[
             "clock",
             "metrics",
-            "regular_file",
-            "replace_file",
-            "shell",
             "tasks",
-            "wire",
             "authn",
             "crypto",
             "lookup",
@@ -89,12 +89,42 @@ const SERVER_ARROWS: Arrows = &[
             "settings",
             "health",
             "frontend",
+            "process",
+            "following",
+            "gauges",
+        ],
+    ),
+    ("admin", &["edge", "wire", "policy", "error", "operations", "health", "keystore"]),
+    (
+        "dev",
+        &[
+            "clock", "metrics", "shell", "tasks", "wire", "authn", "crypto", "lookup", "edge", "settings", "health",
+            "frontend", "process", "keystore", "gauges", "admin",
+        ],
+    ),
+    (
+        "replica",
+        &[
+            "clock",
+            "exit",
+            "metrics",
+            "tasks",
+            "authn",
+            "policy",
+            "quota",
+            "crypto",
+            "lookup",
+            "operations",
+            "edge",
+            "settings",
+            "health",
+            "process",
             "keystore",
             "gauges",
             "admin",
         ],
     ),
-    ("ctl", &["clock", "exit", "shell", "crypto", "admin", "dev"]),
+    ("ctl", &["clock", "exit", "shell", "crypto", "admin", "dev", "replica"]),
 ];
 
 /// What stands in the log is a language of its own, below the codec that writes it; the machine reads it through the codec.
@@ -144,9 +174,9 @@ const REPLICATION_ARROWS: Arrows = &[
     ("directory", &["clock", "ids", "machine", "freshness"]),
     ("schema", &["clock", "ids", "machine::policy", "machine::request"]),
     ("store", &["ids", "machine", "codec"]),
-    ("raft", &["ids", "machine", "codec", "store"]),
+    ("raft", &["clock", "ids", "machine", "codec", "freshness", "store"]),
     ("peers", &["ids", "raft"]),
-    ("feed", &["clock", "directory", "raft"]),
+    ("feed", &["clock", "ids", "machine", "codec", "freshness", "directory", "raft", "peers"]),
 ];
 
 /// The crates whose modules have arrows.

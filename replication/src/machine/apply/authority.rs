@@ -67,6 +67,10 @@ pub fn verify_request(state: &State, meta: &Meta, signed: &SignedRequest) -> Res
             let may_change = tenants.is_none() && may(roles, Permission::ChangeCluster);
             may_change.then_some(()).ok_or_else(|| Refusal::NotForCluster { signer: by.clone() })?;
         }
+        None if matches!(request.operation, AdminOperation::AddReplica { .. }) => {
+            let may_add = tenants.is_none() && may(roles, Permission::ManagePeople);
+            may_add.then_some(()).ok_or_else(|| Refusal::NotForReplicas { signer: by.clone() })?;
+        }
         None if !may(roles, Permission::ManagePeople) => return Err(Refusal::NotOfficer { signer: by.clone() }),
         None => {}
     }
@@ -129,6 +133,7 @@ fn concerns_officer<'a>(state: &State, operation: &'a AdminOperation) -> Option<
         // the person is named in the request that this one carries
         AdminOperation::Approve(_)
         | AdminOperation::AddShard { .. }
+        | AdminOperation::AddReplica { .. }
         | AdminOperation::CreateTenant { .. }
         | AdminOperation::CreateCryptoSpace { .. }
         | AdminOperation::CreateKey { .. }
@@ -227,7 +232,8 @@ pub fn planned(asked: &AdminOperation) -> Option<(Change, Revision)> {
         | AdminOperation::Enrol { .. }
         | AdminOperation::Revoke { .. }
         | AdminOperation::Approve(_)
-        | AdminOperation::AddShard { .. } => None,
+        | AdminOperation::AddShard { .. }
+        | AdminOperation::AddReplica { .. } => None,
     }
 }
 
@@ -273,6 +279,13 @@ fn adds(asked: &AdminOperation, action: &Action) -> bool {
         }
         (AdminOperation::Revoke { signer }, Action::RevokeSigner(revoke)) => revoke.signer == *signer,
         (AdminOperation::AddShard { shard }, Action::AddShard(add)) => add.shard == *shard,
+        (AdminOperation::AddReplica { replica, address, site, kind, standing }, Action::AddReplica(add)) => {
+            add.replica == *replica
+                && add.address == *address
+                && add.site == *site
+                && add.kind == *kind
+                && add.standing == *standing
+        }
         _ => false,
     }
 }
@@ -311,7 +324,8 @@ fn automatic(action: &Action) -> Result<(), Refusal> {
         if tenant.as_str() == RESERVED_TENANT { Ok(()) } else { Err(Refusal::RequestMissing) }
     };
     match action {
-        Action::AdvanceStage(_) | Action::Tick(_) | Action::DestroyVersion(_) => Ok(()),
+        // a replica is added so only where there is none, see `replicas`
+        Action::AdvanceStage(_) | Action::Tick(_) | Action::DestroyVersion(_) | Action::AddReplica(_) => Ok(()),
         Action::CreateTenant(create) => for_reserved(&create.tenant),
         Action::CreateKey(create) => for_reserved(&create.tenant),
         Action::ReservePath(reserve) => for_reserved(&reserve.tenant),

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::ids::{SHARDS_MAX, ShardId, TenantId};
 use crate::machine::command::{AddShard, PlaceTenant, ReservePath};
 use crate::machine::outcome::{Effect, Refusal};
-use crate::machine::rows::{Placement, Reservation, Shard};
+use crate::machine::rows::{Placement, Replica, ReplicaKind, Reservation, Shard};
 use crate::machine::state::Draft;
 
 use super::additive::exists;
@@ -23,7 +23,14 @@ pub(super) fn add_shard(draft: &mut Draft, add: &AddShard, at: Timestamp) -> Res
             remedy: format!("take a number from 1 to {SHARDS_MAX}"),
         });
     }
-    draft.put(add.shard, Shard { added_at: at });
+    // in `ekm dev` there are no replicas to choose from
+    let is_data = |row: &Replica| matches!(row.kind, ReplicaKind::Data { .. });
+    if !draft.state().replicas().is_empty()
+        && !draft.state().row::<Replica>(&add.founder).is_some_and(|row| is_data(row))
+    {
+        return Err(Refusal::NotWhatWasAsked);
+    }
+    draft.put(add.shard, Shard { founder: add.founder, added_at: at });
     Ok(Effect::ShardAdded { shard: add.shard })
 }
 

@@ -12,11 +12,13 @@ mod grants;
 mod levels;
 mod people;
 mod plans;
+mod replicas;
 mod versions;
 
 pub use super::cluster_time::TICK_MAX;
 pub use destruction::{DEV_WINDOW_MIN, WINDOW_MAX, WINDOW_MIN};
 pub use people::{OFFICERS_MIN, REACH_MAX};
+pub use replicas::REPLICAS_MAX;
 pub use versions::{ALIASES_MAX, IMPORT_KEYS_MAX, VERSIONS_MAX};
 
 use sha2::{Digest as _, Sha256};
@@ -128,6 +130,7 @@ fn change(draft: &mut Draft, meta: &Meta, command: &Command, index: LogIndex) ->
         Action::Tick(tick) => shard_only(meta).and_then(|()| destruction::tick(draft, tick)),
         Action::DestroyVersion(destroy) => shard_only(meta).and_then(|()| destruction::destroy(draft, destroy)),
         Action::AddShard(add) => system_only(meta).and_then(|()| cluster::add_shard(draft, add, command.at)),
+        Action::AddReplica(add) => replicas::add(draft, meta, add, command),
     }
 }
 

@@ -18,7 +18,7 @@ pub const OFFICERS_MIN: usize = 2;
 pub const REACH_MAX: usize = 64;
 /// Largest request that enrols, in bytes: with the reach and the request that revokes, a person's row stays under 16 KiB, so that
 /// nobody can be enrolled who cannot be revoked.
-const ENROL_BYTES_MAX: usize = 7 * 1024;
+pub(super) const ENROL_BYTES_MAX: usize = 7 * 1024;
 /// Largest request that revokes, in bytes.
 const REVOKE_BYTES_MAX: usize = 4 * 1024;
 
@@ -91,10 +91,10 @@ fn check_reach(signer: &SignerId, reach: &BTreeSet<TenantId>) -> Result<(), Refu
 }
 
 /// The request is kept with the person.
-fn proof_fits(command: &Command, bytes_max: usize) -> Result<(), Refusal> {
+pub(super) fn proof_fits(command: &Command, bytes_max: usize) -> Result<(), Refusal> {
     match command.request.as_ref().map_or(0, |request| request.bytes.len()) {
         bytes if bytes > bytes_max => {
-            Err(Refusal::TooLarge { what: "a request about a person".to_owned(), bytes, bytes_max })
+            Err(Refusal::TooLarge { what: "a request about a person or a replica".to_owned(), bytes, bytes_max })
         }
         _ => Ok(()),
     }

@@ -8,16 +8,18 @@ use std::path::PathBuf;
 
 use crate::clock::ClusterTime;
 use crate::codec;
-use crate::ids::{AliasId, CheckValue, GroupId, ImportKeyId, KeyName, KeyVersionId, Revision, ShardId, TenantId};
-use crate::machine::command::{Action, AddShard, EnrolSigner, RevokeSigner};
+use crate::ids::{
+    AliasId, CheckValue, GroupId, ImportKeyId, KeyName, KeyVersionId, ReplicaId, Revision, ShardId, TenantId,
+};
+use crate::machine::command::{Action, AddReplica, AddShard, EnrolSigner, RevokeSigner};
 use crate::machine::outcome::Outcome;
 use crate::machine::policy::Policy;
 use crate::machine::request::Level;
 use crate::machine::roles::PersonRole;
-use crate::machine::rows::{Change, ClusterClock, Origin, Quota, Role};
+use crate::machine::rows::{Change, ClusterClock, Origin, Quota, ReplicaKind, Role};
 use crate::testkit::{Author, signing_key};
 
-use super::{Machine, SHARD, name, rule, tenant};
+use super::{Machine, SHARD, name, replica, rule, tenant};
 
 fn entries(author: &Author) -> Vec<(&'static str, GroupId, Vec<u8>)> {
     let acme = tenant("acme");
@@ -41,8 +43,14 @@ fn entries(author: &Author) -> Vec<(&'static str, GroupId, Vec<u8>)> {
         ("reserve_path", GroupId::SYSTEM, author.reserve_path(&acme, &name("k1"), [0xab; 16])),
     ];
     entries.extend(later_entries(author, &acme, version));
-    let second = AddShard { shard: ShardId(std::num::NonZeroU16::MIN.saturating_add(1)) };
+    let founder = ReplicaId(1);
+    let second = AddShard { shard: ShardId(std::num::NonZeroU16::MIN.saturating_add(1)), founder };
     entries.push(("add_shard", GroupId::SYSTEM, author.does(GroupId::SYSTEM, Action::AddShard(second))));
+    let data = Action::AddReplica(replica(2, "replica-2"));
+    entries.push(("add_replica", GroupId::SYSTEM, author.does(GroupId::SYSTEM, data.clone())));
+    entries.push(("add_replica_to_shard", SHARD, author.does(SHARD, data)));
+    let witness = AddReplica { kind: ReplicaKind::Witness, ..replica(3, "none") };
+    entries.push(("add_replica_witness", GroupId::SYSTEM, author.does(GroupId::SYSTEM, Action::AddReplica(witness))));
     entries
 }
 
@@ -156,6 +164,7 @@ const fn number(action: &Action) -> usize {
         Action::Tick(_) => 15,
         Action::DestroyVersion(_) => 16,
         Action::AddShard(_) => 17,
+        Action::AddReplica(_) => 18,
     }
 }
 
@@ -170,7 +179,7 @@ fn every_action_has_a_golden_entry_with_the_number_it_always_had() {
         assert_eq!(usize::from(encoded[0]), number, "{kind}");
         seen.insert(number);
     }
-    assert!(seen.into_iter().eq(0..=17));
+    assert!(seen.into_iter().eq(0..=18));
 }
 
 #[test]

@@ -8,17 +8,20 @@ mod model;
 mod people;
 mod plain;
 mod properties;
+mod replicas;
 mod script;
 mod shards;
 mod tampering;
 mod time_search;
 
-use crate::ids::{GroupId, KeyVersionId, LogIndex, Revision, ShardId, TenantId};
+use crate::ids::{GroupId, KeyVersionId, LogIndex, ReplicaId, Revision, ShardId, TenantId};
+use crate::machine::command::AddReplica;
 use crate::machine::invariants;
 use crate::machine::outcome::{Outcome, Refusal};
 use crate::machine::policy::{Operation, Rule};
+use crate::machine::rows::{ReplicaKind, Standing};
 use crate::machine::state::{State, Transition};
-use crate::testkit::Author;
+use crate::testkit::{Author, signing_key};
 
 /// A state and the entries that made it.
 struct Machine {
@@ -92,6 +95,18 @@ fn tenant(text: &str) -> TenantId {
 
 fn name<T: std::str::FromStr<Err = crate::ids::IdError>>(text: &str) -> T {
     text.parse().expect("test names are legal")
+}
+
+/// A data replica that is to vote, with a key of its own.
+fn replica(number: u64, signer: &str) -> AddReplica {
+    let seed = u8::try_from(number).expect("test replicas have small numbers") + 150;
+    AddReplica {
+        replica: ReplicaId(number),
+        address: format!("127.0.0.1:{}", 9000 + number).parse().expect("it is an address"),
+        site: name("a"),
+        kind: ReplicaKind::Data { signer: name(signer), public_key: signing_key(signer, seed).public_key() },
+        standing: Standing::Voter,
+    }
 }
 
 fn rule(text: &str) -> Rule {

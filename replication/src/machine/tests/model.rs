@@ -84,6 +84,7 @@ fn told(outcome: &Outcome) -> String {
             | Effect::SignerEnrolled
             | Effect::SignerRevoked
             | Effect::ShardAdded { .. }
+            | Effect::ReplicaAdded { .. }
             | Effect::Ticked { .. } => word(format!("{effect:?}")),
             Effect::TenantMade { revision }
             | Effect::CryptoSpaceMade { revision, .. }

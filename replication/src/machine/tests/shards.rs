@@ -1,6 +1,6 @@
 //! Shards: who may add one, where tenants may be placed, and whom a path belongs to.
 
-use crate::ids::{GroupId, ShardId, TenantId};
+use crate::ids::{GroupId, ReplicaId, ShardId, TenantId};
 use crate::machine::command::{Action, AddShard, CreateTenant, PlaceTenant, ReservePath};
 use crate::machine::outcome::{Effect, Outcome, Refusal};
 use crate::machine::request::AdminOperation;
@@ -15,7 +15,7 @@ fn shard(number: u16) -> ShardId {
 }
 
 fn add(number: u16) -> Action {
-    Action::AddShard(AddShard { shard: shard(number) })
+    Action::AddShard(AddShard { shard: shard(number), founder: ReplicaId(1) })
 }
 
 fn system() -> Machine {

@@ -1,20 +1,20 @@
 //! A replica that completes something else than was asked: for each operation, every field that it could turn, one at a time.
 
-use crate::ids::{AliasId, CheckValue, ImportKeyId, KeyVersionId, Revision, ShardId};
+use crate::ids::{AliasId, CheckValue, ImportKeyId, KeyVersionId, ReplicaId, Revision, ShardId};
 use crate::machine::command::{
-    Action, AddShard, AddVersion, AdoptPlan, CreateAlias, CreateImportKey, CreateKey, EnrolSigner, PlaceTenant,
-    RevokeSigner, StepVersion,
+    Action, AddReplica, AddShard, AddVersion, AdoptPlan, CreateAlias, CreateImportKey, CreateKey, EnrolSigner,
+    PlaceTenant, RevokeSigner, StepVersion,
 };
 use crate::machine::lifecycle::Event;
 use crate::machine::outcome::{Outcome, Refusal};
 use crate::machine::policy::Policy;
 use crate::machine::request::Level;
 use crate::machine::roles::PersonRole;
-use crate::machine::rows::{Change, Origin, Plan, Purpose, Role, Sealed};
+use crate::machine::rows::{Change, Origin, Plan, Purpose, ReplicaKind, Role, Sealed, Standing};
 use crate::machine::signing::{plan_digest, verifies};
 use crate::testkit::{asks, new_version, signing_key};
 
-use super::{Machine, SHARD, name, rule, tenant};
+use super::{Machine, SHARD, name, replica, rule, tenant};
 
 fn id(byte: u8) -> KeyVersionId {
     KeyVersionId::from_bytes([byte; 16])
@@ -163,9 +163,20 @@ fn planned() -> Vec<Case> {
 
 fn of_the_cluster() -> Vec<Case> {
     let shard = |number| ShardId(std::num::NonZeroU16::new(number).expect("positive"));
-    let add = |number| Action::AddShard(AddShard { shard: shard(number) });
+    let add = |number| Action::AddShard(AddShard { shard: shard(number), founder: ReplicaId(1) });
     let place = Action::PlaceTenant(PlaceTenant { tenant: tenant("acme"), shard: shard(2) });
-    vec![(add(2), vec![add(3), place, import_key("acme")])]
+    let joins = || replica(2, "replica-2");
+    let altered = [
+        AddReplica { replica: ReplicaId(3), ..joins() },
+        AddReplica { address: "127.0.0.1:1".parse().expect("it is an address"), ..joins() },
+        AddReplica { site: name("b"), ..joins() },
+        AddReplica { kind: ReplicaKind::Witness, ..joins() },
+        AddReplica { kind: replica(3, "replica-2").kind, ..joins() },
+        AddReplica { kind: replica(2, "replica-3").kind, ..joins() },
+        AddReplica { standing: Standing::Learner, ..joins() },
+    ];
+    let replicas = altered.map(Action::AddReplica).into_iter().chain([add(2)]).collect();
+    vec![(add(2), vec![add(3), place, import_key("acme")]), (Action::AddReplica(joins()), replicas)]
 }
 
 fn of_people() -> Vec<Case> {

@@ -16,7 +16,7 @@ use super::pki::Authority;
 use crate::ids::{Generation, GroupId, KeyVersionId, LogIndex, ReplicaId, ShardId, TenantId};
 use crate::machine::outcome::Outcome;
 use crate::peers::connections::Connections;
-use crate::peers::listener::Listening;
+use crate::peers::listener::{Groups, Listening};
 use crate::raft::group::{Group, GroupSettings, ProposeError, SnapshotLimits, Timers};
 use crate::raft::network::{AskError, Destination, NoSuchPeer, Peers, Question, Shipment};
 use crate::raft::status::Status;
@@ -32,7 +32,7 @@ pub(super) const AMPLE: Duration = Duration::from_mins(2);
 pub(super) const NEVER: SnapshotLimits =
     SnapshotLimits { entries: u64::MAX, bytes: u64::MAX, interval: Duration::from_hours(9) };
 /// Long enough that a busy machine holds no election by itself.
-const TIMERS: Timers = Timers {
+pub(super) const TIMERS: Timers = Timers {
     heartbeat: Duration::from_millis(150),
     election_min: Duration::from_millis(1200),
     election_max: Duration::from_millis(2400),
@@ -173,7 +173,8 @@ impl Replicas {
             peers: Arc::new(peers),
         };
         let group = Arc::new(Group::open(settings).await.expect("the folder is whole and not in use"));
-        let groups = BTreeMap::from([(SHARD, Arc::clone(&group))]);
+        let only = Arc::clone(&group);
+        let groups: Groups = Arc::new(move |id| (id == SHARD).then(|| Arc::clone(&only)));
         let listening = Listening::start(listener, tls, GENERATION, groups).expect("the socket listens");
         let node = self.nodes.iter_mut().find(|node| node.replica == replica).expect("the replica was added");
         node.running = Some((group, listening));

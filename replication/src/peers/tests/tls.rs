@@ -10,6 +10,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::pki::{Authority, LINEAGE, OTHER_LINEAGE};
 use crate::ids::ReplicaId;
+use crate::peers::dial::Calls as _;
 use crate::peers::tls::CredentialsError;
 
 const ONE: ReplicaId = ReplicaId(1);
@@ -50,13 +51,13 @@ fn presenting(
 #[tokio::test]
 async fn two_replicas_of_one_cluster_meet() {
     let authority = Authority::new("peers");
-    assert_eq!(meet(authority.tls(ONE).client(TWO), authority.tls(TWO).server()).await, Ok(()));
+    assert_eq!(meet(authority.tls(ONE).client(TWO), authority.tls(TWO).server_config()).await, Ok(()));
 }
 
 #[tokio::test]
 async fn a_replica_is_believed_only_under_its_own_name() {
     let authority = Authority::new("peers");
-    let refused = meet(authority.tls(ONE).client(ReplicaId(3)), authority.tls(TWO).server()).await;
+    let refused = meet(authority.tls(ONE).client(ReplicaId(3)), authority.tls(TWO).server_config()).await;
     let refused = refused.expect_err("replica 2 answers for replica 3");
     assert!(refused.contains("certificate"), "{refused}");
 }
@@ -64,9 +65,9 @@ async fn a_replica_is_believed_only_under_its_own_name() {
 #[tokio::test]
 async fn another_authority_is_believed_by_neither_side() {
     let (ours, foreign) = (Authority::new("peers"), Authority::new("peers"));
-    assert!(meet(foreign.tls(ONE).client(TWO), ours.tls(TWO).server()).await.is_err());
+    assert!(meet(foreign.tls(ONE).client(TWO), ours.tls(TWO).server_config()).await.is_err());
     let (certificate, key) = foreign.issue(&[format!("ekm://{LINEAGE}/replica/1")]);
-    let refused = meet(presenting(vec![certificate], key, &ours), ours.tls(TWO).server()).await;
+    let refused = meet(presenting(vec![certificate], key, &ours), ours.tls(TWO).server_config()).await;
     assert!(refused.is_err(), "a foreign client was let in");
 }
 
@@ -88,22 +89,22 @@ async fn certificates_of_another_kind_are_refused_in_the_handshake_whoever_signe
     for (kind, names, uses, days) in table {
         let (certificate, key) = authority.issue_for(&names, uses, days);
         let client = presenting(vec![certificate], key, &authority);
-        assert!(meet(client, authority.tls(TWO).server()).await.is_err(), "{kind} was let in");
+        assert!(meet(client, authority.tls(TWO).server_config()).await.is_err(), "{kind} was let in");
     }
     let (certificate, key) = authority.issue(&[format!("ekm://{LINEAGE}/replica/1")]);
     let client = presenting(vec![certificate], key, &authority);
-    assert_eq!(meet(client, authority.tls(TWO).server()).await, Ok(()), "the table's own client is sound");
+    assert_eq!(meet(client, authority.tls(TWO).server_config()).await, Ok(()), "the table's own client is sound");
 }
 
 #[tokio::test]
 async fn renewed_credentials_count_for_the_next_connection() {
     let (old, new) = (Authority::new("old"), Authority::new("new"));
     let (one, two) = (old.tls(ONE), old.tls(TWO));
-    assert_eq!(meet(one.client(TWO), two.server()).await, Ok(()));
+    assert_eq!(meet(one.client(TWO), two.server_config()).await, Ok(()));
     two.take(new.credentials(TWO)).expect("they are replica 2's");
-    assert!(meet(one.client(TWO), two.server()).await.is_err());
+    assert!(meet(one.client(TWO), two.server_config()).await.is_err());
     one.take(new.credentials(ONE)).expect("they are replica 1's");
-    assert_eq!(meet(one.client(TWO), two.server()).await, Ok(()));
+    assert_eq!(meet(one.client(TWO), two.server_config()).await, Ok(()));
 }
 
 #[test]

@@ -62,6 +62,7 @@ async fn host_over(folder: &Path, spaces: impl Fn(GroupId) -> Arc<dyn FreeSpace>
         limits: SnapshotLimits::default(),
         disk_reserve_bytes: RESERVE,
         peers: Arc::new(NoPeers),
+        address: None,
     };
     Host::open_within(settings, spaces).await.expect("an empty folder opens")
 }

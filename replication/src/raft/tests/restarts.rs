@@ -343,6 +343,7 @@ async fn a_host_opens_its_groups_once_and_closes_them_in_order() {
         limits: SnapshotLimits::default(),
         disk_reserve_bytes: 0,
         peers: Arc::new(NoPeers),
+        address: None,
     };
     let author = Author::default();
     let host: Host = Host::open(settings.clone()).await.expect("an empty folder opens");

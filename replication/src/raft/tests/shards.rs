@@ -32,6 +32,7 @@ fn settings(folder: &Path) -> HostSettings {
         limits: SnapshotLimits::default(),
         disk_reserve_bytes: 0,
         peers: Arc::new(NoPeers),
+        address: None,
     }
 }
 
@@ -40,7 +41,11 @@ async fn two_shards(host: &Host, author: &Author) {
     host.initialise_single(AMPLE).await.expect("the only voter is elected");
     done(host.system(), author.genesis(GroupId::SYSTEM)).await;
     done(&first(host), author.genesis(SHARD)).await;
-    done(host.system(), author.does(GroupId::SYSTEM, Action::AddShard(AddShard { shard: second() }))).await;
+    done(
+        host.system(),
+        author.does(GroupId::SYSTEM, Action::AddShard(AddShard { shard: second(), founder: ReplicaId(1) })),
+    )
+    .await;
     let group = host.open_shard(second(), AMPLE).await.expect("a new shard opens");
     done(&group, author.genesis(second().group())).await;
 }

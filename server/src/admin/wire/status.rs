@@ -32,12 +32,15 @@ pub struct Status {
     pub disk: DiskStatus,
     /// What the listeners present.
     pub certificates: Vec<CertificateStatus>,
-    /// The keys that callers' tokens are verified with.
-    pub key_set: KeySetStatus,
-    /// The audit file.
-    pub audit: AuditStatus,
-    /// The requests of callers.
-    pub load: LoadStatus,
+    /// The keys that callers' tokens are verified with; absent where this process answers no callers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_set: Option<KeySetStatus>,
+    /// The audit file; absent where this process answers no callers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditStatus>,
+    /// The requests of callers; absent where this process answers none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadStatus>,
 }
 
 /// The room on a disk.

@@ -2,6 +2,7 @@
 //!
 //! Parses and explains; carries nothing out. Every command has an example in its help, and the tests run each of them.
 
+mod cluster;
 mod connection;
 mod grant;
 mod import;
@@ -18,6 +19,7 @@ mod version;
 use clap::{Parser, Subcommand, ValueEnum};
 use replication::ids::IdempotencyId;
 
+pub(super) use cluster::{ClusterCommand, ClusterInitArgs, ClusterJoinArgs};
 pub(super) use connection::Connection;
 pub(super) use grant::GrantArgs;
 pub(super) use import::{ImportArgs, ImportKeyCommand, MaterialArgs};
@@ -97,6 +99,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  ekmctl whoami\n  ekmctl --dev ./ekm-dev --as dev-officer-1 whoami")]
     Whoami,
     Doctor(DoctorArgs),
+    /// The cluster as a whole: how it begins, who belongs to it, how it stands.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Shards: parts of the cluster that fail apart from each other.
     #[command(subcommand)]
     Shard(ShardCommand),

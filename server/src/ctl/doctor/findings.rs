@@ -199,13 +199,13 @@ fn cluster(notes: &mut Notes, status: &Status) {
     if status.disk.is_short {
         disk_is_short(notes);
     }
-    if status.audit.lost_records > 0 {
+    if status.audit.as_ref().is_some_and(|audit| audit.lost_records > 0) {
         audit_is_lost(notes);
     }
     for certificate in &status.certificates {
         certificate_ends(notes, &certificate.listener, certificate.expires_in_seconds);
     }
-    if !status.key_set.is_loaded {
+    if status.key_set.as_ref().is_some_and(|key_set| !key_set.is_loaded) {
         notes.broken(
             "no key set of Google's tokens is loaded",
             ALL_CALLERS,

@@ -1,5 +1,6 @@
 //! What commands print: text for people, or JSON for programs. Pure; calls nobody.
 
+mod cluster;
 mod key;
 mod levels;
 mod look;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use super::args::Output;
 use crate::admin::wire::{Answer, CryptoSpaceBody, ShardStatus, Status, TenantBody};
 
+pub(super) use cluster::{Lineage, cluster, founded};
 pub(super) use key::{Imported, KeyShown, import_key, import_key_in_full, imported, key, key_in_full, owned_version};
 pub(super) use levels::{policy, quotas};
 pub(super) use look::{Explained, caller, diagnosis, explanation, seen};

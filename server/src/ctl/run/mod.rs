@@ -1,5 +1,6 @@
 //! One command, a few calls of the admin API. Each noun has its file; here stands what leads to them.
 
+mod cluster;
 mod connect;
 mod import;
 mod key;
@@ -10,7 +11,7 @@ mod shard;
 mod tenant;
 mod version;
 
-use super::args::{Args, Command};
+use super::args::{Args, ClusterCommand, Command};
 use super::confirm::Consent;
 use super::error::CtlError;
 use super::print::{Printed, answer, status};
@@ -32,6 +33,12 @@ pub async fn run(args: &Args) -> Result<Printed, CtlError> {
             Ok(Printed::of(&body, status(&body)))
         }
         Command::Whoami => session(args)?.whoami().await,
+        Command::Cluster(command) => match command {
+            ClusterCommand::Lineage => cluster::lineage(),
+            ClusterCommand::Init(asked) => session(args)?.cluster_init(asked).await,
+            ClusterCommand::Join(asked) => session(args)?.cluster_join(asked).await,
+            ClusterCommand::Status => session(args)?.cluster_status().await,
+        },
         Command::Shard(command) => session(args)?.shard(command).await,
         Command::Tenant(command) => session(args)?.tenant(command).await,
         Command::CryptoSpace(command) => session(args)?.crypto_space(command).await,

@@ -276,7 +276,16 @@ async fn key_store(folder: &Path) -> (Arc<KeyStore>, Arc<Host>, Operator) {
     let (replica, timers, blocking) = (ReplicaId(1), Timers::default(), Blocking::Threads);
     let (folder_of_all, disk_reserve_bytes) = (folder.to_owned(), 0);
     let peers = Arc::new(NoPeers);
-    let settings = HostSettings { replica, folder: folder_of_all, timers, blocking, limits, disk_reserve_bytes, peers };
+    let settings = HostSettings {
+        replica,
+        folder: folder_of_all,
+        timers,
+        blocking,
+        limits,
+        disk_reserve_bytes,
+        peers,
+        address: None,
+    };
     let host = Arc::new(Host::open(settings).await.expect("groups that were closed open"));
     host.initialise_single(AMPLE).await.expect("the only voter is elected");
     let arena = Arena::new(1024.try_into().expect("not zero"), LockPolicy::Warn).expect("a small arena");
@@ -286,14 +295,16 @@ async fn key_store(folder: &Path) -> (Arc<KeyStore>, Arc<Host>, Operator) {
     let needed = Needed::by(&host).await.expect("they belong together");
     let parts = Parts {
         host: Arc::clone(&host),
-        signer: SigningKey::from_pkcs8("replica-1".parse().expect("a legal name"), &key).expect("it is a key"),
+        signer: Arc::new(
+            SigningKey::from_pkcs8("replica-1".parse().expect("a legal name"), &key).expect("it is a key"),
+        ),
         root: Root::open(&folder.join("root.key"), needed, &arena, &SystemEntropy).expect("the first start made it"),
         arena,
         entropy: Arc::new(SystemEntropy),
         clock: Arc::new(crate::clock::SystemClock),
         directory: Arc::new(Directory::new([ShardId::FIRST])),
         tenant_keys: Arc::default(),
-        frontend: "test-1".to_owned(),
+        fed_to: crate::keystore::FedTo::Own("test-1".parse().expect("a legal name")),
     };
     let founding = Founding { dev: true, people: vec![], trust: Trust { issuers: vec![], audiences: vec![] } };
     (Arc::new(KeyStore::start(parts, &founding).await.expect("it is founded")), host, operator)

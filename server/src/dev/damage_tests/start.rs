@@ -19,9 +19,9 @@ use crate::crypto::SystemEntropy;
 use crate::dev::error::DevError;
 use crate::dev::options::{DevOptions, Flags};
 use crate::dev::prepared::{Prepared, prepare_with};
-use crate::dev::runtimes::{Planes, Runtimes};
 use crate::dev::serving::Serving;
 use crate::edge::google;
+use crate::process::runtimes::{Planes, Runtimes};
 use crate::tasks::Panics;
 
 /// Ample for a group of one voter on a busy machine.
@@ -58,15 +58,11 @@ impl Bench {
             limits: SnapshotLimits::default(),
             disk_reserve_bytes: 0,
             peers: Arc::new(NoPeers),
+            address: None,
         });
         let host = Arc::new(host.await?);
         let mut panics = Panics::default();
-        let planes = Planes {
-            data: panics.tasks(self.runtimes.data.handle()),
-            control: panics.tasks(self.runtimes.control.handle()),
-            health: panics.tasks(self.runtimes.health.handle()),
-            feeds: panics.tasks(self.runtimes.control.handle()),
-        };
+        let planes = Planes::new(&panics, &self.runtimes);
         let starting = async {
             host.initialise_single(ELECTION_DEADLINE).await?;
             let serving = Serving::start(&prepared, &host, &self.runtimes, &planes).await?;

@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const OTHERS_MAX: u64 = 256;
 
 /// Raises the limit of open files as far as the system lets it, and says so if it does not hold that many connections.
-pub(super) fn allow(connections_max: usize) {
+pub fn allow(connections_max: usize) {
     let wanted = wanted(connections_max);
     let before = getrlimit(Resource::Nofile);
     let allowed = before.maximum.unwrap_or(u64::MAX);

@@ -9,17 +9,23 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
-use super::error::DevError;
+use super::ProcessError;
 
 /// From now on SIGHUP ends the process no longer. Taken before anything takes time: a reload right after a start is no end.
-pub(super) fn hang_ups(on: &Handle) -> Result<Signal, DevError> {
+///
+/// # Errors
+/// [`ProcessError::Signals`].
+pub fn hang_ups(on: &Handle) -> Result<Signal, ProcessError> {
     let _entered = on.enter();
-    signal(SignalKind::hangup()).map_err(DevError::Signals)
+    signal(SignalKind::hangup()).map_err(ProcessError::Signals)
 }
 
-/// Ends when somebody asks the process to end. As long as it is awaited, SIGHUP notifies `look`.
-pub(super) fn stop_asked(hung_up: Signal, look: Arc<Notify>) -> Result<impl Future<Output = ()>, DevError> {
-    let on = |kind: SignalKind| signal(kind).map_err(DevError::Signals);
+/// Ends when somebody asks the process to end. As long as it is awaited, SIGHUP notifies `look`. Must be called within a runtime.
+///
+/// # Errors
+/// [`ProcessError::Signals`].
+pub fn stop_asked(hung_up: Signal, look: Arc<Notify>) -> Result<impl Future<Output = ()>, ProcessError> {
+    let on = |kind: SignalKind| signal(kind).map_err(ProcessError::Signals);
     let (mut terminated, mut interrupted) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
     let had_terminal = stdin().is_terminal();
     Ok(async move {

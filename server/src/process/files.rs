@@ -1,4 +1,4 @@
-//! Files of the data directory: written whole or not at all, private unless they are for others to read.
+//! Files that a process keeps or leaves for others: written whole or not at all, private unless they are for others to read.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -8,7 +8,7 @@ use crate::regular_file;
 pub use crate::replace_file::Readers;
 use crate::replace_file::replace_file;
 
-/// A file or folder of the data directory cannot be used.
+/// A file or folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}", path.display())]
 pub struct FileError {
@@ -19,17 +19,26 @@ pub struct FileError {
 }
 
 /// Makes a folder that only its owner may enter, with the folders above it.
+///
+/// # Errors
+/// If it cannot be made.
 pub fn make_folder(path: &Path) -> Result<(), FileError> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|source| FileError { action: "create the folder", path: path.to_owned(), source })
 }
 
 /// Replaces a file in one step: a reader, or a crash, meets the old content or the new one.
+///
+/// # Errors
+/// [`FileError`]; the file is the old one then, or the new one.
 pub fn write(path: &Path, content: &[u8], readers: Readers) -> Result<(), FileError> {
     replace_file(path, content, readers).map_err(|source| FileError { action: "write", path: path.to_owned(), source })
 }
 
 /// Replaces a file, unless it holds this already: a start on a full or read-only disk has nothing to write then.
+///
+/// # Errors
+/// As [`write`].
 pub fn keep(path: &Path, content: &[u8], readers: Readers) -> Result<(), FileError> {
     match regular_file::read(path) {
         Ok(held) if held == content => Ok(()),
@@ -38,6 +47,9 @@ pub fn keep(path: &Path, content: &[u8], readers: Readers) -> Result<(), FileErr
 }
 
 /// Reads a file, or gives `None` if there is none of that name.
+///
+/// # Errors
+/// Every reason but that it is not there.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     match regular_file::read(path) {
         Ok(content) => Ok(Some(content)),
@@ -47,6 +59,9 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
 }
 
 /// Removes a file, if there is one of that name.
+///
+/// # Errors
+/// Every reason but that it is not there.
 pub fn remove(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {

@@ -1,0 +1,148 @@
+//! What a process presents to the cluster, from PEM files; looked at again and again, so that renewed ones need no start.
+//!
+//! Never takes half of a change, and never ends a connection.
+
+use std::time::Duration;
+
+use replication::clock::Timestamp;
+use replication::peers::tls::{Credentials, CredentialsError, FeedTls, FrontendTls, PeerTls};
+
+use crate::edge::tls::{Content, ServerTls, Texts, TlsError, TlsFiles};
+
+/// Whoever presents credentials, and takes renewed ones.
+pub trait Presents: Clone + Send + 'static {
+    /// Takes them for the connections to come; on an error all stays as it is.
+    ///
+    /// # Errors
+    /// [`CredentialsError`].
+    fn take(&self, credentials: Credentials) -> Result<(), CredentialsError>;
+}
+
+impl Presents for PeerTls {
+    fn take(&self, credentials: Credentials) -> Result<(), CredentialsError> {
+        Self::take(self, credentials)
+    }
+}
+
+impl Presents for FeedTls {
+    fn take(&self, credentials: Credentials) -> Result<(), CredentialsError> {
+        Self::take(self, credentials)
+    }
+}
+
+impl Presents for FrontendTls {
+    fn take(&self, credentials: Credentials) -> Result<(), CredentialsError> {
+        Self::take(self, credentials)
+    }
+}
+
+/// Why files cannot be presented.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialFilesError {
+    /// A file cannot be read, or is not what it should be.
+    #[error(transparent)]
+    Files(#[from] TlsError),
+    /// What they hold is not this process's.
+    #[error("{} and {} cannot be used", files.certificate.display(), files.key.display())]
+    Credentials {
+        /// Which files.
+        files: TlsFiles,
+        /// What is wrong.
+        #[source]
+        source: CredentialsError,
+    },
+}
+
+/// The files, and what of them is in use.
+#[derive(Clone)]
+pub struct CredentialFiles<T> {
+    files: TlsFiles,
+    /// Towards whom, for a person who reads a log.
+    towards: &'static str,
+    tls: T,
+    used: Content,
+    /// What differed from that at the last look.
+    seen: Option<Content>,
+    told: Option<String>,
+}
+
+impl<T: Presents> CredentialFiles<T> {
+    /// Reads them. Their authority is that of whoever is met, and must be there.
+    ///
+    /// # Errors
+    /// [`CredentialFilesError`].
+    pub fn load(
+        files: TlsFiles,
+        towards: &'static str,
+        now: Timestamp,
+        present: impl FnOnce(Credentials) -> Result<T, CredentialsError>,
+    ) -> Result<Self, CredentialFilesError> {
+        // for what it says of dates, and of keys that do not belong to their certificates
+        ServerTls::load(files.clone(), now)?;
+        let texts = files.read();
+        let used = texts.content();
+        let tls = present(credentials(texts, &files)?)
+            .map_err(|source| CredentialFilesError::Credentials { files: files.clone(), source })?;
+        Ok(Self { files, towards, tls, used, seen: None, told: None })
+    }
+
+    /// What presents them.
+    pub fn tls(&self) -> &T {
+        &self.tls
+    }
+
+    /// Looks at the files every so often until the future is dropped. A change is taken when it has stood still for one look.
+    pub async fn keep(mut self, every: Duration) {
+        loop {
+            tokio::time::sleep(every).await;
+            let looked = tokio::task::spawn_blocking(move || {
+                self.look();
+                self
+            });
+            match looked.await {
+                Ok(files) => self = files,
+                // a panic, which has been told, or the end
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        let texts = self.files.read();
+        let content = texts.content();
+        if content == self.used {
+            (self.seen, self.told) = (None, None);
+            return;
+        }
+        if self.seen.replace(content) != Some(content) {
+            return;
+        }
+        let files = self.files.clone();
+        let taken = credentials(texts, &files).and_then(|credentials| {
+            self.tls.take(credentials).map_err(|source| CredentialFilesError::Credentials { files, source })
+        });
+        let towards = self.towards;
+        match taken {
+            Ok(()) => {
+                (self.used, self.told) = (content, None);
+                tracing::info!(towards, "a renewed certificate is in use from the next handshake on");
+            }
+            Err(error) => {
+                let why = crate::exit::with_causes(&error);
+                if self.told.as_ref() != Some(&why) {
+                    tracing::error!(
+                        towards,
+                        "the files of certificates have changed and cannot be used; what was in use stays: {why}"
+                    );
+                    self.told = Some(why);
+                }
+            }
+        }
+    }
+}
+
+fn credentials(texts: Texts, files: &TlsFiles) -> Result<Credentials, CredentialFilesError> {
+    let parsed = texts.parse(files)?;
+    let authorities = parsed.client_authority.unwrap_or_default();
+    Ok(Credentials { chain: parsed.chain, key: parsed.key, authorities })
+}
