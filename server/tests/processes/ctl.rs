@@ -375,8 +375,10 @@ async fn tokens_prove_their_caller_and_nothing_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn help_reads_as_pinned() {
     let (ekm, ctl) = (env!("CARGO_BIN_EXE_ekm"), env!("CARGO_BIN_EXE_ekmctl"));
-    let mut commands: Vec<(&str, String)> =
-        ["", "dev", "dev token", "frontend", "keystore", "check"].into_iter().map(|words| (ekm, words.to_owned())).collect();
+    let mut commands: Vec<(&str, String)> = ["", "dev", "dev token", "frontend", "keystore", "check"]
+        .into_iter()
+        .map(|words| (ekm, words.to_owned()))
+        .collect();
     commands.extend(all_words(&tree()).into_iter().map(|words| (ctl, words)));
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/processes/help");
     let mut pinned = Vec::new();
