@@ -106,7 +106,6 @@ const SERVER_ARROWS: Arrows = &[
         "replica",
         &[
             "clock",
-            "exit",
             "metrics",
             "tasks",
             "authn",
