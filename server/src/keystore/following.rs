@@ -65,8 +65,15 @@ impl KeyStore {
         let Some(group) = self.parts.host.shard(id) else { return Ok(Come::NotYet) };
         let state = || group.watch().borrow().state.clone();
         let is_founder = self.system_state().founder(id) == Some(self.replica());
-        if is_founder && self.canary_in(id, &state())?.is_none() {
-            self.found(id, &group).await?;
+        if is_founder && self.canary_in(id, &state())?.is_none() && group.status().leader.is_some() {
+            match self.found(id, &group).await {
+                // whoever leads may just change: looked at again
+                Err(error) if error.may_pass() => {
+                    tracing::debug!(shard = %id, %error, "the shard is not founded yet");
+                    return Ok(Come::NotYet);
+                }
+                other => other?,
+            }
         }
         let Some(canary) = self.canary_in(id, &state())? else { return Ok(Come::NotYet) };
         self.stands(id, Standing::Serves(Arc::new(Shard::new(id, group, canary))));

@@ -174,7 +174,7 @@ async fn live(
     match &prepared.settings.role {
         Role::Witness => witness(options, prepared, host, readiness, planes).await,
         Role::Data { feed, admin, root_key } => {
-            let data = OfData { feed, admin, root_key };
+            let data = WithKeys { feed, admin, root_key };
             data.serve(options, prepared, host, readiness, planes).await
         }
     }
@@ -213,13 +213,13 @@ async fn vouch_for_nobody(host: &Host) {
 }
 
 /// What a data replica has and a witness has not.
-struct OfData<'a> {
+struct WithKeys<'a> {
     feed: &'a FeedSettings,
     admin: &'a AdminSettings,
     root_key: &'a PathBuf,
 }
 
-impl OfData<'_> {
+impl WithKeys<'_> {
     async fn serve(
         &self,
         options: &ReplicaOptions,

@@ -185,7 +185,18 @@ impl Site {
 
     /// Has a replica join, asked for at another.
     pub(crate) async fn join(&self, at: usize, number: usize) -> Ended {
-        self.ctl(at, "bea", &["cluster", "join", &format!("data-{number}/replica.json")]).await
+        let file = format!("data-{number}/replica.json");
+        let trying = async {
+            loop {
+                let ended = self.ctl(at, "bea", &["cluster", "join", &file]).await;
+                // the first shard may still be on its way
+                if ended.code != Some(75) {
+                    return ended;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        soon("a replica that joins", trying).await
     }
 
     /// The root key of one replica for another one.
