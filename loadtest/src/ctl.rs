@@ -11,6 +11,9 @@ use tokio::process::Command;
 
 /// Longer than any change takes to be in force.
 const COMMAND_TIME_MAX: Duration = Duration::from_mins(2);
+/// How often a change is asked for again that cannot be made just now, and the pause before each time.
+const REPEATS_MAX: u32 = 30;
+const REPEAT_AFTER: Duration = Duration::from_secs(1);
 /// What `ekmctl` would take from the environment instead of its flags.
 const VARIABLES: [&str; 5] = ["EKM_DEV", "EKM_ADMIN_URL", "EKM_ADMIN_CA", "EKM_OPERATOR_CERT", "EKM_OPERATOR_KEY"];
 
@@ -40,6 +43,11 @@ pub enum CtlError {
 }
 
 impl CtlError {
+    /// Whether nothing was changed, and the same may succeed later.
+    pub const fn is_for_later(&self) -> bool {
+        matches!(self, Self::Refused { status: 75, .. })
+    }
+
     /// Whether the admin API did not answer.
     pub const fn is_unreachable(&self) -> bool {
         matches!(self, Self::Refused { status: 69, .. })
@@ -98,6 +106,20 @@ impl Ctl {
         process.args(["--output", "json"]).args(words);
         let said = said(process, &self.program, &command).await?;
         serde_json::from_slice(&said).map_err(|cause| CtlError::Unreadable { command, cause })
+    }
+
+    /// The same, and again for half a minute while the cluster says that it cannot be done just now.
+    ///
+    /// # Errors
+    /// As [`Ctl::run`].
+    pub async fn run_patiently(&self, words: &[&str]) -> Result<Value, CtlError> {
+        for _ in 0..REPEATS_MAX {
+            match self.run(words).await {
+                Err(error) if error.is_for_later() => tokio::time::sleep(REPEAT_AFTER).await,
+                done => return done,
+            }
+        }
+        self.run(words).await
     }
 }
 

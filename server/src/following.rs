@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use replication::clock::Clock;
 use replication::directory::{Directory, View};
-use replication::feed::{Following, Place, ProcessId, Reader};
+use replication::feed::{Agreement, Following, Place, ProcessId, Reader};
 use replication::ids::{GroupId, ShardId, TenantId};
 use replication::peers::identity::FrontendIdentity;
 use replication::peers::tls::FrontendTls;
 
+use crate::authn::{ClockHealth, ClockVerdict};
 use crate::crypto::{Arena, Draw, Entropy, EntropyError, GenerateError, Handover, ProcessSecret, TenantKey};
 use crate::lookup::TenantKeys;
 
@@ -22,6 +23,8 @@ pub struct Fed {
     pub tenant_keys: Arc<TenantKeys>,
     /// Where keys lie in memory.
     pub arena: Arc<Arena>,
+    /// What is found out about the own clock.
+    pub clock_verdict: ClockVerdict,
 }
 
 /// Why the feed cannot begin.
@@ -94,5 +97,21 @@ impl Reader for End {
 
     fn publish(&self, group: GroupId, view: &View) {
         self.fed.directory.publish(group, view);
+    }
+
+    fn judge_clock(&self, agreement: Agreement) {
+        let health = match agreement {
+            Agreement::Agrees => ClockHealth::Agrees,
+            Agreement::Differs => ClockHealth::InDoubt,
+        };
+        if health != self.fed.clock_verdict.health() {
+            match health {
+                ClockHealth::Agrees => tracing::info!("the wall clock agrees with those of the key stores"),
+                ClockHealth::InDoubt => tracing::error!(
+                    "the wall clock differs from those of most key stores by more than half a minute, so no token is judged and callers get 503: put this machine's clock right"
+                ),
+            }
+        }
+        self.fed.clock_verdict.note(health);
     }
 }

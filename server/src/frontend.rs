@@ -11,7 +11,7 @@ use replication::directory::Directory;
 use replication::ids::GroupId;
 
 use crate::audit::{Audit, AuditFile};
-use crate::authn::{ClockHealth, ProbeVerifier, Verifier, key_set_channel, key_set_task};
+use crate::authn::{ClockVerdict, ProbeVerifier, Verifier, key_set_channel, key_set_task};
 use crate::crypto::{Arena, Entropy};
 use crate::edge::admission::Admission;
 use crate::edge::alarms::Alarms;
@@ -43,6 +43,8 @@ pub struct Given {
     pub entropy: Arc<dyn Entropy>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Whether the wall clock agrees with others'.
+    pub clock_verdict: ClockVerdict,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// The process's own probe.
@@ -107,8 +109,7 @@ impl Frontend {
             audit: Audit::new(audit_log, Arc::clone(&given.clock), &settings.name),
             journey: Journey {
                 verifier: Arc::new(Verifier::new(reader, Arc::clone(&given.clock)).with_probe(given.probe)),
-                // one machine has no peers whose clocks could disagree with its own
-                clock_health: ClockHealth::Agrees,
+                clock_verdict: given.clock_verdict,
                 directory: given.directory,
                 unknown_reasons: settings.data.unknown_reasons,
                 quotas,

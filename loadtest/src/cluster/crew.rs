@@ -166,9 +166,12 @@ impl Crew {
     pub async fn end(mut self) {
         let records = self.records();
         stop::end(&records).await;
-        for member in &mut self.members {
-            // it has ended, or cannot be ended: either way nothing is left to do
-            drop(member.child.try_wait());
+        for Member { child, .. } in &mut self.members {
+            // one that has just been started may not show its command line yet
+            if let Ok(None) = child.try_wait() {
+                drop(child.kill());
+                drop(child.wait());
+            }
         }
         if stop::living(&records).is_empty() {
             drop(layout::remove(&self.layout.running()));

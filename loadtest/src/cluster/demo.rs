@@ -30,19 +30,19 @@ pub struct Demo {
 pub async fn ensure(ctl: &Ctl) -> Result<Demo, ClusterError> {
     let tenant = ["tenant", "show", TENANT];
     if found(ctl, &tenant).await?.is_none() {
-        ctl.run(&["tenant", "create", TENANT]).await?;
+        ctl.run_patiently(&["tenant", "create", TENANT]).await?;
     }
     let space = ["cryptospace", "show", SPACE, "--tenant", TENANT];
     if found(ctl, &space).await?.is_none() {
-        ctl.run(&["cryptospace", "create", SPACE, "--tenant", TENANT]).await?;
+        ctl.run_patiently(&["cryptospace", "create", SPACE, "--tenant", TENANT]).await?;
     }
     let key = ["key", "show", KEY, "--tenant", TENANT];
     let shown = found(ctl, &key).await?;
     if shown.is_none() {
-        ctl.run(&["key", "create", KEY, "--tenant", TENANT, "--crypto-space", SPACE]).await?;
+        ctl.run_patiently(&["key", "create", KEY, "--tenant", TENANT, "--crypto-space", SPACE]).await?;
     }
     if shown.is_none_or(|shown| shown["key"]["policy"].is_null()) {
-        ctl.run(&["grant", RULE, "--tenant", TENANT, "--key", KEY, "--caller", CALLER]).await?;
+        ctl.run_patiently(&["grant", RULE, "--tenant", TENANT, "--key", KEY, "--caller", CALLER]).await?;
     }
     let (key, space) = (ctl.run(&key).await?, ctl.run(&space).await?);
     let key_path = primary_path(&key).ok_or(ClusterError::Unknown { command: "key show", what: "path of the key" })?;

@@ -1,6 +1,7 @@
 //! How the key stores become one cluster, by `ekmctl` as officers do it: the first makes it, the others join, and all are waited for.
 //! What an earlier start has done is not done again.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
@@ -11,36 +12,39 @@ use super::certificates::PEOPLE;
 use super::crew::{Crew, LOOK_EVERY};
 use super::error::ClusterError;
 use super::layout::{self, Access, Layout};
-use super::plan::{Plan, Standing};
+use super::plan::{Machine, Plan, Standing};
 use super::steps::Steps;
 use crate::clock::now;
 use crate::ctl::{Ctl, CtlError};
+use crate::exit::words;
 
 /// Longer than replicas with next to no data take to come together on a busy machine.
 const TOGETHER_WAIT_MAX: Duration = Duration::from_mins(3);
 
 /// What `ekmctl cluster status` says, as far as it counts here.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Status {
-    #[serde(default)]
-    groups: Vec<Group>,
-    #[serde(default)]
-    replicas: Vec<Registered>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Group {
-    group: u64,
-    #[serde(default)]
-    members: Vec<Member>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Member {
+    /// The replica that answers.
     replica: u64,
-    voter: bool,
-    /// Entries that it has not got yet; unknown if nobody leads.
-    behind: Option<u64>,
+    /// Absent until the cluster is made.
+    lineage: Option<String>,
+    replicas: Vec<Registered>,
+    groups: Vec<Group>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Group {
+    #[serde(rename = "group")]
+    id: u64,
+    leader: Option<u64>,
+    voters: BTreeSet<u64>,
+    learners: BTreeSet<u64>,
+    /// How many entries each other replica has not got yet; only the leader knows.
+    #[serde(default)]
+    behind: BTreeMap<u64, u64>,
+    /// Why others get none, where a person must act.
+    #[serde(default)]
+    troubles: BTreeMap<u64, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -68,7 +72,7 @@ fn joining(plan: &Plan) -> Vec<Wanted<'_>> {
 /// # Errors
 /// If the command fails.
 pub async fn make(layout: &Layout, officer: &Ctl) -> Result<(), ClusterError> {
-    if status(officer).await.is_ok() {
+    if status(officer).await?.lineage.is_some() {
         return Ok(());
     }
     let people = PEOPLE.map(|person| {
@@ -122,22 +126,23 @@ pub async fn join(
         let file = file.display().to_string();
         let mut words = vec!["cluster", "join", &file];
         words.extend((one.standing == Standing::Learner).then_some("--learner"));
-        officer.run(&words).await?;
+        officer.run_patiently(&words).await?;
     }
     Ok(())
 }
 
-/// Waits until every group has every replica, each as the plan wants it and not behind.
+/// Waits until every group has every replica, each as the plan wants it and not behind. `officers` gives the officer's hand on the key
+/// store of a replica: who is behind, a leader alone knows.
 ///
 /// # Errors
 /// If they are not within [`TOGETHER_WAIT_MAX`], or a process ends.
-pub async fn together(plan: &Plan, officer: &Ctl, crew: &mut Crew) -> Result<(), ClusterError> {
+pub async fn together(plan: &Plan, officers: impl Fn(&Machine) -> Ctl, crew: &mut Crew) -> Result<(), ClusterError> {
     let began = now();
     loop {
         crew.all_live()?;
-        let missing = match status(officer).await {
-            Ok(status) => missing(plan, &status),
-            Err(error) => Some(error.to_string()),
+        let missing = match as_leaders_see(plan, &officers).await {
+            Ok(groups) => missing(plan, &groups),
+            Err(error) => Some(words(&error)),
         };
         match missing {
             None => return Ok(()),
@@ -149,6 +154,24 @@ pub async fn together(plan: &Plan, officer: &Ctl, crew: &mut Crew) -> Result<(),
     }
 }
 
+/// Every group, as its leader sees it where that is a machine with keys, else as the first does.
+async fn as_leaders_see(plan: &Plan, officers: &impl Fn(&Machine) -> Ctl) -> Result<Vec<Group>, CtlError> {
+    let mut groups = status(&officers(plan.first())).await?.groups;
+    let leaders: BTreeSet<u64> = groups.iter().filter_map(|group| group.leader).collect();
+    let leaders =
+        plan.machines.iter().filter(|one| leaders.contains(&one.replica) && one.replica != plan.first().replica);
+    for machine in leaders {
+        let seen = status(&officers(machine)).await?;
+        for group in &mut groups {
+            let own = seen.groups.iter().find(|own| own.id == group.id && own.leader == Some(seen.replica));
+            if let Some(own) = own {
+                group.clone_from(own);
+            }
+        }
+    }
+    Ok(groups)
+}
+
 async fn status(officer: &Ctl) -> Result<Status, CtlError> {
     let command = "cluster status".to_owned();
     let told = officer.run(&["cluster", "status"]).await?;
@@ -156,25 +179,36 @@ async fn status(officer: &Ctl) -> Result<Status, CtlError> {
 }
 
 /// The first thing that is not as the plan wants it.
-fn missing(plan: &Plan, status: &Status) -> Option<String> {
-    if status.groups.is_empty() {
+fn missing(plan: &Plan, groups: &[Group]) -> Option<String> {
+    if groups.is_empty() {
         return Some("there is no group".to_owned());
     }
     let first = plan.first();
     let first = Wanted { name: first.name, replica: first.replica, standing: first.standing };
     let wanted: Vec<Wanted<'_>> = [first].into_iter().chain(joining(plan)).collect();
-    status.groups.iter().find_map(|group| {
-        wanted.iter().find_map(|one| {
-            let (name, group_id) = (one.name, group.group);
-            let Some(member) = group.members.iter().find(|member| member.replica == one.replica) else {
-                return Some(format!("{name} is no member of group {group_id}"));
-            };
-            if member.voter != (one.standing == Standing::Voter) {
-                return Some(format!("{name} does not vote as it should in group {group_id}"));
-            }
-            (member.behind != Some(0)).then(|| format!("{name} is behind in group {group_id}"))
-        })
-    })
+    groups.iter().find_map(|group| wanted.iter().find_map(|one| lacks(group, one)))
+}
+
+/// What one replica lacks in a group.
+fn lacks(group: &Group, one: &Wanted<'_>) -> Option<String> {
+    let Wanted { name, replica, standing } = one;
+    let id = group.id;
+    if let Some(trouble) = group.troubles.get(replica) {
+        return Some(format!("{name} gets nothing of group {id}: {trouble}"));
+    }
+    let stands = match standing {
+        Standing::Voter => &group.voters,
+        Standing::Learner => &group.learners,
+    };
+    if !stands.contains(replica) {
+        return Some(format!("{name} is no {} of group {id}", standing.word()));
+    }
+    let behind = if group.leader == Some(*replica) { Some(0) } else { group.behind.get(replica).copied() };
+    match behind {
+        Some(0) => None,
+        Some(entries) => Some(format!("{name} is {entries} entries behind in group {id}")),
+        None => Some(format!("nobody says how far {name} is in group {id}")),
+    }
 }
 
 #[cfg(test)]
@@ -184,27 +218,30 @@ mod tests {
     use super::*;
     use crate::cluster::plan::{Kept, consecutive};
 
-    fn missing_in(members: &[Value]) -> Option<String> {
+    fn missing_in(group: &Value) -> Option<String> {
         let ports = consecutive(9000).expect("there are so many ports");
         let plan = Plan::new(&Kept { lineage: String::new(), ports }).expect("the ports differ");
-        let status = json!({"groups": [{"group": 0, "members": members}], "replicas": []});
-        missing(&plan, &serde_json::from_value(status).expect("this is what ekmctl prints"))
+        let status =
+            json!({"replica": 1, "lineage": null, "joined": true, "replicas": [{"replica": 1}], "groups": [group]});
+        let status: Status = serde_json::from_value(status).expect("this is what ekmctl prints");
+        missing(&plan, &status.groups)
     }
 
     #[test]
     fn replicas_are_together_when_none_is_missing_behind_or_in_another_role() {
-        let member = |replica: u64| json!({"replica": replica, "voter": ![3, 6].contains(&replica), "behind": 0});
-        let all: Vec<Value> = (1..=7).map(member).collect();
-        assert_eq!(missing_in(&all), None);
-        assert_eq!(missing_in(&all[..6]).as_deref(), Some("w1 is no member of group 0"));
-        let mut changed = all.clone();
-        changed[2]["voter"] = json!(true);
-        assert_eq!(missing_in(&changed).as_deref(), Some("a3 does not vote as it should in group 0"));
-        for behind in [json!(3), Value::Null] {
-            let mut changed = all.clone();
-            changed[3]["behind"] = behind;
-            assert_eq!(missing_in(&changed).as_deref(), Some("b1 is behind in group 0"));
-        }
+        let whole = json!({"group": 0, "term": 1, "leader": 4, "voters": [1, 2, 4, 5, 7], "learners": [3, 6], "last": 9, "applied": 9,
+            "behind": {"1": 0, "2": 0, "3": 0, "5": 0, "6": 0, "7": 0}});
+        assert_eq!(missing_in(&whole), None);
+        let with = |field: &str, value: Value| {
+            let mut changed = whole.clone();
+            changed[field] = value;
+            missing_in(&changed).expect("something is missing")
+        };
+        assert_eq!(with("voters", json!([1, 2, 4, 5])), "w1 is no voter of group 0");
+        assert_eq!(with("learners", json!([6])), "a3 is no learner of group 0");
+        assert_eq!(with("behind", json!({"1": 0, "2": 3})), "a2 is 3 entries behind in group 0");
+        assert_eq!(with("leader", Value::Null), "nobody says how far b1 is in group 0");
+        assert_eq!(with("troubles", json!({"6": "no root key"})), "b3 gets nothing of group 0: no root key");
     }
 
     #[test]

@@ -27,6 +27,16 @@ pub enum Standing {
     Learner,
 }
 
+impl Standing {
+    /// What such a replica is called.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Voter => "voter",
+            Self::Learner => "learner",
+        }
+    }
+}
+
 /// What a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

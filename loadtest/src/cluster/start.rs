@@ -11,7 +11,7 @@ use super::error::ClusterError;
 use super::file::{self, http, https};
 use super::layout::{self, Access, Layout};
 use super::members;
-use super::plan::{Kept, Kind, Plan};
+use super::plan::{Kept, Kind, Machine, Plan};
 use super::prepare::{self, Found};
 use super::programs::Programs;
 use super::steps::{Failed, Steps};
@@ -115,10 +115,19 @@ impl Work<'_> {
         let officer = self.ctl(OFFICER);
         self.steps.enter("making the cluster", Some(first.clone()));
         members::make(self.layout, &officer).await?;
+        let health = http(self.plan.first().key_store_health);
+        self.crew.answers(&first, &format!("{health}/readyz")).await?;
         members::hand_out_root_key(self.layout, self.plan, self.crew).await?;
         members::join(self.layout, self.plan, &officer, self.crew, self.steps).await?;
         self.steps.enter("waiting until all replicas are together", Some(first));
-        members::together(self.plan, &officer, self.crew).await
+        let on = |machine: &Machine| ctl_of(self.layout, self.programs, machine, OFFICER);
+        members::together(self.plan, on, self.crew).await?;
+        for machine in &self.plan.machines {
+            let url = format!("{}/readyz", http(machine.key_store_health));
+            self.crew.answers(&machine.key_store(), &url).await?;
+        }
+        let witness = &self.plan.witness;
+        self.crew.answers(&witness.process(), &format!("{}/readyz", http(witness.health))).await
     }
 
     async fn frontends(&mut self) -> Result<(), ClusterError> {
@@ -142,12 +151,17 @@ impl Work<'_> {
 
     /// `ekmctl` against the first key store.
     fn ctl(&self, person: Person) -> Ctl {
-        let access = ctl::Access::Person {
-            url: https(self.plan.first().admin),
-            ca: self.layout.of_pki(SERVERS),
-            certificate: self.layout.of_pki(&person.certificate()),
-            key: self.layout.of_pki(&person.key()),
-        };
-        Ctl::new(self.programs.ekmctl.clone(), access)
+        ctl_of(self.layout, self.programs, self.plan.first(), person)
     }
+}
+
+/// `ekmctl` against the key store of a machine.
+fn ctl_of(layout: &Layout, programs: &Programs, machine: &Machine, person: Person) -> Ctl {
+    let access = ctl::Access::Person {
+        url: https(machine.admin),
+        ca: layout.of_pki(SERVERS),
+        certificate: layout.of_pki(&person.certificate()),
+        key: layout.of_pki(&person.key()),
+    };
+    Ctl::new(programs.ekmctl.clone(), access)
 }

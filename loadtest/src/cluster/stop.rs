@@ -115,6 +115,13 @@ mod tests {
 
     use super::*;
 
+    /// A process that has been started shows its command line a moment later.
+    async fn until_known(record: &Record) {
+        while hold(record).is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     fn sleeper(folder: &Path) -> (Child, PathBuf) {
         let settings = folder.join("keystore.toml");
         fs::write(&settings, "while :; do sleep 600; done\n").expect("the folder is writable");
@@ -128,6 +135,7 @@ mod tests {
         let (mut child, settings) = sleeper(folder.path());
         let record = |settings| Record { name: "one".to_owned(), kind: Kind::Keystore, pid: child.id(), settings };
         let (ours, other) = (record(settings), record(folder.path().join("other.toml")));
+        until_known(&ours).await;
         end(std::slice::from_ref(&other)).await;
         assert!(child.try_wait().expect("it can be asked").is_none(), "it is none of theirs");
         assert!(living(std::slice::from_ref(&other)).is_empty());

@@ -94,6 +94,22 @@ async fn keys_with_callers_of_their_own_and_shared_ones_find_their_tokens() {
 }
 
 #[tokio::test]
+async fn a_cluster_has_no_one_to_renew_its_token_so_tokens_are_signed_here() {
+    let site = Site::new();
+    site.issuer_key();
+    let text = fs::read_to_string(site.path("dev.json")).expect("it was written");
+    let more = r#"{"issuer": "https://ekm-cluster.invalid", "issuer_key_file": "issuer.pem", "#;
+    fs::write(site.path("cluster.json"), text.replacen('{', more, 1)).expect("a fresh folder is writable");
+    fs::remove_file(site.path("dev.json")).expect("it was written");
+    let target = site.resolve(&[]).await.expect("the folder is complete");
+    let header = target.tokens.authorization(0);
+    let token = header.to_str().expect("a token is text").trim_start_matches("Bearer ");
+    assert_eq!(issuer_of(token).as_deref(), Some("https://ekm-cluster.invalid"));
+    let given = site.resolve(&["--token-file", &site.path("token")]).await.expect("a file may be named all the same");
+    assert_eq!(given.tokens.authorization(0), "Bearer a.b.c");
+}
+
+#[tokio::test]
 async fn what_is_missing_is_named_with_the_way_to_give_it() {
     let site = Site::new();
     let told = async |args: &[&str]| site.resolve(args).await.err().expect("something is missing").to_string();

@@ -10,6 +10,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::sleep;
 use tonic::transport::{Channel, Endpoint, Uri};
 
+use super::clocks::Agreement;
 use super::excerpt::Mark;
 use super::limits::{AGAIN_AFTER, KEEP_ALIVE, MESSAGE_BYTES_MAX};
 use super::serving::ProcessId;
@@ -40,6 +41,8 @@ pub trait Reader: Send + Sync + 'static {
     fn take_keys(&self, shard: ShardId, sealed: Vec<(TenantId, Vec<u8>)>);
     /// A group's newest view, or the same one confirmed anew.
     fn publish(&self, group: GroupId, view: &View);
+    /// What most of the key stores that answer say about the own wall clock.
+    fn judge_clock(&self, agreement: Agreement);
 }
 
 /// Two connections to a key store, so that rows never stand before a question.
@@ -122,12 +125,16 @@ impl<R: Reader> Following<R> {
     /// Follows group 0 and every shard that it names, each in a task of its own, until the future is dropped. One that panics is begun
     /// again, and the others never notice.
     pub async fn run(self: Arc<Self>) {
+        tokio::join!(self.compare_clocks(), self.follow_all());
+    }
+
+    async fn follow_all(self: &Arc<Self>) {
         let (shards, mut named) = tokio::sync::watch::channel(Vec::new());
         let mut running = JoinSet::new();
         let mut groups: BTreeMap<Id, GroupId> = BTreeMap::new();
         let shards = Arc::new(shards);
         let begin = |running: &mut JoinSet<()>, group| {
-            let (following, shards) = (Arc::clone(&self), Arc::clone(&shards));
+            let (following, shards) = (Arc::clone(self), Arc::clone(&shards));
             running.spawn(async move { following.follow(group, &shards).await }).id()
         };
         groups.insert(begin(&mut running, GroupId::SYSTEM), GroupId::SYSTEM);
@@ -159,6 +166,8 @@ impl<R: Reader> Following<R> {
     async fn follow(&self, group: GroupId, shards: &tokio::sync::watch::Sender<Vec<ShardId>>) {
         let mut seen = Seen::default();
         let (mut at, mut failed) = (0, 0);
+        // why no key store could be followed, as it was told last
+        let mut told: Option<String> = None;
         loop {
             let mut publish = |view: &View| {
                 self.reader.publish(group, view);
@@ -169,11 +178,19 @@ impl<R: Reader> Following<R> {
             };
             match (Session { following: self, group, at }).run(&mut seen, &mut publish).await {
                 Ended::BetterAt(better) => (at, failed) = (better, 0),
-                Ended::Lost { was_read } => {
+                Ended::Lost { was_read, why } => {
                     failed = if was_read { 1 } else { failed + 1 };
+                    if was_read {
+                        told = None;
+                    }
+                    let replica = self.lines[at].replica;
                     at = (at + 1) % self.lines.len();
                     if failed >= self.lines.len() {
                         failed = 0;
+                        if told.as_ref() != Some(&why) {
+                            tracing::warn!(%group, %replica, "no key store can be followed; what is known is served on. The last one: {why}");
+                            told = Some(why);
+                        }
                         sleep(AGAIN_AFTER).await;
                     }
                 }

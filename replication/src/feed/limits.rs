@@ -30,6 +30,8 @@ pub(super) const BEGIN_WAIT_MAX: Duration = Duration::from_secs(5);
 pub(super) const SILENCES_MAX: u32 = 2;
 /// For how long a key store may be out of touch before another is asked.
 pub(super) const OUT_OF_TOUCH_MAX: Duration = Duration::from_secs(2);
+/// How often the clocks of key stores are compared with the own one.
+pub(super) const CLOCKS_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked whether a key store that is preferred is back.
 pub(super) const PREFER_EVERY: Duration = Duration::from_secs(30);
 /// The pause between two key stores that could not be read, when all were tried.

@@ -7,6 +7,7 @@
 //! A group that has halted confirms nothing: its answer covers an entry that cannot be applied here. What was confirmed before
 //! ages.
 
+mod clocks;
 mod excerpt;
 mod following;
 mod limits;
@@ -20,6 +21,7 @@ mod tests;
 
 use std::time::Duration;
 
+pub use clocks::Agreement;
 pub use following::{Following, Place, Reader};
 pub use listening::FeedListening;
 pub use outlet::{Holder, Outlet};

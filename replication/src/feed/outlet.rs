@@ -152,6 +152,20 @@ impl Outlet {
         Report { active, frontends: others.chain(local).collect() }
     }
 
+    /// The frontends that asked lately, by name, and how long ago the last process of each did.
+    pub fn asked(&self) -> BTreeMap<FrontendName, Duration> {
+        let now = self.clock.now();
+        let known = self.known.lock();
+        let mut asked: BTreeMap<FrontendName, Duration> = BTreeMap::new();
+        for (holder, _, until) in known.holders.known() {
+            // a term ends as long after the question for all
+            let ago = known.holders.term().end(now).since(until);
+            let seen = asked.entry(holder.frontend.clone()).or_insert(ago);
+            *seen = ago.min(*seen);
+        }
+        asked
+    }
+
     /// Notes that a frontend asks, which has come as far as `active`, and answers it.
     pub(super) fn answer(&self, holder: Holder, active: LogIndex) -> Result<Told, TooManyHolders> {
         let now = self.clock.now();

@@ -121,6 +121,12 @@ impl<O: Outlets, S: Sealer> Feed for Serving<O, S> {
         Ok(Response::new(wire::Answer { index: told.index.0, age_millis }))
     }
 
+    async fn time(&self, request: Request<wire::TimeQuestion>) -> Result<Response<wire::TimeAnswer>, Status> {
+        proven(&request)?;
+        let (_, _, outlet) = self.admitted(request.into_inner().header)?;
+        Ok(Response::new(wire::TimeAnswer { wall_millis: outlet.clock().wall().0 }))
+    }
+
     async fn follow(&self, request: Request<wire::Start>) -> Result<Response<Self::FollowStream>, Status> {
         let name = proven(&request)?;
         let wire::Start { header, have, key } = request.into_inner();

@@ -21,7 +21,7 @@ use crate::machine::digest::Digest;
 use crate::machine::state::{RowChange, State};
 
 /// How a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     /// Another key store is preferred, or is in touch where this one is not.
     BetterAt(usize),
@@ -29,6 +29,8 @@ pub(super) enum Ended {
     Lost {
         /// Whether anything of it was used.
         was_read: bool,
+        /// Why, for a person.
+        why: String,
     },
 }
 
@@ -72,9 +74,9 @@ impl<R: Reader> Session<'_, R> {
             Ok(better) => Ended::BetterAt(better),
             Err(trouble) => {
                 let (replica, group) = (self.line().replica, self.group);
-                let why = &trouble as &dyn std::error::Error;
+                let why = with_causes(&trouble);
                 tracing::debug!(%replica, %group, why, "a key store is left for the next one");
-                Ended::Lost { was_read: seen.mark != before }
+                Ended::Lost { was_read: seen.mark != before, why }
             }
         }
     }
@@ -205,4 +207,19 @@ impl<R: Reader> Session<'_, R> {
         }
         None
     }
+}
+
+/// An error and what lies behind it, in one line; each text once.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
 }

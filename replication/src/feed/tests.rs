@@ -137,6 +137,7 @@ impl Pki {
 struct Heard {
     directory: Directory,
     keys: Mutex<Vec<String>>,
+    agreement: Mutex<Option<Agreement>>,
     told: watch::Sender<()>,
 }
 
@@ -150,6 +151,11 @@ impl Reader for Ear {
 
     fn publish(&self, group: GroupId, view: &View) {
         self.0.directory.publish(group, view);
+        self.0.told.send_replace(());
+    }
+
+    fn judge_clock(&self, agreement: Agreement) {
+        *self.0.agreement.lock() = Some(agreement);
         self.0.told.send_replace(());
     }
 }
@@ -169,7 +175,12 @@ impl Drop for Frontend {
 impl Frontend {
     fn start(tls: &FrontendTls, places: &[Place], clock: &Arc<ManualClock>) -> Self {
         let directory = Directory::new([ShardId::FIRST]);
-        let heard = Arc::new(Heard { directory, keys: Mutex::default(), told: watch::Sender::default() });
+        let heard = Arc::new(Heard {
+            directory,
+            keys: Mutex::default(),
+            agreement: Mutex::default(),
+            told: watch::Sender::default(),
+        });
         let ear = Ear(Arc::clone(&heard));
         let following = Following::new(tls, places, ([9; 16], [42; 32]), Arc::clone(clock) as Arc<dyn Clock>, ear);
         let running = tokio::spawn(Arc::new(following).run());
@@ -376,6 +387,26 @@ async fn nobody_but_a_frontend_of_the_cluster_is_let_in_and_no_other_replica_is_
         assert!(matches!(frontend.heard.directory.resolve(version(1), clock.now()), Resolution::NotLoaded));
     }
     assert_eq!(store.of(SHARD).report().frontends.keys().collect::<Vec<_>>(), ["a2"]);
+}
+
+#[tokio::test]
+async fn a_clock_that_most_key_stores_contradict_is_in_doubt_until_it_is_put_right() {
+    let (pki, clock, logs) = (Pki::new(), clock(), Logs::new());
+    let ahead = Arc::new(ManualClock::at(Timestamp(1_700_000_000_000 + 7_200_000)));
+    let (one, two, three) = (founded(&clock, &logs), founded(&ahead, &logs), founded(&ahead, &logs));
+    let (_one, first) = pki.listen(1, &one).await;
+    let (_two, second) = pki.listen(2, &two).await;
+    let (_three, third) = pki.listen(3, &three).await;
+    let frontend = Frontend::start(&pki.frontend("a1"), &[first.clone(), second.clone(), third], &clock);
+    let agreement = || *frontend.heard.agreement.lock();
+    frontend.until(|_| agreement().is_some()).await;
+    assert_eq!(agreement(), Some(Agreement::Differs));
+    clock.set_wall(ahead.wall());
+    frontend.until(|_| agreement() == Some(Agreement::Agrees)).await;
+    // half of them is enough
+    let other = Frontend::start(&pki.frontend("a2"), &[second], &clock);
+    other.until(|_| other.heard.agreement.lock().is_some()).await;
+    assert_eq!(*other.heard.agreement.lock(), Some(Agreement::Agrees));
 }
 
 #[test]

@@ -4,12 +4,14 @@
 //! Founds nothing itself: whoever assembles the process does, and is asked over a channel.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State as Shared;
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use replication::ids::GroupId;
+use replication::feed::Outlets as _;
+use replication::ids::{FrontendName, GroupId};
 use replication::machine::apply::OFFICERS_MIN;
 use replication::machine::request::REQUEST_BYTES_MAX;
 use replication::machine::roles::PersonRole;
@@ -21,14 +23,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::edge::leftovers::Leftovers;
 use crate::edge::peer::PeerCertificate;
-use crate::keystore::{FoundError, RootError};
+use crate::keystore::{FoundError, KeyStore, RootError};
 
 use super::asked::{Within, whole};
 use super::failure::refused;
 use super::routes::BODY_TIME_MAX;
 use super::wire::{
-    CLUSTER_INIT_PATH, CLUSTER_STATUS_PATH, ClusterStatus, FailureBody, FailureCode, Founded, GroupMembers,
-    InitRequest, ReplicaBody,
+    CLUSTER_INIT_PATH, CLUSTER_STATUS_PATH, ClusterStatus, FailureBody, FailureCode, FedFrontend, Founded,
+    GroupMembers, InitRequest, ReplicaBody,
 };
 
 /// Largest body of a founding, in bytes.
@@ -182,6 +184,16 @@ pub fn cluster_status(host: &Host) -> ClusterStatus {
         groups: host.groups().map(|group| members(group.id(), &group)).collect(),
         frontends: None,
     }
+}
+
+/// The frontends that this key store feeds, as group 0 has been asked for.
+pub fn fed(store: &KeyStore) -> Vec<FedFrontend> {
+    let asked = store.outlet(GroupId::SYSTEM).map(|outlet| outlet.asked()).unwrap_or_default();
+    let fed = |(name, ago): (FrontendName, Duration)| FedFrontend {
+        name: name.to_string(),
+        asked_ms_ago: u64::try_from(ago.as_millis()).unwrap_or(u64::MAX),
+    };
+    asked.into_iter().map(fed).collect()
 }
 
 fn replicas(state: &State) -> Vec<ReplicaBody> {

@@ -83,7 +83,10 @@ pub(super) async fn init(Shared(admin): Shared<Admin>, Enrolled(_): Enrolled, bo
 }
 
 pub(super) async fn cluster_status(Shared(admin): Shared<Admin>, Enrolled(_): Enrolled) -> Asked<ClusterStatus> {
-    Ok(Json(cluster::cluster_status(admin.store.host())))
+    Ok(Json(ClusterStatus {
+        frontends: Some(cluster::fed(&admin.store)),
+        ..cluster::cluster_status(admin.store.host())
+    }))
 }
 
 pub(super) async fn status(Shared(admin): Shared<Admin>, Enrolled(person): Enrolled) -> Asked<Status> {

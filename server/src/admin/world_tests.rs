@@ -29,7 +29,7 @@ use super::client::{Operator as Client, new_idempotency_id};
 use super::routes::{Admin, Plane, router};
 use super::wire::{Answer, REQUESTS_PATH, SIGNATURE_HEADER, SIGNER_HEADER};
 use crate::audit::{Audit, AuditLog};
-use crate::authn::{ClockHealth, Verifier, key_set_channel};
+use crate::authn::{ClockVerdict, Verifier, key_set_channel};
 use crate::clock::SystemClock;
 use crate::crypto::{Arena, LockPolicy, SystemEntropy};
 use crate::edge::admission::Admission;
@@ -109,7 +109,7 @@ fn service(directory: &Arc<Directory>, tenant_keys: &Arc<TenantKeys>, arena: &Ar
         audit: Audit::new(log, Arc::clone(&clock), "m1"),
         journey: Journey {
             verifier: Arc::new(Verifier::new(reader, Arc::clone(&clock))),
-            clock_health: ClockHealth::Agrees,
+            clock_verdict: ClockVerdict::alone(),
             directory: Arc::clone(directory),
             unknown_reasons: UnknownReasons::default(),
             quotas: Arc::default(),

@@ -36,4 +36,4 @@ pub use probe::{ProbeIssuer, ProbeVerifier};
 pub use refusal::AuthnError;
 pub use source::{KeySetReader, KeySource, key_set_channel, key_set_task};
 pub use token::AuthorizationHeader;
-pub use verify::{Caller, ClockHealth, Verifier};
+pub use verify::{Caller, ClockHealth, ClockVerdict, Verifier};

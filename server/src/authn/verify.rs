@@ -4,6 +4,7 @@
 //! signature over the received bytes has been verified.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -31,6 +32,32 @@ pub enum ClockHealth {
     Agrees,
     /// It does not, or that is not known.
     InDoubt,
+}
+
+/// What was last found out about the own clock. Clones share it.
+#[derive(Debug, Clone)]
+pub struct ClockVerdict(Arc<AtomicBool>);
+
+impl ClockVerdict {
+    /// There is nobody whose clock it could disagree with.
+    pub fn alone() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+
+    /// Nobody has been asked yet.
+    pub fn unknown() -> Self {
+        Self(Arc::new(AtomicBool::new(false)))
+    }
+
+    /// Notes what was found out.
+    pub fn note(&self, health: ClockHealth) {
+        self.0.store(health == ClockHealth::Agrees, Ordering::Relaxed);
+    }
+
+    /// The last word.
+    pub fn health(&self) -> ClockHealth {
+        if self.0.load(Ordering::Relaxed) { ClockHealth::Agrees } else { ClockHealth::InDoubt }
+    }
 }
 
 /// Proof that a request comes from this principal. Made by [`Verifier::verify`] only.

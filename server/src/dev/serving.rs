@@ -9,6 +9,7 @@ use replication::directory::Directory;
 use replication::ids::ShardId;
 use replication::raft::host::Host;
 
+use crate::authn::ClockVerdict;
 use crate::edge::tls::ServerTls;
 use crate::frontend::{self, Frontend, Given};
 use crate::gauges;
@@ -87,6 +88,8 @@ impl Serving {
             arena: Arc::clone(&prepared.arena),
             entropy: Arc::clone(&prepared.entropy),
             clock: Arc::clone(&prepared.clock),
+            // one machine has no peers whose clocks could disagree with its own
+            clock_verdict: ClockVerdict::alone(),
             metrics: Arc::clone(&prepared.metrics),
             probe: prepared.probe.verifier(),
         };

@@ -38,6 +38,7 @@ pub(super) fn follow(prepared: &Prepared, tasks: &Tasks) -> Result<(), FrontendP
         directory: Arc::clone(&prepared.directory),
         tenant_keys: Arc::clone(&prepared.tenant_keys),
         arena: Arc::clone(&prepared.arena),
+        clock_verdict: prepared.clock_verdict.clone(),
     };
     let clock = Arc::clone(&prepared.clock);
     let following = following(files.tls(), &places, fed, prepared.entropy.as_ref(), clock)?;

@@ -8,7 +8,7 @@ use replication::clock::Clock;
 use replication::directory::Directory;
 use tokio::sync::Notify;
 
-use crate::authn::ProbeIssuer;
+use crate::authn::{ClockVerdict, ProbeIssuer};
 use crate::clock::SystemClock;
 use crate::crypto::{Arena, Entropy, SystemEntropy};
 use crate::lookup::TenantKeys;
@@ -27,6 +27,7 @@ pub(super) struct Prepared {
     pub(super) arena: Arc<Arena>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock_verdict: ClockVerdict,
     pub(super) metrics: Arc<Metrics>,
     pub(super) probe: Arc<ProbeIssuer>,
     /// Told when somebody wants the files of certificates looked at now.
@@ -52,6 +53,7 @@ pub(super) fn prepare(options: &FrontendOptions, settings: FrontendSettings) -> 
         entropy: Arc::new(SystemEntropy),
         metrics: Arc::new(Metrics::new(clock.wall(), env!("CARGO_PKG_VERSION"))),
         clock,
+        clock_verdict: ClockVerdict::unknown(),
         probe: Arc::new(ProbeIssuer::generate()?),
         look_at_certificates: Arc::default(),
         settings,

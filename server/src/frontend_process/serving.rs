@@ -74,6 +74,7 @@ fn given(prepared: &Prepared) -> Given {
         arena: Arc::clone(&prepared.arena),
         entropy: Arc::clone(&prepared.entropy),
         clock: Arc::clone(&prepared.clock),
+        clock_verdict: prepared.clock_verdict.clone(),
         metrics: Arc::clone(&prepared.metrics),
         probe: prepared.probe.verifier(),
     }

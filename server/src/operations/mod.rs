@@ -24,7 +24,7 @@ use http::HeaderMap;
 use replication::clock::Clock;
 use replication::directory::Directory;
 
-use crate::authn::{Caller, ClockHealth, Verifier};
+use crate::authn::{Caller, ClockVerdict, Verifier};
 use crate::crypto::Entropy;
 use crate::edge::admitted::Admitted;
 use crate::error::ServiceError;
@@ -37,7 +37,7 @@ pub struct Journey {
     /// Who is asking.
     pub verifier: Arc<Verifier>,
     /// Whether the own clock can judge a token's times.
-    pub clock_health: ClockHealth,
+    pub clock_verdict: ClockVerdict,
     /// Which version, whose rules, how fresh.
     pub directory: Arc<Directory>,
     /// What a reason that this release does not know does under a list.

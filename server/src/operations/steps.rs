@@ -24,7 +24,7 @@ pub(super) fn authenticate(headers: &HeaderMap, journey: &Journey) -> Result<Cal
     let trust = journey.directory.trust().ok_or(ServiceError::NotLoaded)?;
     journey
         .verifier
-        .verify_headers(headers, &trust, journey.clock_health)
+        .verify_headers(headers, &trust, journey.clock_verdict.health())
         .map_err(|error| ServiceError::unauthenticated(error, age))
 }
 

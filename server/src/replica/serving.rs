@@ -8,7 +8,7 @@ use replication::clock::Clock;
 
 use crate::admin::routes::{self, Admin, BODY_TIME_MAX, Plane};
 use crate::admin::switching::Switch;
-use crate::authn::{ClockHealth, Verifier, key_set_channel};
+use crate::authn::{ClockVerdict, Verifier, key_set_channel};
 use crate::edge::leftovers::Leftovers;
 use crate::edge::tls::ServerTls;
 use crate::gauges;
@@ -70,7 +70,7 @@ impl Serving {
         let clock: Arc<dyn Clock> = Arc::clone(&prepared.clock);
         Journey {
             verifier: Arc::new(Verifier::new(reader, Arc::clone(&clock))),
-            clock_health: ClockHealth::Agrees,
+            clock_verdict: ClockVerdict::alone(),
             directory: Arc::clone(self.store.directory()),
             unknown_reasons: UnknownReasons::default(),
             quotas: Arc::new(Quotas::default()),

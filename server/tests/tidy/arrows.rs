@@ -69,7 +69,7 @@ const SERVER_ARROWS: Arrows = &[
             "health",
         ],
     ),
-    ("following", &["crypto", "lookup"]),
+    ("following", &["authn", "crypto", "lookup"]),
     (
         "process",
         &["exit", "metrics", "regular_file", "replace_file", "tasks", "authn", "crypto", "edge", "health", "frontend"],

@@ -33,7 +33,7 @@ use tower::ServiceExt;
 
 use crate::audit::{Audit, AuditLog};
 use crate::authn::mint::{DEV_ISSUER, TokenIssuer, TokenRequest};
-use crate::authn::{ClockHealth, KeySource, ProbeIssuer, Verifier, key_set_channel, key_set_task};
+use crate::authn::{ClockVerdict, KeySource, ProbeIssuer, Verifier, key_set_channel, key_set_task};
 use crate::crypto::{
     Arena, Binding, Entropy, LockPolicy, Material, SystemEntropy, TenantKey, UsableMaterial, make_canary,
 };
@@ -186,7 +186,7 @@ impl World {
         let service = Arc::new(Service {
             journey: Journey {
                 verifier,
-                clock_health: ClockHealth::Agrees,
+                clock_verdict: ClockVerdict::alone(),
                 directory,
                 unknown_reasons: choices.unknown_reasons,
                 quotas: Arc::default(),
