@@ -410,6 +410,21 @@ async fn a_clock_that_most_key_stores_contradict_is_in_doubt_until_it_is_put_rig
 }
 
 #[test]
+fn processes_of_one_name_are_bounded_and_take_no_place_of_others() {
+    let clock = clock();
+    let outlet = Outlet::serving(Arc::clone(&clock) as Arc<dyn Clock>);
+    let ask = |frontend, process| outlet.answer(Holder { frontend: name(frontend), process: [process; 16] }, LogIndex(0));
+    for process in 0..8 {
+        ask("a1", process).expect("there is room");
+    }
+    assert_eq!(ask("a1", 8), Err(crate::freshness::TooManyHolders));
+    ask("a1", 3).expect("it has its place");
+    ask("a2", 8).expect("another name has places of its own");
+    clock.advance(Duration::from_secs(6));
+    ask("a1", 8).expect("the others have run out");
+}
+
+#[test]
 fn a_frontend_takes_no_other_certificate_for_its_own() {
     let pki = Pki::new();
     let own = FrontendIdentity { lineage: LINEAGE, name: name("a1") };
