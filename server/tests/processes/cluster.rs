@@ -127,6 +127,14 @@ async fn a_cluster_is_founded_once_and_a_number_is_used_once() {
     std::fs::copy(other.path().join("root-1.key"), site.path().join("root-1.key")).expect("it was made");
     let foreign = site.refused(1, Role::Data).await;
     assert!(foreign.code == Some(69) && foreign.err.contains("root key does not open"), "{}", foreign.err);
+
+    // what is left of a cluster is no place for another one
+    std::fs::remove_file(site.path().join("root-1.key")).expect("it was copied");
+    std::fs::remove_dir_all(site.data_dir(1).join("groups/0")).expect("it was made");
+    let _process = site.start(1, Role::Data).await;
+    let lost = site.init(1).await;
+    assert!(lost.code == Some(1) && lost.err.contains("put the folder groups/0 back"), "{}", lost.err);
+    assert!(!site.path().join("root-1.key").exists(), "no root key is left behind");
 }
 
 #[tokio::test(flavor = "multi_thread")]
