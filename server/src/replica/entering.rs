@@ -87,6 +87,8 @@ impl Entering<'_> {
 
     /// The root key. Of a replica that has just joined it is waited for; one that served before has lost it if it is not there.
     async fn root(&self, at_start: Membership) -> Result<Root, ReplicaError> {
+        // it has no key store yet, which does what a leader does unasked
+        let _aside = self.host.stand_aside();
         while at_start != Membership::Joined && !is_there(self.root_key)? {
             let wanted = format!(
                 "this replica has joined and has no root key: copy that of another key store to {}, readable to the server alone (mode 0400)",
