@@ -72,6 +72,18 @@ pub struct Host<RT: AsyncRuntime = TokioRuntime> {
     /// Held by whoever opens a group.
     opening: tokio::sync::Mutex<()>,
     stopping: AtomicBool,
+    /// Whether this replica hands on what it leads.
+    aside: Arc<AtomicBool>,
+}
+
+/// A replica that cannot do a leader's duties, and hands leadership to the founder of each shard until this is dropped.
+#[must_use]
+pub struct Aside(Arc<AtomicBool>);
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 /// One group, or what is left of it.
@@ -119,6 +131,7 @@ impl<RT: AsyncRuntime> Host<RT> {
             opened: watch::Sender::new(()),
             opening: tokio::sync::Mutex::default(),
             stopping: AtomicBool::new(false),
+            aside: Arc::default(),
         };
         let mut shards: BTreeSet<ShardId> = host.system.watch().borrow().state.shards().collect();
         shards.extend(shards_on_disk(&host.settings.folder));
@@ -230,7 +243,7 @@ impl<RT: AsyncRuntime> Host<RT> {
             opened.borrow_and_update();
             for group in self.groups() {
                 if begun.insert(group.id()) {
-                    keeping.push(reconcile::keep(group, self.system.watch()));
+                    keeping.push(reconcile::keep(group, self.system.watch(), Arc::clone(&self.aside)));
                 }
             }
             let ended = async {
@@ -243,6 +256,12 @@ impl<RT: AsyncRuntime> Host<RT> {
                 return;
             }
         }
+    }
+
+    /// Has this replica lead nothing for long, as far as the founder of each shard can lead instead.
+    pub fn stand_aside(&self) -> Aside {
+        self.aside.store(true, Ordering::Relaxed);
+        Aside(Arc::clone(&self.aside))
     }
 
     async fn open_group(&self, id: GroupId) -> Result<Arc<Group<RT>>, Arc<HostError>> {

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::{Either, select};
@@ -17,7 +18,7 @@ use super::group::Group;
 use super::machine::Applied;
 use super::membership::MembershipError;
 use super::status::Status;
-use crate::ids::{PeerAddress, ReplicaId};
+use crate::ids::{PeerAddress, ReplicaId, ShardId};
 use crate::machine::rows::{Replica, ReplicaKind, Standing};
 use crate::machine::state::Table;
 
@@ -39,12 +40,14 @@ enum Step {
     HandOver(ReplicaId),
 }
 
-/// The next step of the leader `own` towards what the registry says, but for those that were in vain a moment ago.
+/// The next step of the leader `own` towards what the registry says, but for those that were in vain a moment ago. One that cannot do a
+/// leader's duties leads in the place of another.
 fn next_step(
     own: ReplicaId,
     status: &Status,
     registry: &Table<Replica>,
     in_vain: &BTreeSet<ReplicaId>,
+    in_place_of: Option<ReplicaId>,
 ) -> Option<Step> {
     let is_member = |replica: &ReplicaId| status.voters.contains(replica) || status.learners.contains(replica);
     let open = || registry.iter().filter(|(replica, _)| !in_vain.contains(replica));
@@ -60,10 +63,12 @@ fn next_step(
     }
     let is_witness = registry.get(&own).is_some_and(|row| row.kind == ReplicaKind::Witness);
     let heirs = open().filter(|(replica, row)| {
-        row.kind != ReplicaKind::Witness && status.voters.contains(replica) && has_caught_up(status, **replica)
+        (is_witness || in_place_of == Some(**replica))
+            && row.kind != ReplicaKind::Witness
+            && status.voters.contains(replica)
+            && has_caught_up(status, **replica)
     });
-    let heir = heirs.min_by_key(|(replica, _)| status.behind.get(replica)).map(|(replica, _)| *replica);
-    heir.filter(|_| is_witness).map(Step::HandOver)
+    heirs.min_by_key(|(replica, _)| status.behind.get(replica)).map(|(replica, _)| Step::HandOver(*replica))
 }
 
 /// Whether a replica has acknowledged something, and is close to the end of the log.
@@ -74,11 +79,15 @@ fn has_caught_up(status: &Status, replica: ReplicaId) -> bool {
 }
 
 /// Keeps a group's membership as the registry has it, whenever this replica leads it, until the group ends.
-pub(super) async fn keep<RT: AsyncRuntime>(group: Arc<Group<RT>>, mut system: watch::Receiver<Applied>) {
+pub(super) async fn keep<RT: AsyncRuntime>(
+    group: Arc<Group<RT>>,
+    mut system: watch::Receiver<Applied>,
+    aside: Arc<AtomicBool>,
+) {
     let own = group.replica;
     let mut told = BTreeMap::new();
     while group.wait_status(|status| status.leader == Some(own)).await.is_ok() {
-        round(&group, &system, &mut told).await;
+        round(&group, &system, &aside, &mut told).await;
         let changed = pin!(async {
             if system.changed().await.is_err() {
                 std::future::pending::<()>().await;
@@ -94,16 +103,21 @@ pub(super) async fn keep<RT: AsyncRuntime>(group: Arc<Group<RT>>, mut system: wa
 async fn round<RT: AsyncRuntime>(
     group: &Group<RT>,
     system: &watch::Receiver<Applied>,
+    aside: &AtomicBool,
     told: &mut BTreeMap<ReplicaId, String>,
 ) {
     let mut in_vain = BTreeSet::new();
     loop {
         let status = group.status();
-        let registry = system.borrow().state.replicas().clone();
+        let state = system.borrow().state.clone();
+        let registry = state.replicas().clone();
         if status.leader != Some(group.replica) {
             return;
         }
-        let Some(step) = next_step(group.replica, &status, &registry, &in_vain) else { return };
+        // the founder has what it takes; two that both lack it would hand leadership to each other for ever
+        let founder = state.founder(ShardId::of(group.id()).unwrap_or(ShardId::FIRST));
+        let in_place_of = founder.filter(|_| aside.load(Ordering::Relaxed));
+        let Some(step) = next_step(group.replica, &status, &registry, &in_vain, in_place_of) else { return };
         match take(group, &registry, &step).await {
             Ok(()) => {
                 tracing::info!(group = %group.id(), ?step, "the membership of this group follows the registry");

@@ -47,7 +47,7 @@ fn status(voters: &[u64], learners: &[u64], behind: &[(u64, u64)]) -> Status {
 
 fn step(status: &Status, in_vain: &[u64]) -> Option<Step> {
     let own = status.leader.expect("the tests have a leader");
-    next_step(own, status, &registry(), &in_vain.iter().copied().map(ReplicaId).collect())
+    next_step(own, status, &registry(), &in_vain.iter().copied().map(ReplicaId).collect(), None)
 }
 
 fn learner(number: u64) -> Step {
@@ -98,8 +98,22 @@ fn a_witness_that_leads_hands_over_to_the_data_voter_that_has_most() {
 }
 
 #[test]
+fn a_data_replica_that_stands_aside_hands_over_to_the_founder_alone() {
+    let leading = status(&[1, 2, 3], &[4], &[(2, 3), (3, 0), (4, 0)]);
+    let aside = |status: &Status, founder: u64| {
+        let own = status.leader.expect("the tests have a leader");
+        next_step(own, status, &registry(), &BTreeSet::new(), Some(ReplicaId(founder)))
+    };
+    assert_eq!(aside(&leading, 2), Some(Step::HandOver(ReplicaId(2))));
+    for (founder, why) in [(1, "itself"), (3, "a witness"), (4, "a learner"), (9, "nobody")] {
+        assert_eq!(aside(&leading, founder), None, "{why}");
+    }
+    assert_eq!(aside(&status(&[1, 2, 3], &[4], &[(2, 900), (3, 0), (4, 0)]), 2), None, "it has not caught up");
+}
+
+#[test]
 fn nobody_is_taken_away_and_without_a_registry_nothing_happens() {
     assert_eq!(step(&status(&[1, 2, 3, 9], &[4], &[(2, 0), (3, 0), (4, 0), (9, 0)]), &[]), None);
     let alone = status(&[1], &[], &[]);
-    assert_eq!(next_step(ReplicaId(1), &alone, &Table::<Replica>::new(), &BTreeSet::new()), None);
+    assert_eq!(next_step(ReplicaId(1), &alone, &Table::<Replica>::new(), &BTreeSet::new(), None), None);
 }

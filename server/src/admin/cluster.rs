@@ -11,7 +11,7 @@ use axum::extract::State as Shared;
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use replication::feed::Outlets as _;
-use replication::ids::{FrontendName, GroupId};
+use replication::ids::{FrontendName, GroupId, ShardId};
 use replication::machine::apply::OFFICERS_MIN;
 use replication::machine::request::REQUEST_BYTES_MAX;
 use replication::machine::roles::PersonRole;
@@ -55,6 +55,18 @@ pub enum InitError {
         "this replica belongs to a cluster already, and nothing was changed; a cluster is founded once, on its first replica"
     )]
     Founded,
+    /// A replica of this number lived in the data folder, and its group 0 is gone.
+    #[error(
+        "the data folder holds something of shard {0} and nothing of group 0, so a cluster lived here, and nothing was changed; put the folder groups/0 \
+         back that belongs to it, or found the cluster on an empty data folder"
+    )]
+    GroupZeroLost(ShardId),
+    /// Group 0 was begun elsewhere.
+    #[error(
+        "another replica has begun group 0, and nothing was changed: this one is on its way into that cluster; give it the cluster's root key, or \
+         found another cluster on an empty data folder"
+    )]
+    BegunElsewhere,
     /// The root key cannot be had.
     #[error(transparent)]
     Root(#[from] RootError),
@@ -113,7 +125,9 @@ async fn init(
     })?;
     match answered.await.map_err(|_| late())? {
         Ok(founded) => Ok(Json(founded)),
-        Err(error @ InitError::Founded) => Err(refused(FailureCode::Conflict, error.to_string())),
+        Err(error @ (InitError::Founded | InitError::GroupZeroLost(_) | InitError::BegunElsewhere)) => {
+            Err(refused(FailureCode::Conflict, error.to_string()))
+        }
         Err(error @ (InitError::Root(_) | InitError::Found(_))) => {
             Err(refused(FailureCode::Unavailable, not_founded(&error)))
         }

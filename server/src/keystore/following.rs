@@ -1,6 +1,7 @@
 //! How shards come up on a replica of a cluster: as group 0 names them, and as what is in them arrives.
 //!
 //! The founder alone makes the first entries of a shard. Every other replica waits for its canary, which comes last of them.
+//! Nothing is ever founded under a root key that no shard has shown to be the cluster's: what was acknowledged there would open nowhere else.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,6 +58,25 @@ impl KeyStore {
         }
     }
 
+    /// Waits until a shard shows that the root key here is not the cluster's. Nothing may go on under it.
+    pub async fn root_is_wrong(&self) -> FoundError {
+        let shows = |standing: &Standing| matches!(standing, Standing::Down(error) if error.is_of_the_root());
+        // the sender lives as long as `self`
+        drop(self.watch_shards().wait_for(|shards| shards.values().any(shows)).await);
+        UnsoundError::RootKey.into()
+    }
+
+    /// Whether the root key here has opened what is in a shard, so that it is the cluster's.
+    pub(super) fn root_is_proven(&self) -> bool {
+        self.watch_shards().borrow().values().any(|standing| standing.serving().is_some())
+    }
+
+    /// Whether this replica may found a shard: the first one, before which nothing was sealed under any root key and which the founder
+    /// of the cluster alone founds, or any other once the root key is known to be the cluster's.
+    fn may_found(&self, shard: ShardId) -> bool {
+        self.system_state().founder(shard) == Some(self.replica()) && (shard == ShardId::FIRST || self.root_is_proven())
+    }
+
     fn is_up(&self, shard: ShardId) -> bool {
         self.watch_shards().borrow().get(&shard).is_some_and(|standing| standing.serving().is_some())
     }
@@ -64,8 +84,7 @@ impl KeyStore {
     async fn follow(&self, id: ShardId) -> Result<Come, FoundError> {
         let Some(group) = self.parts.host.shard(id) else { return Ok(Come::NotYet) };
         let state = || group.watch().borrow().state.clone();
-        let is_founder = self.system_state().founder(id) == Some(self.replica());
-        if is_founder && self.canary_in(id, &state())?.is_none() && group.status().leader.is_some() {
+        if self.may_found(id) && self.canary_in(id, &state())?.is_none() && group.status().leader.is_some() {
             match self.found(id, &group).await {
                 // whoever leads may just change: looked at again
                 Err(error) if error.may_pass() => {

@@ -84,6 +84,11 @@ pub enum FoundError {
 }
 
 impl FoundError {
+    /// Whether the root key is not the one that belongs to the data.
+    pub(super) const fn is_of_the_root(&self) -> bool {
+        matches!(self, Self::Unsound(error) if error.is_of_the_root())
+    }
+
     /// Whether trying again, in the same process, may come to something else.
     pub(super) fn may_pass(&self) -> bool {
         match self {

@@ -19,7 +19,7 @@ use super::{KeyStore, Parts};
 pub enum Membership {
     /// Nothing: no cluster was founded here, and none has come.
     Nothing,
-    /// The cluster was founded here, and a crash came before the replica's own row was written.
+    /// The cluster was founded here, and a crash came before the replica's own row, or that of the first shard, was written.
     HalfFounded,
     /// There is a cluster, and this replica is not in its registry yet.
     NotYet,
@@ -60,6 +60,10 @@ impl Membership {
                 let (known, told) = (row.address.clone(), own.row.address.clone());
                 Err(UnsoundError::OtherAddress { replica: own.row.replica, known, told }.into())
             }
+            // nobody else can add the first shard
+            Some(_) if state.founder(ShardId::FIRST).is_none() && is_named(state, &own.row.kind) => {
+                Ok(Self::HalfFounded)
+            }
             Some(_) => Ok(Self::Joined),
             None if state.replicas().is_empty() && is_named(state, &own.row.kind) => Ok(Self::HalfFounded),
             None => Ok(Self::NotYet),
@@ -78,9 +82,10 @@ fn other(own: &Own, known: &ReplicaKind) -> UnsoundError {
 /// Whether genesis named this replica.
 fn is_named(state: &State, kind: &ReplicaKind) -> bool {
     match kind {
-        ReplicaKind::Data { signer, public_key } => {
-            state.signers().get(signer).is_some_and(|row| row.role == Role::Replica && row.public_key == *public_key)
-        }
+        ReplicaKind::Data { signer, public_key } => state
+            .signers()
+            .get(signer)
+            .is_some_and(|row| row.role == Role::Replica && row.enrolled_by.is_none() && row.public_key == *public_key),
         ReplicaKind::Witness => false,
     }
 }

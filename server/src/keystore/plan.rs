@@ -2,6 +2,8 @@
 //!
 //! What was adopted is carried out before anything else is made of the same thing.
 
+use std::collections::BTreeSet;
+
 use replication::ids::IdempotencyId;
 use replication::machine::command::{Action, AddGrant, AdoptPlan, AdvanceStage, Evidence};
 use replication::machine::outcome::{Effect, Refusal};
@@ -41,15 +43,27 @@ impl KeyStore {
     /// Goes on with every plan that was adopted and has not settled: what a crash between the two entries left. One that
     /// is refused, or finds no room on the disk, stays adopted and keeps nothing else from starting.
     pub(super) async fn settle_plans(&self, shard: &Shard) -> Result<(), ExecuteError> {
+        let adopted = shard.state().plans().keys().copied().collect();
+        self.settle(shard, &adopted).await.map(drop)
+    }
+
+    /// The same for some plans; gives those that are refused.
+    pub(super) async fn settle(
+        &self,
+        shard: &Shard,
+        plans: &BTreeSet<[u8; 32]>,
+    ) -> Result<BTreeSet<[u8; 32]>, ExecuteError> {
+        let mut refused = BTreeSet::new();
         if shard.halted().is_some() {
-            return Ok(()); // they are settled under the release that decodes what stopped this one
+            return Ok(refused); // they are settled under the release that decodes what stopped this one
         }
-        let adopted: Vec<_> = shard.state().plans().iter().map(|(digest, row)| (*digest, row.clone())).collect();
-        for (digest, row) in adopted {
-            match self.advance(shard, digest).await {
+        let state = shard.state();
+        for (digest, row) in state.plans().iter().filter(|(digest, _)| plans.contains(*digest)) {
+            match self.advance(shard, *digest).await {
                 Ok(_) => {}
                 Err(ExecuteError::Refused(refusal)) => {
                     tracing::error!(plan = ?row.plan, %refusal, "an adopted plan cannot be settled and stays as it is");
+                    refused.insert(*digest);
                 }
                 Err(ExecuteError::Propose(error @ (ProposeError::NoRoom(_) | ProposeError::Unknown))) => {
                     tracing::error!(
@@ -60,7 +74,7 @@ impl KeyStore {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// Adopts a plan and advances it through its one stage. Where an earlier plan for the same change got no further than

@@ -12,12 +12,12 @@ use replication::machine::command::{Action, AddShard};
 use replication::machine::request::{Request, SignedRequest};
 use replication::raft::group::{Group, ProposeError};
 
+use super::KeyStore;
 use super::answer::Answer;
 use super::execute::ExecuteError;
 use super::found::FoundError;
-use super::shards::{Shard, Standing};
+use super::shards::{Shard, ShardDown, Standing, Trouble};
 use super::sound::{ELECTION_DEADLINE, Judged};
-use super::{KeyStore, UnsoundError};
 
 /// How often a shard that may yet come up is tried again.
 const AGAIN_EVERY: Duration = Duration::from_mins(1);
@@ -53,7 +53,7 @@ impl KeyStore {
         for (shard, group) in known {
             match self.bring_up(shard, group).await {
                 Ok(up) => self.stands(shard, Standing::Serves(up)),
-                Err(error) if is_of_the_root(&error) => return Err(error),
+                Err(error) if error.is_of_the_root() => return Err(error),
                 Err(error) => drop(down.insert(shard, error)),
             }
         }
@@ -83,6 +83,10 @@ impl KeyStore {
         request: &Request,
         shard: ShardId,
     ) -> Result<Answer, ExecuteError> {
+        if !self.parts.host.is_alone() && !self.root_is_proven() {
+            // the founder of a shard seals with its own root key
+            return Err(ShardDown { shard: ShardId::FIRST, trouble: Trouble::NotYet }.into());
+        }
         let add = Action::AddShard(AddShard { shard, founder: self.parts.host.replica() });
         let entry = self.completed(GroupId::SYSTEM, request.idempotency_id, asked, add);
         let done = self.parts.propose(self.parts.host.system(), entry).await?;
@@ -136,8 +140,4 @@ impl KeyStore {
             tracing::error!(%shard, "{down}");
         }
     }
-}
-
-const fn is_of_the_root(error: &FoundError) -> bool {
-    matches!(error, FoundError::Unsound(UnsoundError::RootKey))
 }

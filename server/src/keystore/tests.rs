@@ -32,6 +32,8 @@ mod halted;
 mod import;
 #[path = "language_tests.rs"]
 mod language;
+#[path = "member_tests.rs"]
+mod member;
 #[path = "room_tests.rs"]
 mod room;
 #[path = "shards_tests.rs"]
@@ -132,10 +134,9 @@ impl Site {
         }
     }
 
-    /// The key store of this site over its groups.
-    async fn found(&self, host: &Arc<Host>) -> Result<KeyStore, FoundError> {
-        let (arena, operator) = (arena(), key("operator-1", &self.operator));
-        let parts = Parts {
+    fn parts(&self, host: &Arc<Host>) -> Parts {
+        let arena = arena();
+        Parts {
             host: Arc::clone(host),
             signer: Arc::new(key("replica-1", &self.replica)),
             root: Root(RootKey::load(&self.root, &arena).expect("the root key loads")),
@@ -145,7 +146,12 @@ impl Site {
             directory: Arc::new(Directory::new([ShardId::FIRST])),
             tenant_keys: Arc::default(),
             fed_to: FedTo::Own("test-1".parse().expect("a legal name")),
-        };
+        }
+    }
+
+    /// The key store of this site over its groups.
+    async fn found(&self, host: &Arc<Host>) -> Result<KeyStore, FoundError> {
+        let (parts, operator) = (self.parts(host), key("operator-1", &self.operator));
         let (signer, public_key) = (operator.signer().clone(), operator.public_key());
         let mut people = vec![Person { signer, public_key, roles: [PersonRole::Operator].into() }];
         people.extend(self.officers().map(|officer| {

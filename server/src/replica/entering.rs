@@ -5,13 +5,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use replication::ids::{LogIndex, ShardId};
 use replication::machine::rows::Trust;
 use replication::raft::host::Host;
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::cluster::{InitError, Initiation};
 use crate::admin::wire::{Founded, InitRequest};
-use crate::keystore::{Founding, KeyStore, Made, Membership, Own, Parts, Person, Root, is_there};
+use crate::keystore::{
+    ELECTION_DEADLINE, FoundError, Founding, KeyStore, Made, Membership, Own, Parts, Person, Root, is_there,
+};
 
 use super::error::ReplicaError;
 
@@ -84,6 +87,8 @@ impl Entering<'_> {
 
     /// The root key. Of a replica that has just joined it is waited for; one that served before has lost it if it is not there.
     async fn root(&self, at_start: Membership) -> Result<Root, ReplicaError> {
+        // it has no key store yet, which does what a leader does unasked
+        let _aside = self.host.stand_aside();
         while at_start != Membership::Joined && !is_there(self.root_key)? {
             let wanted = format!(
                 "this replica has joined and has no root key: copy that of another key store to {}, readable to the server alone (mode 0400)",
@@ -98,10 +103,33 @@ impl Entering<'_> {
         Ok(Root::load(self.root_key, self.arena)?)
     }
 
-    async fn found(&self, with: &InitRequest) -> Result<(Parts, Founded), InitError> {
+    /// Whether nothing says that a cluster was here, or that this replica is on its way into one.
+    fn is_to_be_founded_here(&self) -> Result<(), InitError> {
         if Membership::of(self.host, self.own)? != Membership::Nothing {
             return Err(InitError::Founded);
         }
+        if let Some(shard) = self.host.shards().into_iter().find(|shard| is_lived_in(self.host, *shard)) {
+            return Err(InitError::GroupZeroLost(shard));
+        }
+        let group_0 = self.host.system().status();
+        // this replica alone: a founding that was cut off
+        let mut members = group_0.voters.iter().chain(&group_0.learners);
+        if members.any(|member| *member != self.own.row.replica) {
+            return Err(InitError::BegunElsewhere);
+        }
+        Ok(())
+    }
+
+    async fn found(&self, with: &InitRequest) -> Result<(Parts, Founded), InitError> {
+        self.is_to_be_founded_here()?;
+        if is_there(self.root_key)? {
+            // one that cannot be used is told before anything is begun
+            Root::load(self.root_key, self.arena)?;
+        }
+        // before a key is made: whoever joins another cluster meanwhile must find none of its own
+        let begun = self.host.begin_cluster(ELECTION_DEADLINE).await;
+        begun.map_err(|error| FoundError::Begin(Arc::new(error)))?;
+        self.is_to_be_founded_here()?;
         let (root, made) = Root::found(self.root_key, self.arena, self.entropy)?;
         let parts = (self.with_root)(root);
         parts.found_cluster(self.own, &founding(with)).await?;
@@ -124,6 +152,19 @@ impl Entering<'_> {
         };
         Ok((parts, founded))
     }
+}
+
+/// Whether anything was ever in a shard of this replica, as far as can be told; one that cannot be opened may hold anything.
+fn is_lived_in(host: &Host, shard: ShardId) -> bool {
+    let Some(group) = host.shard(shard) else { return true };
+    let (status, applied) = (group.status(), group.watch().borrow().clone());
+    let is_empty = status.voters.is_empty()
+        && status.learners.is_empty()
+        && status.last == LogIndex(0)
+        && applied.state.meta().is_none()
+        && applied.halted.is_none();
+    // every start makes the folder of the first shard, and no other
+    shard != ShardId::FIRST || !is_empty
 }
 
 fn founding(with: &InitRequest) -> Founding {

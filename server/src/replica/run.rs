@@ -272,7 +272,7 @@ impl WithKeys<'_> {
         serving.start(prepared, &switch, planes);
         let tls = prepared.feed.as_ref().expect("a data replica has loaded what it presents to frontends").tls();
         let _feeding = listen_for_frontends(self.feed, tls.clone(), &serving.store).await?;
-        std::future::pending().await
+        Err(serving.store.root_is_wrong().await.into())
     }
 
     fn listen_for_operators(

@@ -127,6 +127,14 @@ async fn a_cluster_is_founded_once_and_a_number_is_used_once() {
     std::fs::copy(other.path().join("root-1.key"), site.path().join("root-1.key")).expect("it was made");
     let foreign = site.refused(1, Role::Data).await;
     assert!(foreign.code == Some(69) && foreign.err.contains("root key does not open"), "{}", foreign.err);
+
+    // what is left of a cluster is no place for another one
+    std::fs::remove_file(site.path().join("root-1.key")).expect("it was copied");
+    std::fs::remove_dir_all(site.data_dir(1).join("groups/0")).expect("it was made");
+    let _process = site.start(1, Role::Data).await;
+    let lost = site.init(1).await;
+    assert!(lost.code == Some(1) && lost.err.contains("put the folder groups/0 back"), "{}", lost.err);
+    assert!(!site.path().join("root-1.key").exists(), "no root key is left behind");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -193,4 +201,21 @@ async fn a_cluster_that_is_founded_and_grows_alarms_nobody() {
             super::harness::alarms(&ended.err).into_iter().filter(|line| !line.contains("\"target\":\"openraft"));
         assert_eq!(told.collect::<Vec<_>>(), Vec::<&str>::new());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_with_another_root_key_ends_and_founds_no_shard() {
+    let (site, other) = (Site::new(2), Site::new(1));
+    let process = other.start(1, Role::Data).await;
+    ok(&other.init(1).await);
+    drop(process);
+    let _first = site.start(1, Role::Data).await;
+    ok(&site.init(1).await);
+    std::fs::copy(other.path().join("root-1.key"), site.path().join("root-2.key")).expect("it was made");
+    let second = site.start(2, Role::Data).await;
+    ok(&site.join(1, 2).await);
+    let ended = second.ended().await;
+    assert!(ended.code == Some(69) && ended.err.contains("root key does not open"), "{}", ended.err);
+    let status = site.done(1, "ann", &["cluster", "status"]).await;
+    assert_eq!(status["groups"].as_array().map(Vec::len), Some(2), "{status}");
 }
