@@ -64,7 +64,7 @@ impl FeedListening {
         sealer: Arc<impl Sealer>,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let service = FeedServer::new(Serving { lineage: tls.own().lineage, outlets, sealer })
+        let service = FeedServer::new(Serving::new(tls.own().lineage, outlets, sealer))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let (closing, cut) = (CancellationToken::new(), CancellationToken::new());

@@ -66,8 +66,8 @@ pub async fn run(group: &Group, outlet: &Outlet, stamp: Option<&Stamp>, mut publ
             _ = reported.changed() => {}
             confirmation = &mut confirming => {
                 outlet.confirm(confirmation);
-                if let Some(stamp) = stamp {
-                    stamp.keep(outlet.clock());
+                if let (Some(stamp), Some(age)) = (stamp, outlet.age()) {
+                    stamp.keep(outlet.clock().wall(), age);
                 }
                 confirming.set(confirm_within(group, outlet, CONFIRM_EVERY));
             }

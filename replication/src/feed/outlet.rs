@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::limits::PROCESSES_PER_FRONTEND_MAX;
 use super::serving::ProcessId;
 use crate::clock::{Clock, Moment};
 use crate::directory::View;
@@ -101,6 +102,11 @@ impl Outlet {
         self.confirm(Confirmation { asked, age, index: LogIndex(0), finality: Finality::Whole });
     }
 
+    /// How old the view is, if anybody knows.
+    pub(super) fn age(&self) -> Option<Duration> {
+        self.known.lock().follower.age(self.clock.now()).known()
+    }
+
     pub(super) fn confirm(&self, confirmation: Confirmation) {
         self.known.lock().follower.answered(confirmation);
     }
@@ -171,6 +177,11 @@ impl Outlet {
         let now = self.clock.now();
         let mut known = self.known.lock();
         let before = known.holders.known().find(|(known, ..)| **known == holder).map(|(_, active, _)| active);
+        let of_its_name =
+            |(known, _, until): &(&Holder, LogIndex, Moment)| known.frontend == holder.frontend && *until > now;
+        if before.is_none() && known.holders.known().filter(of_its_name).count() >= PROCESSES_PER_FRONTEND_MAX {
+            return Err(TooManyHolders);
+        }
         known.holders.answer(holder, active, now)?;
         let told = Told { index: known.follower.active(), age: known.follower.age(now).known() };
         drop(known);

@@ -7,13 +7,17 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::excerpt::{Mark, SERVED};
-use super::limits::{FORMAT, KEYS_PER_PART, PART_BYTES, PART_WAIT_MAX, PARTS_WAITING_MAX};
+use super::limits::{
+    FORMAT, KEYS_PER_PART, PART_BYTES, PART_WAIT_MAX, PARTS_WAITING_MAX, SEALING_MAX, STREAM_AGE_MAX, STREAMS_MAX,
+    STREAMS_PER_GROUP_MAX,
+};
 use super::outlet::{Held, Holder, Outlet};
 use super::wire;
 use super::wire::feed_server::Feed;
@@ -23,6 +27,7 @@ use crate::machine::digest::Digest;
 use crate::machine::state::{RowChange, State};
 use crate::peers::accept::Proven;
 use crate::peers::identity::FrontendIdentity;
+use crate::peers::places::Places;
 
 /// Which start of a frontend: 16 random bytes.
 pub type ProcessId = [u8; 16];
@@ -83,6 +88,15 @@ pub(super) struct Serving<O, S> {
     pub(super) lineage: LineageId,
     pub(super) outlets: Arc<O>,
     pub(super) sealer: Arc<S>,
+    streams: Places<(FrontendName, GroupId)>,
+    sealing: Arc<Semaphore>,
+}
+
+impl<O, S> Serving<O, S> {
+    pub(super) fn new(lineage: LineageId, outlets: Arc<O>, sealer: Arc<S>) -> Self {
+        let streams = Places::new(STREAMS_MAX, STREAMS_PER_GROUP_MAX);
+        Self { lineage, outlets, sealer, streams, sealing: Arc::new(Semaphore::new(SEALING_MAX)) }
+    }
 }
 
 impl<O: Outlets, S: Sealer> Serving<O, S> {
@@ -132,13 +146,22 @@ impl<O: Outlets, S: Sealer> Feed for Serving<O, S> {
         let wire::Start { header, have, key } = request.into_inner();
         let (group, process, outlet) = self.admitted(header)?;
         let public_key = key.try_into().map_err(|_| Refused::Malformed)?;
+        let place = self.streams.enter((name.clone(), group), CancellationToken::new());
         let frontend = FrontendIdentity { lineage: self.lineage, name };
         let to = ProcessKey { frontend, process, public_key };
         let have = have.map(mark).transpose()?;
+        if have.is_some_and(|have| have.index > outlet.newest().borrow().index) {
+            return Err(Status::unavailable("this key store is behind what the frontend has; ask another, or again"));
+        }
         let base = have.and_then(|have| Some((have, outlet.recent(have.index, have.digest)?)));
         let (parts, sent) = mpsc::channel(PARTS_WAITING_MAX);
-        let sending = Sending { group, outlet, to, sealer: Arc::clone(&self.sealer), parts };
-        tokio::spawn(sending.run(base));
+        let (sealer, sealing) = (Arc::clone(&self.sealer), Arc::clone(&self.sealing));
+        let sending = Sending { group, outlet, to: Arc::new(to), sealer, sealing, parts };
+        tokio::spawn(async move {
+            let sent = timeout(STREAM_AGE_MAX, sending.run(base));
+            // whichever ends it, the frontend comes again
+            drop(place.cut().run_until_cancelled(sent).await);
+        });
         Ok(Response::new(ReceiverStream::new(sent).map(Ok).boxed()))
     }
 }
@@ -152,8 +175,9 @@ fn mark(mark: wire::Mark) -> Result<Mark, Refused> {
 struct Sending<S> {
     group: GroupId,
     outlet: Arc<Outlet>,
-    to: ProcessKey,
+    to: Arc<ProcessKey>,
     sealer: Arc<S>,
+    sealing: Arc<Semaphore>,
     parts: mpsc::Sender<wire::Part>,
 }
 
@@ -187,7 +211,7 @@ impl<S: Sealer> Sending<S> {
         if let Some(shard) = ShardId::of(self.group) {
             let known = if is_first { &nothing } else { base };
             for tenants in new_tenants(known, &held.state).chunks(KEYS_PER_PART) {
-                let keys = tenants.iter().filter_map(|tenant| self.sealed(shard, tenant)).collect();
+                let keys = self.sealed(shard, tenants.to_vec()).await?;
                 self.part(Part::Keys(wire::Keys { keys })).await?;
             }
         }
@@ -207,9 +231,18 @@ impl<S: Sealer> Sending<S> {
         Ok(mark)
     }
 
-    fn sealed(&self, shard: ShardId, tenant: &TenantId) -> Option<wire::TenantKey> {
-        let sealed = self.sealer.seal(shard, tenant, &self.to)?;
-        Some(wire::TenantKey { tenant: tenant.to_string(), sealed })
+    /// On a thread of its own, and so many at once: heartbeats must not stand behind it.
+    async fn sealed(&self, shard: ShardId, tenants: Vec<TenantId>) -> Result<Vec<wire::TenantKey>, Gone> {
+        let (sealer, to) = (Arc::clone(&self.sealer), Arc::clone(&self.to));
+        let _turn = self.sealing.acquire().await.map_err(|_| Gone)?;
+        let seal = move || {
+            let sealed = tenants.into_iter().filter_map(|tenant| {
+                let sealed = sealer.seal(shard, &tenant, &to)?;
+                Some(wire::TenantKey { tenant: tenant.to_string(), sealed })
+            });
+            sealed.collect()
+        };
+        tokio::task::spawn_blocking(seal).await.map_err(|_| Gone)
     }
 
     async fn part(&self, part: Part) -> Result<(), Gone> {

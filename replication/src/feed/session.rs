@@ -3,6 +3,7 @@
 //! An answer counts from when its question was sent, with the key store's own age added, and once everything that it covers is in use.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
@@ -61,6 +62,23 @@ pub(super) struct Session<'a, R> {
     pub(super) at: usize,
 }
 
+/// What questions that are asked later must know when they are.
+struct Now {
+    active: AtomicU64,
+    /// A question is on its way.
+    is_asking: AtomicBool,
+}
+
+impl Now {
+    fn of(seen: &Seen) -> Self {
+        Self { active: AtomicU64::new(seen.follower.active().0), is_asking: AtomicBool::new(false) }
+    }
+
+    fn active(&self) -> LogIndex {
+        LogIndex(self.active.load(Ordering::Relaxed))
+    }
+}
+
 /// What the key store said, with when it was asked.
 struct Answer {
     confirmation: Option<Confirmation>,
@@ -96,8 +114,10 @@ impl<R: Reader> Session<'_, R> {
         let mut parts = begun?.into_inner();
         self.line().answered();
         let (mut incoming, mut silences) = (None, 0);
-        let mut asking = pin!(self.ask_after(Duration::ZERO, seen.follower.active()));
-        let mut looking = pin!(self.look_elsewhere(PREFER_EVERY, seen.follower.active(), self.at));
+        let now = Now::of(seen);
+        let mut asking = pin!(self.ask_after(Duration::ZERO, &now));
+        let mut looking = pin!(self.look_elsewhere(PREFER_EVERY, &now, self.at));
+        let mut has_news = false;
         let mut in_touch = self.following.clock.now();
         loop {
             tokio::select! {
@@ -107,16 +127,21 @@ impl<R: Reader> Session<'_, R> {
                         if let Some(view) = seen.view() {
                             publish(&view);
                         }
-                        asking.set(self.ask_after(NEWS_WITHIN, seen.follower.active()));
+                        now.active.store(seen.follower.active().0, Ordering::Relaxed);
+                        // a question that is under way is let come to its end
+                        has_news = now.is_asking.load(Ordering::Relaxed);
+                        if !has_news {
+                            asking.set(self.ask_after(NEWS_WITHIN, &now));
+                        }
                     }
                 }
                 answer = &mut asking => {
-                    let now = self.following.clock.now();
+                    let heard = self.following.clock.now();
                     match answer {
                         Ok(answer) => {
                             silences = 0;
                             if answer.is_in_touch {
-                                in_touch = now;
+                                in_touch = heard;
                             }
                             if let Some(confirmation) = answer.confirmation {
                                 seen.follower.answered(confirmation);
@@ -128,17 +153,18 @@ impl<R: Reader> Session<'_, R> {
                         Err(_) if silences + 1 < SILENCES_MAX => silences += 1,
                         Err(_) => return Err(Trouble::Silent),
                     }
-                    if now.since(in_touch) > OUT_OF_TOUCH_MAX {
-                        in_touch = now;
-                        looking.set(self.look_elsewhere(Duration::ZERO, seen.follower.active(), self.following.lines.len()));
+                    if heard.since(in_touch) > OUT_OF_TOUCH_MAX {
+                        in_touch = heard;
+                        looking.set(self.look_elsewhere(Duration::ZERO, &now, self.following.lines.len()));
                     }
-                    asking.set(self.ask_after(CONFIRM_EVERY, seen.follower.active()));
+                    let pause = if std::mem::take(&mut has_news) { NEWS_WITHIN } else { CONFIRM_EVERY };
+                    asking.set(self.ask_after(pause, &now));
                 }
                 better = &mut looking => {
                     if let Some(better) = better {
                         return Ok(better);
                     }
-                    looking.set(self.look_elsewhere(PREFER_EVERY, seen.follower.active(), self.at));
+                    looking.set(self.look_elsewhere(PREFER_EVERY, &now, self.at));
                 }
             }
         }
@@ -176,9 +202,11 @@ impl<R: Reader> Session<'_, R> {
         Ok(false)
     }
 
-    async fn ask_after(&self, pause: Duration, active: LogIndex) -> Result<Answer, Status> {
+    async fn ask_after(&self, pause: Duration, now: &Now) -> Result<Answer, Status> {
+        now.is_asking.store(false, Ordering::Relaxed);
         sleep(pause).await;
-        self.ask(self.line(), active).await
+        now.is_asking.store(true, Ordering::Relaxed);
+        self.ask(self.line(), now.active()).await
     }
 
     /// Asks a key store how fresh it is, having come as far as `active`.
@@ -198,10 +226,10 @@ impl<R: Reader> Session<'_, R> {
     }
 
     /// Whether a key store before `end` in the order of preference is in touch.
-    async fn look_elsewhere(&self, pause: Duration, active: LogIndex, end: usize) -> Option<usize> {
+    async fn look_elsewhere(&self, pause: Duration, now: &Now, end: usize) -> Option<usize> {
         sleep(pause).await;
         for (place, line) in self.following.lines[..end].iter().enumerate() {
-            if place != self.at && self.ask(line, active).await.is_ok_and(|answer| answer.is_in_touch) {
+            if place != self.at && self.ask(line, now.active()).await.is_ok_and(|answer| answer.is_in_touch) {
                 return Some(place);
             }
         }

@@ -11,7 +11,7 @@ pub mod header;
 pub mod identity;
 pub mod limits;
 pub mod listener;
-mod places;
+pub(crate) mod places;
 mod receiving;
 mod service;
 mod shipping;

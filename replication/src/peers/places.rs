@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Places, each held for somebody of a kind `K`. Clones share them.
 #[derive(Debug)]
-pub(super) struct Places<K> {
+pub(crate) struct Places<K> {
     all_max: usize,
     each_max: usize,
     held: Arc<Mutex<Held<K>>>,
@@ -25,20 +25,20 @@ struct Held<K> {
 
 /// A place, held until this is dropped or has to make room.
 #[derive(Debug)]
-pub(super) struct Place<K> {
+pub(crate) struct Place<K> {
     number: u64,
     cut: CancellationToken,
     held: Arc<Mutex<Held<K>>>,
 }
 
 impl<K: Ord + Clone> Places<K> {
-    pub(super) fn new(all_max: usize, each_max: usize) -> Self {
+    pub(crate) fn new(all_max: usize, each_max: usize) -> Self {
         let held = Held { next: 0, places: BTreeMap::new() };
         Self { all_max, each_max, held: Arc::new(Mutex::new(held)) }
     }
 
     /// A place for the newest. `cut` is cancelled when it has to make room.
-    pub(super) fn enter(&self, who: K, cut: CancellationToken) -> Place<K> {
+    pub(crate) fn enter(&self, who: K, cut: CancellationToken) -> Place<K> {
         let mut held = self.held.lock();
         if let Some(oldest) = held.oldest_in_excess(&who, self.all_max, self.each_max)
             && let Some((_, cut)) = held.places.remove(&oldest)
@@ -72,7 +72,7 @@ impl<K: Ord + Clone> Held<K> {
 
 impl<K> Place<K> {
     /// Cancelled when it has to make room.
-    pub(super) fn cut(&self) -> &CancellationToken {
+    pub(crate) fn cut(&self) -> &CancellationToken {
         &self.cut
     }
 }

@@ -13,6 +13,8 @@ pub const TERM_LEAD_MAX: u64 = 1 << 32;
 
 /// How long a quorum may take to confirm a read index; what comes later could not make anything fresh.
 pub const READ_INDEX_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long beyond a term the leader is waited for that knows who uses a change.
+pub(super) const NAMES_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How often it is looked whether a change has spread, though nobody has told anything.
 pub(super) const SPREAD_POLL: Duration = Duration::from_millis(50);
 /// How long a replica may take to make entries durable, where the timers do not grant more. No heartbeat waits for it.

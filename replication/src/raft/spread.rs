@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::group::Group;
-use super::limits::SPREAD_POLL;
+use super::limits::{NAMES_WAIT_MAX, SPREAD_POLL};
 use super::network::{Kind, Lane, Question};
 use crate::clock::Moment;
 use crate::freshness::{Holders, Standing, TERM, TooManyHolders, Unacknowledged};
@@ -155,23 +155,23 @@ impl<RT: AsyncRuntime> Group<RT> {
         })
     }
 
-    /// Waits until nobody can refuse for good what the committed entry at `index` allows, and says which frontends use it. Ends within
-    /// a term, whoever leads, or none.
+    /// Waits until nobody can refuse for good what the committed entry at `index` allows, and says which frontends use it. Ends soon
+    /// after a term, whoever leads, or none: from then on only the names are waited for.
     pub async fn spread(&self, index: LogIndex) -> Spread {
         let change = Unacknowledged::new(index, self.moment());
-        let until = TERM.end(self.moment());
+        let until = TERM.end(self.moment()).plus(NAMES_WAIT_MAX);
         let mut progress = self.answered.progress.subscribe();
         loop {
             progress.borrow_and_update();
             let left = until.since(self.moment());
+            if let Some(spread) = self.spread_within(&change, left).await {
+                return spread;
+            }
             if left.is_zero() {
                 // whoever was fresh without it is not any more; who uses it is known as far as it was told here
                 return split(&self.reported().frontends, index);
             }
-            match self.spread_within(&change, left).await {
-                Some(spread) => return spread,
-                None => self.looked(&mut progress, left).await,
-            }
+            self.looked(&mut progress, left).await;
         }
     }
 

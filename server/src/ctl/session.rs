@@ -21,10 +21,6 @@ const REPEATS_MAX: u32 = 3;
 const PLANS_MAX: u32 = 5;
 /// The pause before a repetition.
 const REPEAT_AFTER: Duration = Duration::from_millis(300);
-/// How often a change is looked at again while some frontend has not acknowledged it.
-const WAITS_MAX: u32 = 10;
-/// The pause before each of these looks.
-const WAIT_FOR: Duration = Duration::from_secs(1);
 
 /// One person's connection.
 pub(super) struct Session {
@@ -87,7 +83,8 @@ impl Session {
         let mut is_open = false;
         for repeats_left in (0..REPEATS_MAX).rev() {
             let error = match self.client.execute(lineage, id, operation.clone()).await {
-                Ok(answer) => return Ok(self.everywhere(lineage, id, operation, answer).await),
+                // who does not use it yet stands in the answer, and cannot deny it any more
+                Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
             let after = after(&error);
@@ -108,30 +105,6 @@ impl Session {
             }
         }
         unreachable!("the last repetition returns")
-    }
-
-    /// Waits a while for frontends that have not acknowledged a change. What is missing after that stands in the answer.
-    async fn everywhere(
-        &self,
-        lineage: replication::ids::LineageId,
-        id: IdempotencyId,
-        operation: AdminOperation,
-        mut answer: Answer,
-    ) -> Answer {
-        let progress = Progress::new(self.output);
-        for _ in 0..WAITS_MAX {
-            if answer.not_yet_on.is_empty() {
-                break;
-            }
-            progress.say(format!("waiting for {}", answer.not_yet_on.join(", ")));
-            tokio::time::sleep(WAIT_FOR).await;
-            // the change is made: what cannot be asked now is only who knows of it
-            if let Ok(again) = self.client.execute(lineage, id, operation.clone()).await {
-                answer.usable_on = again.usable_on;
-                answer.not_yet_on = again.not_yet_on;
-            }
-        }
-        answer
     }
 }
 

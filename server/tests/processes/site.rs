@@ -110,7 +110,8 @@ impl Site {
         let mut text = format!(
             "data_dir = \"data-{number}\"\n[cluster]\nlineage = \"{LINEAGE}\"\nreplica = {number}\nsite = \"a\"\nrole = \"{word}\"\n\
              [peers]\nlisten = \"127.0.0.1:{peers}\"\nadvertise = \"127.0.0.1:{peers}\"\ncertificate = \"peer-{number}.pem\"\n\
-             key = \"peer-{number}-key.pem\"\nauthority = \"peers-ca.pem\"\n[health]\nlisten = \"127.0.0.1:{health}\"\n"
+             key = \"peer-{number}-key.pem\"\nauthority = \"peers-ca.pem\"\n[health]\nlisten = \"127.0.0.1:{health}\"\n\
+             [key_store.timers]\nheartbeat = \"200ms\"\nelection_min = \"1s\"\nelection_max = \"2s\"\n"
         );
         if role == Role::Data {
             text.push_str(&format!(
