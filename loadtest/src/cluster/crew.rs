@@ -188,11 +188,12 @@ fn excerpt(body: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn sleeper(folder: &Path, name: &str, script: &str) -> Job {
-        let settings = folder.join(format!("{name}.sh"));
-        std::fs::write(&settings, script).expect("the folder is writable");
-        let arguments = vec![settings.clone().into()];
-        Job { name: name.to_owned(), kind: Kind::Keystore, program: PathBuf::from("/bin/sh"), arguments, settings }
+    /// A process that waits for ever, and has no child that could outlive it.
+    fn waiter(folder: &Path, name: &str) -> Job {
+        let settings = folder.join(format!("{name}.toml"));
+        std::fs::write(&settings, name).expect("the folder is writable");
+        let arguments = vec!["-f".into(), settings.clone().into()];
+        Job { name: name.to_owned(), kind: Kind::Keystore, program: PathBuf::from("tail"), arguments, settings }
     }
 
     #[tokio::test]
@@ -200,12 +201,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let layout = Layout::of(folder.path()).expect("the folder is there");
         let mut crew = Crew::new(layout.clone()).expect("a client can be made");
-        crew.run(sleeper(layout.root(), "one", "echo here >&2\nexec sleep 600 # one\n")).expect("there is a shell");
-        crew.run(sleeper(layout.root(), "two", "while :; do sleep 600; done\n")).expect("there is a shell");
+        for name in ["one", "two"] {
+            crew.run(waiter(layout.root(), name)).expect("there is a tail");
+        }
         let records = file::running(&layout).expect("marks were written");
         assert_eq!(records, crew.records());
         crew.appears(&layout.log("one")).await.expect("it is opened before the process runs");
-        crew.all_live().expect("both sleep");
+        crew.all_live().expect("both wait");
         crew.end().await;
         assert!(stop::living(&records).is_empty());
         assert!(!layout.running().exists());
@@ -216,7 +218,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let layout = Layout::of(folder.path()).expect("the folder is there");
         let mut crew = Crew::new(layout.clone()).expect("a client can be made");
-        crew.run(sleeper(layout.root(), "gone", "echo why; exit 64\n")).expect("there is a shell");
+        let job = waiter(layout.root(), "gone");
+        let arguments = vec!["-c".into(), "echo why; exit 64".into()];
+        crew.run(Job { program: PathBuf::from("/bin/sh"), arguments, ..job }).expect("there is a shell");
         let error = crew.appears(&layout.root().join("never")).await.expect_err("it has ended");
         assert!(matches!(&error, ClusterError::Ended { process, .. } if process == "gone"), "{error}");
         assert!(error.to_string().ends_with("(exit status: 64)"), "{error}");

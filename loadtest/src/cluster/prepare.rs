@@ -21,6 +21,13 @@ use super::{BASE_PORT_DEFAULT, haproxy, settings};
 use crate::dev;
 use crate::issuer::Issuer;
 
+/// The first port that is looked at for a free one.
+const FREE_PORTS_FROM: u16 = 10_000;
+/// So many may be taken.
+const FREE_PORT_TRIES_MAX: u32 = 10_000;
+/// Which ports the system gives to those who connect: the first and the last.
+const GIVEN_PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
+
 /// What a folder holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
@@ -75,10 +82,21 @@ pub fn ports(found: &Found, base: Option<u16>, folder: &Path) -> Result<Vec<u16>
     }
 }
 
-/// Ports that nobody has now. All are held until the last is found, so that they differ.
+/// Ports that nobody has now, and that the system gives to nobody who connects: the key stores do so before the frontends listen, and a
+/// cluster that was stopped wants its ports again. All are held until the last is found, so that they differ.
 fn free_ports() -> io::Result<Vec<u16>> {
-    let held: Vec<TcpListener> =
-        (0..PORTS).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<io::Result<_>>()?;
+    let given_from = fs::read_to_string(GIVEN_PORTS)?;
+    let given_from = given_from.split_whitespace().next().and_then(|port| port.parse().ok()).unwrap_or(u16::MAX);
+    let range = FREE_PORTS_FROM..given_from.max(FREE_PORTS_FROM + PORTS);
+    let mut held = Vec::new();
+    let mut tries_left = FREE_PORT_TRIES_MAX;
+    while held.len() < usize::from(PORTS) {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, fastrand::u16(range.clone()))) {
+            Ok(free) => held.push(free),
+            Err(cause) if tries_left == 0 => return Err(cause),
+            Err(_) => tries_left -= 1,
+        }
+    }
     held.iter().map(|one| Ok(one.local_addr()?.port())).collect()
 }
 
@@ -190,6 +208,7 @@ mod tests {
     #[test]
     fn free_ports_make_a_plan_and_a_taken_one_is_named() {
         let ports = ports(&Found::Nothing, Some(0), Path::new("d")).expect("there are free ports");
+        assert!(ports.iter().all(|port| *port >= FREE_PORTS_FROM), "{ports:?}");
         let plan = Plan::new(&Kept { lineage: String::new(), ports }).expect("they differ");
         let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, plan.machines[4].admin)).expect("it is free");
         let error = free(&plan).expect_err("one is taken");

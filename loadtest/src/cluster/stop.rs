@@ -124,8 +124,8 @@ mod tests {
 
     fn sleeper(folder: &Path) -> (Child, PathBuf) {
         let settings = folder.join("keystore.toml");
-        fs::write(&settings, "while :; do sleep 600; done\n").expect("the folder is writable");
-        let child = Command::new("/bin/sh").arg(&settings).spawn().expect("there is a shell");
+        fs::write(&settings, "").expect("the folder is writable");
+        let child = Command::new("tail").arg("-f").arg(&settings).spawn().expect("there is a tail");
         (child, settings)
     }
 
