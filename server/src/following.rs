@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use replication::clock::Clock;
 use replication::directory::{Directory, View};
-use replication::feed::{Agreement, Following, Place, ProcessId, Reader};
+use replication::feed::{Agreement, Following, KeyStoreAt, ProcessId, Reader};
 use replication::ids::{GroupId, ShardId, TenantId};
 use replication::peers::identity::FrontendIdentity;
 use replication::peers::tls::FrontendTls;
@@ -44,7 +44,7 @@ pub enum FollowError {
 /// [`FollowError`].
 pub fn following(
     tls: &FrontendTls,
-    places: &[Place],
+    places: &[KeyStoreAt],
     fed: Fed,
     entropy: &dyn Entropy,
     clock: Arc<dyn Clock>,

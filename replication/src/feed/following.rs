@@ -28,7 +28,7 @@ use crate::peers::tls::FrontendTls;
 
 /// A key store, and where it answers frontends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct KeyStoreAt {
     /// Which replica it must prove to be.
     pub replica: ReplicaId,
     /// Host and port.
@@ -55,7 +55,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    fn new(tls: &FrontendTls, place: &Place) -> Self {
+    fn new(tls: &FrontendTls, place: &KeyStoreAt) -> Self {
         let address: Arc<str> = place.address.as_str().into();
         let dials = [(); 2].map(|()| Dial::new(tls.clone(), place.replica, Arc::clone(&address)));
         let [questions, rows] = [&dials[0], &dials[1]].map(client);
@@ -112,7 +112,7 @@ impl<R: Reader> Following<R> {
     /// Without a key store.
     pub fn new(
         tls: &FrontendTls,
-        places: &[Place],
+        places: &[KeyStoreAt],
         (process, public_key): (ProcessId, [u8; 32]),
         clock: Arc<dyn Clock>,
         reader: R,

@@ -22,7 +22,7 @@ mod tests;
 use std::time::Duration;
 
 pub use clocks::Agreement;
-pub use following::{Following, Place, Reader};
+pub use following::{Following, KeyStoreAt, Reader};
 pub use listening::FeedListening;
 pub use outlet::{Holder, Outlet};
 pub use serving::{Outlets, ProcessId, ProcessKey, Sealer};

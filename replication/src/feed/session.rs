@@ -62,14 +62,14 @@ pub(super) struct Session<'a, R> {
     pub(super) at: usize,
 }
 
-/// What questions that are asked later must know when they are.
-struct Now {
+/// What the question that is asked next must know by then.
+struct Asking {
     active: AtomicU64,
     /// A question is on its way.
     is_asking: AtomicBool,
 }
 
-impl Now {
+impl Asking {
     fn of(seen: &Seen) -> Self {
         Self { active: AtomicU64::new(seen.follower.active().0), is_asking: AtomicBool::new(false) }
     }
@@ -114,7 +114,7 @@ impl<R: Reader> Session<'_, R> {
         let mut parts = begun?.into_inner();
         self.line().answered();
         let (mut incoming, mut silences) = (None, 0);
-        let now = Now::of(seen);
+        let now = Asking::of(seen);
         let mut asking = pin!(self.ask_after(Duration::ZERO, &now));
         let mut looking = pin!(self.look_elsewhere(PREFER_EVERY, &now, self.at));
         let mut has_news = false;
@@ -202,7 +202,7 @@ impl<R: Reader> Session<'_, R> {
         Ok(false)
     }
 
-    async fn ask_after(&self, pause: Duration, now: &Now) -> Result<Answer, Status> {
+    async fn ask_after(&self, pause: Duration, now: &Asking) -> Result<Answer, Status> {
         now.is_asking.store(false, Ordering::Relaxed);
         sleep(pause).await;
         now.is_asking.store(true, Ordering::Relaxed);
@@ -226,7 +226,7 @@ impl<R: Reader> Session<'_, R> {
     }
 
     /// Whether a key store before `end` in the order of preference is in touch.
-    async fn look_elsewhere(&self, pause: Duration, now: &Now, end: usize) -> Option<usize> {
+    async fn look_elsewhere(&self, pause: Duration, now: &Asking, end: usize) -> Option<usize> {
         sleep(pause).await;
         for (place, line) in self.following.lines[..end].iter().enumerate() {
             if place != self.at && self.ask(line, now.active()).await.is_ok_and(|answer| answer.is_in_touch) {

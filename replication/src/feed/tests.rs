@@ -113,7 +113,7 @@ impl Pki {
         Self { peers: Authority::new("peers"), frontends: Authority::new("frontends") }
     }
 
-    async fn listen(&self, replica: u64, store: &Arc<Store>) -> (FeedListening, Place) {
+    async fn listen(&self, replica: u64, store: &Arc<Store>) -> (FeedListening, KeyStoreAt) {
         let own = PeerName { lineage: LINEAGE, replica: ReplicaId(replica) };
         let (leaf, key) = self.peers.issue(&[own.to_string()]);
         let credentials = Credentials { chain: vec![leaf], key, authorities: vec![self.frontends.certificate()] };
@@ -122,7 +122,7 @@ impl Pki {
         let listening = FeedListening::start(listener, tls, Arc::clone(store), Arc::clone(store));
         let listening = listening.expect("the socket has an address");
         let address = listening.address().to_string();
-        (listening, Place { replica: ReplicaId(replica), address })
+        (listening, KeyStoreAt { replica: ReplicaId(replica), address })
     }
 
     fn frontend(&self, frontend: &str) -> FrontendTls {
@@ -173,7 +173,7 @@ impl Drop for Frontend {
 }
 
 impl Frontend {
-    fn start(tls: &FrontendTls, places: &[Place], clock: &Arc<ManualClock>) -> Self {
+    fn start(tls: &FrontendTls, places: &[KeyStoreAt], clock: &Arc<ManualClock>) -> Self {
         let directory = Directory::new([ShardId::FIRST]);
         let heard = Arc::new(Heard {
             directory,
@@ -376,7 +376,7 @@ async fn nobody_but_a_frontend_of_the_cluster_is_let_in_and_no_other_replica_is_
         (tls(&pki.peers, own(LINEAGE), &pki.peers), place.clone()),
         (tls(&pki.frontends, own(LineageId::from_bytes([8; 16])), &pki.peers), place.clone()),
         (tls(&pki.frontends, own(LINEAGE), &foreign.peers), place.clone()),
-        (pki.frontend("a1"), Place { replica: ReplicaId(2), ..place.clone() }),
+        (pki.frontend("a1"), KeyStoreAt { replica: ReplicaId(2), ..place.clone() }),
     ];
     let wrong = wrong.map(|(tls, place)| Frontend::start(&tls, &[place], &clock));
     let right = Frontend::start(&pki.frontend("a2"), &[place], &clock);
@@ -413,7 +413,8 @@ async fn a_clock_that_most_key_stores_contradict_is_in_doubt_until_it_is_put_rig
 fn processes_of_one_name_are_bounded_and_take_no_place_of_others() {
     let clock = clock();
     let outlet = Outlet::serving(Arc::clone(&clock) as Arc<dyn Clock>);
-    let ask = |frontend, process| outlet.answer(Holder { frontend: name(frontend), process: [process; 16] }, LogIndex(0));
+    let ask =
+        |frontend, process| outlet.answer(Holder { frontend: name(frontend), process: [process; 16] }, LogIndex(0));
     for process in 0..8 {
         ask("a1", process).expect("there is room");
     }

@@ -1,4 +1,4 @@
-//! TLS between replicas: 1.3 alone, both sides proven, each by a certificate that names its replica.
+//! TLS between replicas, and between key stores and frontends: 1.3 alone, both sides proven, each by a certificate that names it.
 //!
 //! What is presented and trusted is replaced as a whole and counts for the next connection. Never resumes a session, since a
 //! resumed one looks at no certificate; never asks what host a certificate is for; never logs or shows a private key.
@@ -23,13 +23,13 @@ use crate::ids::{LineageId, ReplicaId};
 /// gRPC is HTTP/2 and nothing else.
 const ALPN: &[u8] = b"h2";
 
-/// What a replica presents to its peers, and whom it believes.
+/// What a process presents, and whom it believes.
 pub struct Credentials {
     /// Its chain, leaf first.
     pub chain: Vec<CertificateDer<'static>>,
     /// The leaf's private key.
     pub key: PrivateKeyDer<'static>,
-    /// The authorities of peers' certificates; they should sign nothing else.
+    /// The authorities of whoever is met; they should sign nothing else.
     pub authorities: Vec<CertificateDer<'static>>,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Debug for Credentials {
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// There is no certificate.
-    #[error("the chain of the replica's certificate is empty; put its certificate first")]
+    #[error("the chain of the certificate is empty; put the process's own certificate first")]
     NoCertificate,
     /// The certificate is not that of this replica.
     #[error("the certificate is not that of {own}")]
@@ -64,13 +64,13 @@ pub enum CredentialsError {
         source: IdentityError,
     },
     /// Certificate and key do not belong together, or the key cannot be read.
-    #[error("the replica's certificate and private key cannot be used; take both from one issue")]
+    #[error("the certificate and private key cannot be used; take both from one issue")]
     Key(#[source] rustls::Error),
     /// An authority's certificate cannot be read.
-    #[error("the certificate of a peers' authority cannot be used; issue it anew as an authority")]
+    #[error("the certificate of an authority cannot be used; issue it anew as an authority")]
     Authority(#[source] rustls::Error),
     /// There is no authority.
-    #[error("no authority of peers can be used; give the certificate of the one that signs the peers' certificates")]
+    #[error("no authority can be used; give the certificate of the one that signs the certificates of whoever is met")]
     Authorities(#[from] VerifierBuilderError),
 }
 

@@ -28,7 +28,7 @@ use super::keeper::{Keeper, Running, keep_snapshots};
 use super::log::RaftLog;
 use super::machine::{Applied, Machine, Offered, Parts};
 use super::network::{Links, Network, Peers};
-use super::spread::Answered as AnsweredOthers;
+use super::spread::Vouched;
 use crate::codec;
 use crate::ids::{GroupId, Incarnation, LogIndex, ReplicaId};
 use crate::machine::digest::Digest;
@@ -89,7 +89,7 @@ pub struct Group<RT: AsyncRuntime = TokioRuntime> {
     /// What leads to the other replicas.
     pub(super) links: Arc<Links>,
     /// Who is answered, and how far they are.
-    pub(super) answered: AnsweredOthers<RT::Instant>,
+    pub(super) vouched: Vouched<RT::Instant>,
     pub(super) raft: Raft<Types<RT>, Machine>,
     pub(super) log: LogStore,
     pub(super) mirror: StateMirror,
@@ -187,7 +187,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             id: group,
             replica,
             links,
-            answered: AnsweredOthers::begin(RT::Instant::now()),
+            vouched: Vouched::begin(RT::Instant::now()),
             raft,
             log,
             mirror,

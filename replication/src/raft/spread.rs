@@ -48,7 +48,7 @@ pub(super) enum SpreadAnswer {
 
 /// What a group on one replica knows of who is answered.
 #[derive(Debug)]
-pub(super) struct Answered<I> {
+pub(super) struct Vouched<I> {
     origin: I,
     own: Mutex<Report>,
     leading: Mutex<Option<Leading>>,
@@ -99,7 +99,7 @@ fn split(known: &BTreeMap<String, LogIndex>, index: LogIndex) -> Spread {
     Spread { using: names(using), behind: names(behind) }
 }
 
-impl<I> Answered<I> {
+impl<I> Vouched<I> {
     pub(super) fn begin(origin: I) -> Self {
         Self { origin, own: Mutex::default(), leading: Mutex::default(), progress: watch::Sender::default() }
     }
@@ -108,18 +108,18 @@ impl<I> Answered<I> {
 impl<RT: AsyncRuntime> Group<RT> {
     /// Says how far those are who may be fresh by this replica's word: told to the leader with every question for a read index.
     pub fn report(&self, report: Report) {
-        *self.answered.own.lock() = report;
-        self.answered.progress.send_replace(());
+        *self.vouched.own.lock() = report;
+        self.vouched.progress.send_replace(());
     }
 
     /// What was said last.
     pub fn reported(&self) -> Report {
-        self.answered.own.lock().clone()
+        self.vouched.own.lock().clone()
     }
 
     /// This replica's monotonic time since the group was opened. A clock that stands still through a suspend makes every wait longer.
     fn moment(&self) -> Moment {
-        Moment::since_origin(RT::Instant::now().saturating_duration_since(self.answered.origin))
+        Moment::since_origin(RT::Instant::now().saturating_duration_since(self.vouched.origin))
     }
 
     /// Runs in the term that this replica leads; `None` if it does not.
@@ -130,7 +130,7 @@ impl<RT: AsyncRuntime> Group<RT> {
             (seen.current_leader == Some(self.replica.0)).then_some(seen.current_term)?
         };
         let now = self.moment();
-        let mut leading = self.answered.leading.lock();
+        let mut leading = self.vouched.leading.lock();
         let known = leading.take().filter(|leading| leading.term == term);
         let leading = leading.insert(known.unwrap_or_else(|| {
             let is_alone = self.links.peers.are_none();
@@ -150,7 +150,7 @@ impl<RT: AsyncRuntime> Group<RT> {
         self.while_leading(|leading, now| {
             leading.holders.answer(sender, report.active, now)?;
             leading.reports.insert(sender, report.frontends);
-            self.answered.progress.send_replace(());
+            self.vouched.progress.send_replace(());
             Ok(())
         })
     }
@@ -160,7 +160,7 @@ impl<RT: AsyncRuntime> Group<RT> {
     pub async fn spread(&self, index: LogIndex) -> Spread {
         let change = Unacknowledged::new(index, self.moment());
         let until = TERM.end(self.moment()).plus(NAMES_WAIT_MAX);
-        let mut progress = self.answered.progress.subscribe();
+        let mut progress = self.vouched.progress.subscribe();
         loop {
             progress.borrow_and_update();
             let left = until.since(self.moment());
@@ -203,7 +203,7 @@ impl<RT: AsyncRuntime> Group<RT> {
     pub(super) async fn answer_spread(&self, index: LogIndex, within: Duration) -> SpreadAnswer {
         let change = Unacknowledged::new(index, self.moment());
         let deadline = RT::Instant::now() + within.saturating_sub(2 * SPREAD_POLL);
-        let mut progress = self.answered.progress.subscribe();
+        let mut progress = self.vouched.progress.subscribe();
         loop {
             progress.borrow_and_update();
             match self.while_leading(|leading, now| leading.spread(&change, &self.reported(), now)) {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use replication::feed::Place;
+use replication::feed::KeyStoreAt;
 use replication::peers::identity::FrontendIdentity;
 use replication::peers::tls::FrontendTls;
 
@@ -29,11 +29,11 @@ pub(super) fn follow(prepared: &Prepared, tasks: &Tasks) -> Result<(), FrontendP
     };
     let present = |credentials| FrontendTls::new(own, credentials);
     let files = CredentialFiles::load(files, "key stores", prepared.clock.wall(), present)?;
-    let place = |known: &crate::settings::names::KeyStoreAddress| Place {
+    let place = |known: &crate::settings::names::KeyStoreAddress| KeyStoreAt {
         replica: known.replica,
         address: known.address.clone(),
     };
-    let places: Vec<Place> = key_stores.iter().map(place).collect();
+    let places: Vec<KeyStoreAt> = key_stores.iter().map(place).collect();
     let fed = Fed {
         directory: Arc::clone(&prepared.directory),
         tenant_keys: Arc::clone(&prepared.tenant_keys),
@@ -42,7 +42,7 @@ pub(super) fn follow(prepared: &Prepared, tasks: &Tasks) -> Result<(), FrontendP
     };
     let clock = Arc::clone(&prepared.clock);
     let following = following(files.tls(), &places, fed, prepared.entropy.as_ref(), clock)?;
-    tasks.spawn_endless("certificate for key stores", files.keep(settings.look_every));
+    tasks.spawn_endless("certificate for key stores", files.keep(settings.look_every, Arc::clone(&prepared.clock)));
     tasks.spawn_endless("feed", following.run());
     Ok(())
 }

@@ -34,8 +34,9 @@ impl KeyStore {
                 left = LeftPlans::default();
             }
             if self.is_to_enrol(shard, leader) {
-                // what is refused, or not done in time, is told there
-                let _ = self.catch_up_people(shard).await;
+                if let Err(error) = self.catch_up_people(shard).await {
+                    tracing::warn!(shard = %shard.id(), error = &error as &dyn std::error::Error, "the shard does not take in who may sign; tried again");
+                }
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

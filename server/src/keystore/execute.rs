@@ -136,7 +136,13 @@ impl KeyStore {
                 AdminOperation::AddReplica { kind: ReplicaKind::Witness, .. } => {
                     self.add_witness(&asked, &request).await
                 }
-                _ => self.change_people(&asked, &request).await,
+                AdminOperation::Enrol { .. }
+                | AdminOperation::Revoke { .. }
+                | AdminOperation::Approve(_)
+                | AdminOperation::AddReplica { kind: ReplicaKind::Data { .. }, .. } => {
+                    self.change_people(&asked, &request).await
+                }
+                _ => Err(ExecuteError::Unexpected),
             };
         };
         let shard = match &request.operation {

@@ -75,8 +75,8 @@ pub enum FoundError {
     /// Key material for the canary could not be made.
     #[error("the canary key cannot be made")]
     Complete(#[from] CompleteError),
-    /// A plan that a crash left half-way could not be settled.
-    #[error("an adopted plan cannot be settled")]
+    /// A plan that was left half-way could not be settled, or the shard did not take in who may sign.
+    #[error("what was decided before cannot be carried out in the shard yet")]
     Settle(#[from] ExecuteError),
     /// A first entry came to something else than it is for.
     #[error("a first entry came to something unexpected")]

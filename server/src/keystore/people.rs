@@ -213,7 +213,7 @@ impl KeyStore {
                     Ok(_) => {}
                     Err(ExecuteError::Refused(refusal)) => refused.push((action, proof, refusal)),
                     Err(error @ ExecuteError::Propose(_)) => {
-                        tracing::error!(shard = %shard.id(), %error, "the shard does not know yet who may sign; tried again at the next start");
+                        tracing::warn!(shard = %shard.id(), %error, "the shard does not know yet who may sign; tried again");
                         return Ok(());
                     }
                     Err(error) => return Err(error),

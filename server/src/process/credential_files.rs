@@ -2,15 +2,16 @@
 //!
 //! Never takes half of a change, and never ends a connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use replication::clock::Timestamp;
+use replication::clock::{Clock, Timestamp};
 use replication::peers::tls::{Credentials, CredentialsError, FeedTls, FrontendTls, PeerTls};
 
 use crate::edge::tls::{Content, ServerTls, Texts, TlsError, TlsFiles};
 
 /// Whoever presents credentials, and takes renewed ones.
-pub trait Presents: Clone + Send + 'static {
+pub trait TakesCredentials: Clone + Send + 'static {
     /// Takes them for the connections to come; on an error all stays as it is.
     ///
     /// # Errors
@@ -18,19 +19,19 @@ pub trait Presents: Clone + Send + 'static {
     fn take(&self, credentials: Credentials) -> Result<(), CredentialsError>;
 }
 
-impl Presents for PeerTls {
+impl TakesCredentials for PeerTls {
     fn take(&self, credentials: Credentials) -> Result<(), CredentialsError> {
         Self::take(self, credentials)
     }
 }
 
-impl Presents for FeedTls {
+impl TakesCredentials for FeedTls {
     fn take(&self, credentials: Credentials) -> Result<(), CredentialsError> {
         Self::take(self, credentials)
     }
 }
 
-impl Presents for FrontendTls {
+impl TakesCredentials for FrontendTls {
     fn take(&self, credentials: Credentials) -> Result<(), CredentialsError> {
         Self::take(self, credentials)
     }
@@ -66,7 +67,7 @@ pub struct CredentialFiles<T> {
     told: Option<String>,
 }
 
-impl<T: Presents> CredentialFiles<T> {
+impl<T: TakesCredentials> CredentialFiles<T> {
     /// Reads them. Their authority is that of whoever is met, and must be there.
     ///
     /// # Errors
@@ -92,22 +93,26 @@ impl<T: Presents> CredentialFiles<T> {
     }
 
     /// Looks at the files every so often until the future is dropped. A change is taken when it has stood still for one look.
-    pub async fn keep(mut self, every: Duration) {
+    pub async fn keep(mut self, every: Duration, clock: Arc<dyn Clock>) {
         loop {
             tokio::time::sleep(every).await;
+            let now = clock.wall();
             let looked = tokio::task::spawn_blocking(move || {
-                self.look();
+                self.look(now);
                 self
             });
             match looked.await {
                 Ok(files) => self = files,
-                // a panic, which has been told, or the end
-                Err(_) => return,
+                Err(ended) => match ended.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // the end of the process
+                    Err(_) => return,
+                },
             }
         }
     }
 
-    fn look(&mut self) {
+    fn look(&mut self, now: Timestamp) {
         let texts = self.files.read();
         let content = texts.content();
         if content == self.used {
@@ -118,7 +123,9 @@ impl<T: Presents> CredentialFiles<T> {
             return;
         }
         let files = self.files.clone();
-        let taken = credentials(texts, &files).and_then(|credentials| {
+        // for what it says of dates, and of keys that do not belong to their certificates
+        let valid = ServerTls::load(files.clone(), now).map_err(CredentialFilesError::from);
+        let taken = valid.and_then(|_| credentials(texts, &files)).and_then(|credentials| {
             self.tls.take(credentials).map_err(|source| CredentialFilesError::Credentials { files, source })
         });
         let towards = self.towards;

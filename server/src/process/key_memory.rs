@@ -15,7 +15,7 @@ const SLOTS_BEYOND: u32 = 4096;
 pub fn of(unsealed_max: NonZeroU32, policy: LockPolicy) -> Result<Arc<Arena>, ArenaError> {
     let arena = Arena::new(unsealed_max.saturating_add(SLOTS_BEYOND), policy)?;
     if arena.protection() == Protection::Swappable {
-        tracing::warn!("key material can be swapped out: raise LimitMEMLOCK; production refuses to start like this");
+        tracing::warn!("key material can be swapped out: raise LimitMEMLOCK");
     }
     Ok(arena)
 }

@@ -12,11 +12,11 @@ use replication::peers::tls::{FeedTls, PeerTls};
 use tokio::sync::Notify;
 
 use crate::clock::SystemClock;
-use crate::crypto::{Arena, Entropy, LockPolicy, Protection, SystemEntropy};
+use crate::crypto::{Arena, Entropy, LockPolicy, SystemEntropy};
 use crate::edge::tls::TlsFiles;
 use crate::metrics::Metrics;
 use crate::process::credential_files::CredentialFiles;
-use crate::process::files;
+use crate::process::{files, key_memory};
 use crate::settings::key_store::{KeyStoreSettings, Role};
 
 use super::error::ReplicaError;
@@ -66,10 +66,7 @@ impl Prepared {
         files::make_folder(&settings.data_dir)?;
         let identity = Identity::ensure(&settings)?;
         identity.write_file(&settings.data_dir)?;
-        let arena = Arena::new(SLOTS, LockPolicy::Warn)?;
-        if arena.protection() == Protection::Swappable {
-            tracing::warn!("key material can be swapped out: raise LimitMEMLOCK");
-        }
+        let arena = key_memory::of(SLOTS, LockPolicy::Warn)?;
         let metrics = Arc::new(Metrics::new(clock.wall(), env!("CARGO_PKG_VERSION")));
         let (entropy, look_at_certificates) = (Arc::new(SystemEntropy), Arc::default());
         Ok(Self { settings, identity, peers, feed, arena, entropy, clock, metrics, look_at_certificates })

@@ -58,7 +58,7 @@ pub struct ReplicaOptions {
     pub ready_file: Option<PathBuf>,
 }
 
-/// Runs until SIGTERM or SIGINT; SIGHUP has certificates looked at.
+/// Runs until SIGTERM or SIGINT; SIGHUP has the operators' certificates looked at.
 ///
 /// # Errors
 /// See [`ReplicaError`].
@@ -145,7 +145,7 @@ async fn listen_for_peers(prepared: &Prepared, host: &Arc<Host>) -> Result<Liste
     Listening::start(listener, prepared.peers.tls().clone(), Generation::FIRST, groups).map_err(failed)
 }
 
-/// Everything from the other listeners on. Ends by an error alone.
+/// Everything from the other listeners on. Ends by an error, and with the process.
 async fn live(
     options: &ReplicaOptions,
     prepared: &Prepared,
@@ -167,9 +167,13 @@ async fn live(
     planes.control.spawn_endless("opening shards", async move { opening.open_named(ELECTION_DEADLINE).await });
     planes.control.spawn_endless("membership", async move { keeping.reconcile().await });
     let look_every = prepared.settings.look_every;
-    planes.control.spawn_endless("certificate for peers", prepared.peers.clone().keep(look_every));
+    planes
+        .control
+        .spawn_endless("certificate for peers", prepared.peers.clone().keep(look_every, Arc::clone(&prepared.clock)));
     if let Some(feed) = &prepared.feed {
-        planes.control.spawn_endless("certificate for frontends", feed.clone().keep(look_every));
+        planes
+            .control
+            .spawn_endless("certificate for frontends", feed.clone().keep(look_every, Arc::clone(&prepared.clock)));
     }
     match &prepared.settings.role {
         Role::Witness => witness(options, prepared, host, readiness, planes).await,

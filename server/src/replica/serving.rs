@@ -81,7 +81,7 @@ impl Serving {
     }
 }
 
-/// The metrics and listeners that a data replica and a witness have in common.
+/// Watches the certificate that operators are shown.
 pub(super) fn watch_admin_certificate(prepared: &Prepared, tls: &ServerTls, metrics: &Arc<Metrics>, planes: &Planes) {
     let (of_gauge, clock) = (tls.clone(), Arc::clone(&prepared.clock));
     metrics
