@@ -12,12 +12,12 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::clocks::Agreement;
 use super::excerpt::Mark;
-use super::limits::{AGAIN_AFTER, KEEP_ALIVE, MESSAGE_BYTES_MAX};
+use super::limits::{AGAIN_AFTER, KEEP_ALIVE, MESSAGE_BYTES_MAX, TOLD_EVERY};
 use super::serving::ProcessId;
 use super::session::{Ended, Session};
 use super::wire;
 use super::wire::feed_client::FeedClient;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::directory::View;
 use crate::freshness::Follower;
 use crate::ids::{GroupId, ReplicaId, ShardId, TenantId};
@@ -166,8 +166,8 @@ impl<R: Reader> Following<R> {
     async fn follow(&self, group: GroupId, shards: &tokio::sync::watch::Sender<Vec<ShardId>>) {
         let mut seen = Seen::default();
         let (mut at, mut failed) = (0, 0);
-        // why no key store could be followed, as it was told last
-        let mut told: Option<String> = None;
+        // when it was told last that no key store could be followed
+        let mut told: Option<Moment> = None;
         loop {
             let mut publish = |view: &View| {
                 self.reader.publish(group, view);
@@ -187,9 +187,10 @@ impl<R: Reader> Following<R> {
                     at = (at + 1) % self.lines.len();
                     if failed >= self.lines.len() {
                         failed = 0;
-                        if told.as_ref() != Some(&why) {
+                        let now = self.clock.now();
+                        if told.is_none_or(|told| now.since(told) >= TOLD_EVERY) {
                             tracing::warn!(%group, %replica, "no key store can be followed; what is known is served on. The last one: {why}");
-                            told = Some(why);
+                            told = Some(now);
                         }
                         sleep(AGAIN_AFTER).await;
                     }

@@ -47,5 +47,7 @@ pub(super) const CLOCKS_EVERY: Duration = Duration::from_secs(5);
 pub(super) const PREFER_EVERY: Duration = Duration::from_secs(30);
 /// The pause between two key stores that could not be read, when all were tried.
 pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// How often it is told that no key store can be followed.
+pub(super) const TOLD_EVERY: Duration = Duration::from_mins(1);
 /// How long the end waits for streams before they are cut.
 pub(super) const DRAIN_WAIT_MAX: Duration = Duration::from_secs(1);

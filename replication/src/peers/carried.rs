@@ -65,9 +65,10 @@ pub(super) fn answer_reason(error: &AnswerError) -> Option<wire::Reason> {
     match error {
         AnswerError::Malformed | AnswerError::Misshapen(_) => Some(wire::Reason::Malformed),
         AnswerError::NotItsName { .. } => Some(wire::Reason::Certificate),
-        AnswerError::Snapshot(_) | AnswerError::Outvoted { .. } | AnswerError::NotMember { .. } => {
-            Some(wire::Reason::Snapshot)
-        }
+        AnswerError::Snapshot(_)
+        | AnswerError::Outvoted { .. }
+        | AnswerError::NotMember { .. }
+        | AnswerError::OtherCluster { .. } => Some(wire::Reason::Snapshot),
         AnswerError::Late { .. } | AnswerError::Stopped => None,
     }
 }

@@ -55,6 +55,15 @@ pub enum AnswerError {
         /// Who sends.
         sender: ReplicaId,
     },
+    /// The group was begun here without the caller.
+    #[error(
+        "the group has members here, and replica {sender} is none of them: a second cluster was founded on this replica. Stop it, empty \
+         its data folder, and have it join under a new number"
+    )]
+    OtherCluster {
+        /// Who calls.
+        sender: ReplicaId,
+    },
     /// The snapshot is not what was announced, or cannot be kept.
     #[error("the snapshot was not taken")]
     Snapshot(#[from] SnapshotError),
@@ -147,7 +156,10 @@ impl<RT: AsyncRuntime> Group<RT> {
         within: Duration,
     ) -> Result<Vec<u8>, AnswerError> {
         Ok(match kind {
-            Kind::Hello => encode(&self.incarnation()),
+            Kind::Hello => {
+                self.may_be_met_by(sender)?;
+                encode(&self.incarnation())
+            }
             Kind::PreVote => {
                 let request: VoteRequest<Types<RT>> = read(&body)?;
                 own_name(sender, &request.vote)?;
@@ -176,6 +188,14 @@ impl<RT: AsyncRuntime> Group<RT> {
             Kind::Spread => encode(&self.answer_spread(read(&body)?, within).await),
             Kind::Propose => encode(&self.answer_proposal(read(&body)?, within).await),
         })
+    }
+
+    /// A group that has members already, none of them this replica's caller, is another cluster's: it must not be given this one's log.
+    fn may_be_met_by(&self, sender: ReplicaId) -> Result<(), AnswerError> {
+        let is_known = self.bound(sender).is_some();
+        let metrics = self.raft.metrics();
+        let has_members = metrics.borrow_watched().membership_config.membership().nodes().next().is_some();
+        if has_members && !is_known { Err(AnswerError::OtherCluster { sender }) } else { Ok(()) }
     }
 
     /// Whether a snapshot may be sent here by whoever announced it, before any of its bytes is looked at.

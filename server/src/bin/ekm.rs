@@ -26,7 +26,7 @@ use server::wire::ErrorShape;
 #[command(name = "ekm", version)]
 struct Args {
     /// What to log, as a filter such as `info` or `server=debug`.
-    #[arg(long, env = "EKM_LOG", default_value = "info,openraft=warn,h2=error,sled=off", global = true)]
+    #[arg(long, env = "EKM_LOG", default_value = "info,openraft=error,h2=error,sled=off", global = true)]
     log: String,
     #[command(subcommand)]
     command: Command,

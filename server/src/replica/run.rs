@@ -315,6 +315,9 @@ async fn listen_for_frontends(
 
 /// Tells whoever started it that every listener is there.
 fn listens(options: &ReplicaOptions) -> Result<(), ReplicaError> {
+    tracing::info!(
+        "every listener is there; it serves once it belongs to a cluster: `ekmctl cluster init`, once and on the first replica alone, or `ekmctl cluster join`"
+    );
     match &options.ready_file {
         Some(ready) => Ok(files::write(ready, b"ready\n", Readers::All)?),
         None => Ok(()),
