@@ -159,8 +159,9 @@ impl<O: Outlets, S: Sealer> Feed for Serving<O, S> {
         let sending = Sending { group, outlet, to: Arc::new(to), sealer, sealing, parts };
         tokio::spawn(async move {
             let sent = timeout(STREAM_AGE_MAX, sending.run(base));
-            // whichever ends it, the frontend comes again
-            drop(place.cut().run_until_cancelled(sent).await);
+            if place.cut().run_until_cancelled(sent).await.is_none() {
+                tracing::debug!("a stream has made room for a newer one of its frontend");
+            }
         });
         Ok(Response::new(ReceiverStream::new(sent).map(Ok).boxed()))
     }
@@ -192,7 +193,9 @@ impl<S: Sealer> Sending<S> {
         loop {
             let held = newest.borrow_and_update().clone();
             if is_first || sent.as_ref().is_none_or(|(mark, _)| mark.index < held.index) {
-                let Ok(mark) = self.send(sent.as_ref().map(|(_, state)| state), &held, is_first).await else { return };
+                let base = sent.as_ref().map(|(_, state)| state);
+                // the first time all keys are sent, since the frontend may have lost one
+                let Ok(mark) = self.send(base, base.filter(|_| !is_first), &held).await else { return };
                 sent = Some((mark, held.state));
                 is_first = false;
             }
@@ -203,14 +206,13 @@ impl<S: Sealer> Sending<S> {
         }
     }
 
-    /// Keys go before the rows that need them; the first time all of them, since the frontend may have lost one.
-    async fn send(&self, base: Option<&State>, held: &Held, is_first: bool) -> Result<Mark, Gone> {
+    /// Keys go before the rows that need them: those of tenants that are not in `keyed`.
+    async fn send(&self, base: Option<&State>, keyed: Option<&State>, held: &Held) -> Result<Mark, Gone> {
         self.part(Part::Begin(wire::Begin { anew: base.is_none(), index: held.index.0 })).await?;
         let nothing = State::empty();
         let base = base.unwrap_or(&nothing);
         if let Some(shard) = ShardId::of(self.group) {
-            let known = if is_first { &nothing } else { base };
-            for tenants in new_tenants(known, &held.state).chunks(KEYS_PER_PART) {
+            for tenants in new_tenants(keyed.unwrap_or(&nothing), &held.state).chunks(KEYS_PER_PART) {
                 let keys = self.sealed(shard, tenants.to_vec()).await?;
                 self.part(Part::Keys(wire::Keys { keys })).await?;
             }

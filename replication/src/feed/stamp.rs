@@ -106,7 +106,7 @@ mod tests {
         stamp.keep(Timestamp(100_000), Duration::from_secs(20));
         assert_eq!(written().await.as_deref(), Some("80000\n"));
         // a view that only ages, as of a group that has halted, is never made younger
-        stamp.keep(Timestamp(200_000), Duration::from_secs(120));
+        stamp.keep(Timestamp(200_000), Duration::from_mins(2));
         assert_eq!(written().await.as_deref(), Some("80000\n"));
         stamp.keep(Timestamp(200_000), Duration::ZERO);
         assert_eq!(written().await.as_deref(), Some("200000\n"));

@@ -59,10 +59,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             more / i128::from(measured.versions.saturating_sub(first.versions).max(1))
         });
         println!(
-            "{:>9}  {:>6.2} s  {:>8.1} MiB  {:>15}  {:>9.1} µs",
+            "{:>9}  {:>6.2} s  {:>8} MiB  {:>15}  {:>9.1} µs",
             measured.versions,
             measured.ready.as_secs_f64(),
-            measured.resident_bytes as f64 / (1024.0 * 1024.0),
+            measured.resident_bytes / (1024 * 1024),
             beyond.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string()),
             measured.cpu_of_a_wrap.as_secs_f64() * 1e6,
         );

@@ -33,10 +33,10 @@ impl KeyStore {
             } else {
                 left = LeftPlans::default();
             }
-            if self.is_to_enrol(shard, leader) {
-                if let Err(error) = self.catch_up_people(shard).await {
-                    tracing::warn!(shard = %shard.id(), error = &error as &dyn std::error::Error, "the shard does not take in who may sign; tried again");
-                }
+            if self.is_to_enrol(shard, leader)
+                && let Err(error) = self.catch_up_people(shard).await
+            {
+                tracing::warn!(shard = %shard.id(), error = &error as &dyn std::error::Error, "the shard does not take in who may sign; tried again");
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

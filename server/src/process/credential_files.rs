@@ -2,6 +2,7 @@
 //!
 //! Never takes half of a change, and never ends a connection.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,13 +45,13 @@ pub enum CredentialFilesError {
     #[error(transparent)]
     Files(#[from] TlsError),
     /// What they hold is not this process's.
-    #[error("{} and {} cannot be used", files.certificate.display(), files.key.display())]
+    #[error("{} and what belongs to it cannot be used", certificate.display())]
     Credentials {
-        /// Which files.
-        files: TlsFiles,
+        /// The certificate's file.
+        certificate: PathBuf,
         /// What is wrong.
         #[source]
-        source: CredentialsError,
+        source: Box<CredentialsError>,
     },
 }
 
@@ -82,8 +83,7 @@ impl<T: TakesCredentials> CredentialFiles<T> {
         ServerTls::load(files.clone(), now)?;
         let texts = files.read();
         let used = texts.content();
-        let tls = present(credentials(texts, &files)?)
-            .map_err(|source| CredentialFilesError::Credentials { files: files.clone(), source })?;
+        let tls = present(credentials(texts, &files)?).map_err(|source| unusable(&files, source))?;
         Ok(Self { files, towards, tls, used, seen: None, told: None })
     }
 
@@ -125,9 +125,9 @@ impl<T: TakesCredentials> CredentialFiles<T> {
         let files = self.files.clone();
         // for what it says of dates, and of keys that do not belong to their certificates
         let valid = ServerTls::load(files.clone(), now).map_err(CredentialFilesError::from);
-        let taken = valid.and_then(|_| credentials(texts, &files)).and_then(|credentials| {
-            self.tls.take(credentials).map_err(|source| CredentialFilesError::Credentials { files, source })
-        });
+        let taken = valid
+            .and_then(|_| credentials(texts, &files))
+            .and_then(|credentials| self.tls.take(credentials).map_err(|source| unusable(&files, source)));
         let towards = self.towards;
         match taken {
             Ok(()) => {
@@ -146,6 +146,10 @@ impl<T: TakesCredentials> CredentialFiles<T> {
             }
         }
     }
+}
+
+fn unusable(files: &TlsFiles, source: CredentialsError) -> CredentialFilesError {
+    CredentialFilesError::Credentials { certificate: files.certificate.clone(), source: Box::new(source) }
 }
 
 fn credentials(texts: Texts, files: &TlsFiles) -> Result<Credentials, CredentialFilesError> {
