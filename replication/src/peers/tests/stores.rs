@@ -146,3 +146,20 @@ async fn a_member_is_not_moved_to_another_address_and_whoever_asks_is_told() {
     assert!(refused.to_string().contains("join under a new id"), "{refused}");
     replicas.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_founded_a_cluster_of_its_own_is_given_no_others_log() {
+    let replicas = Replicas::empty(2, NEVER).await;
+    for number in [1, 2] {
+        replicas.group(number).initialise_single(AMPLE).await.expect("it is its only voter");
+    }
+    let before = replicas.group(2).status();
+    let address = replicas.node(2).address.to_string();
+    let refused = replicas.group(1).add_learner(ReplicaId(2), &address, AMPLE).await;
+    let Err(MembershipError::NotMet { source: AskError::Refused(cause), .. }) = refused else { panic!("{refused:?}") };
+    assert!(cause.to_string().contains("have it join under a new number"), "{cause}");
+    let after = replicas.group(2).status();
+    assert_eq!((after.leader, after.members, after.last), (before.leader, before.members, before.last));
+    assert!(replicas.group(1).status().learners.is_empty());
+    replicas.shutdown().await;
+}
