@@ -38,7 +38,7 @@ pub fn write(path: &Path, content: &[u8], readers: Readers) -> Result<(), FileEr
 /// Replaces a file, unless it holds this already: a start on a full or read-only disk has nothing to write then.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn keep(path: &Path, content: &[u8], readers: Readers) -> Result<(), FileError> {
     match regular_file::read(path) {
         Ok(held) if held == content => Ok(()),
