@@ -213,7 +213,7 @@ fn command_lines_that_cannot_be_used_say_what_to_do() {
         (but("--output", "markdown"), "give --list too"),
         (owned(&["--only", "habits", "--skip", "habits"]), "leave no case to try"),
         (owned(&["--print-key-set"]), "--issuer-key is missing"),
-        (owned(&["--dev", &absent]), "run on that folder?"),
+        (owned(&["--dev", &absent]), "does `ekm dev` or a cluster run on that folder?"),
         (owned(&["--dev", &here]), "is not a description of a development server"),
     ];
     for (arguments, right) in rows {
