@@ -159,7 +159,7 @@ impl World {
         let alone = if operation.tenant().is_some() { self.author.operator() } else { first };
         let asked = self.signed(command.idempotency_id, operation.clone(), alone);
         match state.meta().map(|meta| verify_request(state, meta, &asked)) {
-            Some(Err(Refusal::NeedsSecondOfficer { .. })) => {
+            Some(Err(Refusal::NeedsSecondOfficer { .. } | Refusal::NeedsTwoOfficers)) => {
                 let asked = self.signed(IdempotencyId::from_bytes([0x11; 16]), operation, first);
                 let consent = AdminOperation::Approve(consent_to(asked));
                 Some(self.signed(command.idempotency_id, consent, second))

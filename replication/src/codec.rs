@@ -18,6 +18,8 @@ const VERSION: u8 = 1;
 const KIND_ENTRY: u8 = 0x80;
 /// The kind of a row's value.
 const KIND_ROW: u8 = 0x81;
+/// The kind of what proves a deny entry: a second officer's signed request.
+const KIND_DENY: u8 = 0x82;
 
 /// Bytes that this release cannot read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,6 +116,19 @@ pub fn decode_row<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Un
     expect_kind(KIND_ROW, bytes)
 }
 
+/// The bytes of what proves a deny entry.
+pub fn encode_deny(proof: &SignedRequest) -> Vec<u8> {
+    encode(KIND_DENY, proof)
+}
+
+/// What proves a deny entry, from its bytes.
+///
+/// # Errors
+/// [`Undecodable`], saying why.
+pub fn decode_deny(bytes: &[u8]) -> Result<SignedRequest, Undecodable> {
+    expect_kind(KIND_DENY, bytes)
+}
+
 macro_rules! actions {
     ($($number:literal => $action:ident),+ $(,)?) => {
         /// A command's bytes, as the replica signs them. The kind byte is the number of its action.
@@ -163,6 +178,7 @@ actions! {
     17 => DestroyVersion,
     18 => AddShard,
     19 => AddReplica,
+    20 => LiftDeny,
 }
 
 #[cfg(test)]

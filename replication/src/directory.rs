@@ -10,9 +10,13 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
-use crate::clock::Moment;
+use crate::clock::{Moment, Timestamp};
+use crate::denials::list::{DenyList, standing};
 use crate::freshness::Age;
-use crate::ids::{AliasId, GroupId, KeyVersionId, LineageId, LogIndex, ShardId, TenantId};
+use crate::freshness::deny::Force;
+use crate::ids::{AliasId, DenyId, GroupId, KeyVersionId, LineageId, LogIndex, ShardId, TenantId};
+use crate::machine::deny::DenyEntry;
+use crate::machine::policy::Principal;
 use crate::machine::rows::{Alias, CryptoSpace, Key, KeyVersion, Tenant, Trust};
 use crate::machine::state::State;
 
@@ -38,6 +42,19 @@ impl View {
 pub struct Directory {
     /// Replaced whole when a shard comes to be known; none ever goes.
     groups: ArcSwap<BTreeMap<GroupId, Arc<Slot>>>,
+    /// Who is shut out, with or without a quorum.
+    denials: ArcSwap<DenyList>,
+}
+
+/// A deny entry that shuts a request out, and how old the view is that knows of no lift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShutOut {
+    /// Which entry.
+    pub entry: DenyId,
+    /// Whether it holds: never [`Force::Over`].
+    pub force: Force,
+    /// How old the view of group 0 is, or that of the key's shard if that is older.
+    pub age: Age,
 }
 
 struct Slot {
@@ -97,7 +114,33 @@ impl Directory {
     pub fn new(shards: impl IntoIterator<Item = ShardId>) -> Self {
         let groups = std::iter::once(GroupId::SYSTEM).chain(shards.into_iter().map(ShardId::group));
         let slots = groups.map(|group| (group, Arc::new(Slot::empty()))).collect();
-        Self { groups: ArcSwap::from_pointee(slots) }
+        Self { groups: ArcSwap::from_pointee(slots), denials: ArcSwap::default() }
+    }
+
+    /// Adds deny entries to those that are known, and forgets those that have ended or were lifted.
+    pub fn deny(&self, entries: &[DenyEntry], now: Timestamp) {
+        let view = self.view(GroupId::SYSTEM);
+        let system = view.as_ref().map(|view| &view.state);
+        self.denials.rcu(|known| known.with(entries, |entry| standing(entry, system, now) == Force::Over));
+    }
+
+    /// How many deny entries are known.
+    pub fn denials(&self) -> usize {
+        self.denials.load().len()
+    }
+
+    /// The deny entry that shuts a caller out of a key, if one does.
+    pub fn shut_out(&self, target: &Target, caller: &Principal, now: Moment, wall: Timestamp) -> Option<ShutOut> {
+        let denials = self.denials.load();
+        if denials.is_empty() {
+            return None;
+        }
+        // the age before what it is the age of: what is published in between can only be younger
+        let age = self.age(GroupId::SYSTEM, now).unwrap_or(Age::UNKNOWN).max(target.age);
+        let view = self.view(GroupId::SYSTEM);
+        let key = (target.tenant_id(), &target.version.key);
+        let named = denials.find(key, caller, view.as_ref().map(|view| &view.state), wall)?;
+        Some(ShutOut { entry: named.entry, force: named.force, age })
     }
 
     fn slot(&self, group: GroupId) -> Option<Arc<Slot>> {

@@ -225,6 +225,10 @@ hex_id! {
     CryptoSpaceId, "crypto space id", 16
 }
 hex_id! {
+    /// A deny entry: it follows from the request that asks for it, so that no two are ever told apart by anything else.
+    DenyId, "deny entry id", 16
+}
+hex_id! {
     /// Names one request of an operator, or one automatic step, so that repeating it changes nothing more.
     IdempotencyId, "idempotency id", 16
 }

@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod codec;
+pub mod denials;
 pub mod directory;
 pub mod feed;
 pub mod freshness;

@@ -9,9 +9,9 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::clock::Timestamp;
 use crate::ids::{
-    ADDRESS_LENGTH_MAX, AliasId, CheckValue, CryptoSpaceName, EMAIL_LENGTH_MAX, GroupId, IdempotencyId, ImportKeyId,
-    KeyName, KeyVersionId, LineageId, LogIndex, NAME_LENGTH_MAX, PeerAddress, PublicKey, ReplicaId, Revision, RuleName,
-    SHARDS_MAX, ShardId, SignerId, SiteName, TenantId,
+    ADDRESS_LENGTH_MAX, AliasId, CheckValue, CryptoSpaceName, DenyId, EMAIL_LENGTH_MAX, GroupId, IdempotencyId,
+    ImportKeyId, KeyName, KeyVersionId, LineageId, LogIndex, NAME_LENGTH_MAX, PeerAddress, PublicKey, ReplicaId,
+    Revision, RuleName, SHARDS_MAX, ShardId, SignerId, SiteName, TenantId,
 };
 use crate::machine::policy::Principal;
 use crate::machine::request::{Base64Bytes, REQUEST_BYTES_MAX};
@@ -69,6 +69,7 @@ shapes! {
     KeyVersionId: text(HEX, 32, "The random part of a key version's path."),
     AliasId: text(HEX, 32, "The random part of a further path of a key version."),
     ImportKeyId: text(HEX, 32, "A key under which material can be brought in."),
+    DenyId: text(HEX, 32, "A deny entry."),
     PublicKey: text("^[0-9a-f]{64}$", 64, "An Ed25519 public key."),
     CheckValue: text("^[0-9a-f]{6}$", 6, "Tells two AES keys apart: the first 3 bytes of a zero block encrypted (CKA_CHECK_VALUE)."),
     Base64Bytes: text(BASE64, REQUEST_BYTES_MAX, "Bytes in standard base64 with its padding."),

@@ -9,7 +9,7 @@ use crate::machine::rows::RowKind;
 use crate::machine::state::{RowChange, State};
 
 /// The kinds that frontends are sent. Reservations, signers, answers to repeated requests and plans stay at the key stores.
-pub(super) const SERVED: [RowKind; 9] = [
+pub(super) const SERVED: [RowKind; 10] = [
     RowKind::Meta,
     RowKind::Trust,
     RowKind::Placement,
@@ -19,6 +19,7 @@ pub(super) const SERVED: [RowKind; 9] = [
     RowKind::KeyVersion,
     RowKind::Alias,
     RowKind::Shard,
+    RowKind::Lift,
 ];
 
 /// Which whole state an excerpt was cut from.

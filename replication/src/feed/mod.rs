@@ -8,6 +8,7 @@
 //! ages.
 
 mod clocks;
+mod denied;
 mod excerpt;
 mod following;
 mod limits;

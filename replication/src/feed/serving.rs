@@ -7,21 +7,23 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use super::denied;
 use super::excerpt::{Mark, SERVED};
 use super::limits::{
-    FORMAT, KEYS_PER_PART, PART_BYTES, PART_WAIT_MAX, PARTS_WAITING_MAX, SEALING_MAX, STREAM_AGE_MAX, STREAMS_MAX,
-    STREAMS_PER_GROUP_MAX,
+    DENIALS_PER_PART, FORMAT, KEYS_PER_PART, PART_BYTES, PART_WAIT_MAX, PARTS_WAITING_MAX, SEALING_MAX, STREAM_AGE_MAX,
+    STREAMS_MAX, STREAMS_PER_GROUP_MAX,
 };
-use super::outlet::{Held, Holder, Outlet};
+use super::outlet::{self, Holder, Outlet};
 use super::wire;
 use super::wire::feed_server::Feed;
 use super::wire::part::Part;
+use crate::denials::Held;
 use crate::ids::{FrontendName, GroupId, LineageId, LogIndex, ShardId, TenantId};
 use crate::machine::digest::Digest;
 use crate::machine::state::{RowChange, State};
@@ -53,6 +55,8 @@ pub trait Sealer: Send + Sync + 'static {
 pub trait Outlets: Send + Sync + 'static {
     /// A group's outlet, if the key store has the group.
     fn outlet(&self, group: GroupId) -> Option<Arc<Outlet>>;
+    /// The deny entries that the key store holds, to be woken by.
+    fn denials(&self) -> watch::Receiver<Arc<Held>>;
 }
 
 /// Why a question is refused.
@@ -156,7 +160,8 @@ impl<O: Outlets, S: Sealer> Feed for Serving<O, S> {
         let base = have.and_then(|have| Some((have, outlet.recent(have.index, have.digest)?)));
         let (parts, sent) = mpsc::channel(PARTS_WAITING_MAX);
         let (sealer, sealing) = (Arc::clone(&self.sealer), Arc::clone(&self.sealing));
-        let sending = Sending { group, outlet, to: Arc::new(to), sealer, sealing, parts };
+        let denials = (group == GroupId::SYSTEM).then(|| self.outlets.denials());
+        let sending = Sending { group, outlet, denials, to: Arc::new(to), sealer, sealing, parts };
         tokio::spawn(async move {
             let sent = timeout(STREAM_AGE_MAX, sending.run(base));
             if place.cut().run_until_cancelled(sent).await.is_none() {
@@ -176,6 +181,8 @@ fn mark(mark: wire::Mark) -> Result<Mark, Refused> {
 struct Sending<S> {
     group: GroupId,
     outlet: Arc<Outlet>,
+    /// Of group 0's stream alone.
+    denials: Option<watch::Receiver<Arc<Held>>>,
     to: Arc<ProcessKey>,
     sealer: Arc<S>,
     sealing: Arc<Semaphore>,
@@ -187,10 +194,19 @@ struct Gone;
 
 impl<S: Sealer> Sending<S> {
     /// Sends what the frontend lacks, and whatever changes from then on, until it is gone.
-    async fn run(self, base: Option<(Mark, State)>) {
+    async fn run(mut self, base: Option<(Mark, State)>) {
         let mut newest = self.outlet.newest();
         let (mut sent, mut is_first) = (base, true);
+        let mut denials = self.denials.take();
+        if let Some(denials) = &mut denials {
+            // as if there had been none before
+            denials.mark_changed();
+        }
         loop {
+            // before any row: whoever begins with these rows must know who is shut out
+            if self.deny(denials.as_mut()).await.is_err() {
+                return;
+            }
             let held = newest.borrow_and_update().clone();
             if is_first || sent.as_ref().is_none_or(|(mark, _)| mark.index < held.index) {
                 let base = sent.as_ref().map(|(_, state)| state);
@@ -201,13 +217,25 @@ impl<S: Sealer> Sending<S> {
             }
             tokio::select! {
                 changed = newest.changed() => if changed.is_err() { return },
+                changed = more(denials.as_mut()) => if changed.is_err() { return },
                 () = self.parts.closed() => return,
             }
         }
     }
 
+    /// Sends the deny entries, if there is any that was not sent yet.
+    async fn deny(&self, denials: Option<&mut watch::Receiver<Arc<Held>>>) -> Result<(), Gone> {
+        let Some(denials) = denials.filter(|denials| denials.has_changed().unwrap_or(false)) else { return Ok(()) };
+        let held = Arc::clone(&denials.borrow_and_update());
+        let entries: Vec<_> = held.values().map(|proven| denied::to_wire(&proven.entry)).collect();
+        for entries in entries.chunks(DENIALS_PER_PART) {
+            self.part(Part::Denials(wire::Denials { denials: entries.to_vec() })).await?;
+        }
+        Ok(())
+    }
+
     /// Keys go before the rows that need them: those of tenants that are not in `keyed`.
-    async fn send(&self, base: Option<&State>, keyed: Option<&State>, held: &Held) -> Result<Mark, Gone> {
+    async fn send(&self, base: Option<&State>, keyed: Option<&State>, held: &outlet::Held) -> Result<Mark, Gone> {
         self.part(Part::Begin(wire::Begin { anew: base.is_none(), index: held.index.0 })).await?;
         let nothing = State::empty();
         let base = base.unwrap_or(&nothing);
@@ -250,6 +278,14 @@ impl<S: Sealer> Sending<S> {
     async fn part(&self, part: Part) -> Result<(), Gone> {
         let sending = self.parts.send(wire::Part { part: Some(part) });
         timeout(PART_WAIT_MAX, sending).await.map_err(|_| Gone)?.map_err(|_| Gone)
+    }
+}
+
+/// Waits until there are more deny entries: for ever, where they are none of the stream's.
+async fn more(denials: Option<&mut watch::Receiver<Arc<Held>>>) -> Result<(), watch::error::RecvError> {
+    match denials {
+        Some(denials) => denials.changed().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tonic::Status;
 
+use super::denied;
 use super::excerpt::{ExcerptError, Incoming, Mark};
 use super::following::{Following, Line, Reader, Seen};
 use super::limits::{ASK_WAIT_MAX, BEGIN_WAIT_MAX, FORMAT, OUT_OF_TOUCH_MAX, PREFER_EVERY, SILENCES_MAX};
@@ -183,6 +184,13 @@ impl<R: Reader> Session<'_, R> {
                 let read = |key: wire::TenantKey| Some((key.tenant.parse::<TenantId>().ok()?, key.sealed));
                 let keys: Option<Vec<_>> = keys.into_iter().map(read).collect();
                 self.following.reader.take_keys(shard, keys.ok_or(Trouble::Malformed)?);
+            }
+            Part::Denials(wire::Denials { denials }) => {
+                if self.group != GroupId::SYSTEM {
+                    return Err(Trouble::Malformed);
+                }
+                let entries: Option<Vec<_>> = denials.into_iter().map(denied::from_wire).collect();
+                self.following.reader.take_denials(entries.ok_or(Trouble::Malformed)?);
             }
             Part::Rows(wire::Rows { rows }) => {
                 let changes = rows.into_iter().map(|wire::Row { key, value }| RowChange { key, value });

@@ -11,9 +11,15 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::clock::Timestamp;
+use crate::denials::{Held, Proven};
 use crate::directory::{Directory, Resolution};
 use crate::freshness::Finality;
-use crate::ids::{FrontendName, GroupId, KeyVersionId, LineageId, LogIndex, ReplicaId, ShardId, TenantId};
+use crate::freshness::deny::Force;
+use crate::ids::{DenyId, FrontendName, GroupId, KeyVersionId, LineageId, LogIndex, ReplicaId, ShardId, TenantId};
+use crate::machine::command::{Action, LiftDeny};
+use crate::machine::deny::{self, DenyEntry};
+use crate::machine::policy::{Principal, Subject};
+use crate::machine::request::AdminOperation;
 use crate::peers::identity::{FrontendIdentity, PeerName};
 use crate::peers::tests::pki::Authority;
 use crate::peers::tls::{Credentials, FeedTls, FrontendTls};
@@ -58,12 +64,17 @@ impl Logs {
 /// A key store without Raft: what it has is put there by the test.
 struct Store {
     outlets: Mutex<BTreeMap<GroupId, Arc<Outlet>>>,
+    denials: watch::Sender<Arc<Held>>,
     clock: Arc<ManualClock>,
 }
 
 impl Outlets for Store {
     fn outlet(&self, group: GroupId) -> Option<Arc<Outlet>> {
         self.outlets.lock().get(&group).cloned()
+    }
+
+    fn denials(&self) -> watch::Receiver<Arc<Held>> {
+        self.denials.subscribe()
     }
 }
 
@@ -75,7 +86,7 @@ impl Sealer for Store {
 
 impl Store {
     fn new(clock: &Arc<ManualClock>) -> Arc<Self> {
-        Arc::new(Self { outlets: Mutex::default(), clock: Arc::clone(clock) })
+        Arc::new(Self { outlets: Mutex::default(), denials: watch::Sender::default(), clock: Arc::clone(clock) })
     }
 
     fn of(&self, group: GroupId) -> Arc<Outlet> {
@@ -136,7 +147,10 @@ impl Pki {
 /// What a frontend has heard.
 struct Heard {
     directory: Directory,
+    clock: Arc<ManualClock>,
     keys: Mutex<Vec<String>>,
+    /// How many deny entries were known when the first row of group 0 was.
+    denials_at_first_row: Mutex<Option<usize>>,
     agreement: Mutex<Option<Agreement>>,
     told: watch::Sender<()>,
 }
@@ -149,7 +163,17 @@ impl Reader for Ear {
         self.0.keys.lock().extend(texts);
     }
 
+    fn take_denials(&self, entries: Vec<DenyEntry>) {
+        self.0.directory.deny(&entries, self.0.clock.wall());
+        self.0.told.send_replace(());
+    }
+
     fn publish(&self, group: GroupId, view: &View) {
+        // a frontend that knows a row of group 0 knows who is shut out
+        if group == GroupId::SYSTEM {
+            let known = self.0.directory.denials();
+            self.0.denials_at_first_row.lock().get_or_insert(known);
+        }
         self.0.directory.publish(group, view);
         self.0.told.send_replace(());
     }
@@ -177,7 +201,9 @@ impl Frontend {
         let directory = Directory::new([ShardId::FIRST]);
         let heard = Arc::new(Heard {
             directory,
+            clock: Arc::clone(clock),
             keys: Mutex::default(),
+            denials_at_first_row: Mutex::default(),
             agreement: Mutex::default(),
             told: watch::Sender::default(),
         });
@@ -436,4 +462,79 @@ fn a_frontend_takes_no_other_certificate_for_its_own() {
         let credentials = Credentials { chain: vec![leaf], key, authorities: vec![pki.peers.certificate()] };
         assert!(FrontendTls::new(own.clone(), credentials).is_err(), "{name}");
     }
+}
+
+impl Logs {
+    /// An entry that shuts a caller out, as the two officers signed it.
+    fn deny(&self, caller: &str, expires_at: Timestamp) -> Proven {
+        let subject = Subject::Caller(caller.parse().expect("a legal name"));
+        let (_, proof) = self.author.approved(AdminOperation::Deny { tenant: tenant(), subject, expires_at });
+        Proven { entry: deny::read(&proof).expect("it is an entry"), proof }
+    }
+}
+
+impl Store {
+    fn shuts_out(&self, proven: Proven) -> DenyEntry {
+        let entry = proven.entry.clone();
+        self.denials.send_modify(|held| {
+            let mut more = Held::clone(held);
+            more.insert(proven.entry.id, proven);
+            *held = Arc::new(more);
+        });
+        entry
+    }
+}
+
+/// Which entry shuts a caller out of the first key, whether it certainly holds, and whether the view of it is fresh.
+fn shut_out(heard: &Directory, caller: &str, clock: &ManualClock) -> Option<(DenyId, Force, bool)> {
+    let Resolution::Found(target) = heard.resolve(version(1), clock.now()) else { panic!("the key is known") };
+    let caller: Principal = caller.parse().expect("a legal name");
+    let found = heard.shut_out(&target, &caller, clock.now(), clock.wall())?;
+    Some((found.entry, found.force, found.age.fresh().is_some()))
+}
+
+#[tokio::test]
+async fn whoever_is_shut_out_is_so_before_the_first_row_without_a_quorum_and_until_that_is_lifted() {
+    let (pki, clock, mut logs) = (Pki::new(), clock(), Logs::new());
+    let (first, hour) = ("ann@example.com", 3_600_000);
+    let expires_at = Timestamp(clock.wall().0 + hour);
+    let mut system = vec![logs.author.genesis(GroupId::SYSTEM), logs.author.place_tenant(&tenant())];
+    let store = Store::new(&clock);
+    // nobody ever confirms anything: there is no quorum
+    store.applies(GroupId::SYSTEM, &system);
+    logs.add_key(1);
+    store.applies(SHARD, &logs.shard);
+    let entry = store.shuts_out(logs.deny(first, expires_at));
+    let (_listening, place) = pki.listen(1, &store).await;
+    let frontend = Frontend::start(&pki.frontend("a1"), &[place], &clock);
+    frontend.until_it_has(1).await;
+    assert_eq!(*frontend.heard.denials_at_first_row.lock(), Some(1));
+    let heard = &frontend.heard.directory;
+    assert_eq!(shut_out(heard, first, &clock), Some((entry.id, Force::Holds, false)), "known, and not for good");
+    assert_eq!(shut_out(heard, "bob@example.com", &clock), None);
+
+    // one more, to a frontend that follows
+    let second = store.shuts_out(logs.deny("bob@example.com", expires_at));
+    frontend.until(|heard| heard.denials() == 2).await;
+    assert_eq!(shut_out(heard, "bob@example.com", &clock), Some((second.id, Force::Holds, false)));
+
+    // a quorum is there again
+    store.confirms(GroupId::SYSTEM);
+    store.confirms(SHARD);
+    let is_fresh = |heard: &Directory| heard.oldest_age(clock.now()).is_some_and(|age| age.fresh().is_some());
+    frontend.until(is_fresh).await;
+    assert_eq!(shut_out(heard, first, &clock), Some((entry.id, Force::Holds, true)));
+
+    // a lift is enough, whoever still holds the entry
+    let lift = LiftDeny { tenant: tenant(), entry: entry.id, expires_at };
+    system.push(logs.author.does(GroupId::SYSTEM, Action::LiftDeny(lift)));
+    store.holds(GroupId::SYSTEM, &system);
+    frontend.until(|heard| shut_out(heard, first, &clock).is_none()).await;
+    assert!(shut_out(heard, "bob@example.com", &clock).is_some());
+
+    // and so is its own end, about which clocks need not agree
+    clock.advance(Duration::from_millis(hour));
+    assert!(matches!(shut_out(heard, "bob@example.com", &clock), Some((_, Force::Unclear, _))));
+    clock.advance(Duration::from_millis(30_001));
+    assert_eq!(shut_out(heard, "bob@example.com", &clock), None);
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{ClusterTime, Timestamp};
 use crate::ids::{
-    AliasId, CryptoSpaceId, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, PeerAddress, ReplicaId,
-    ShardId, SignerId, SiteName, TenantId,
+    AliasId, CryptoSpaceId, CryptoSpaceName, DenyId, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, PeerAddress,
+    ReplicaId, ShardId, SignerId, SiteName, TenantId,
 };
 
 use super::lifecycle::Event;
@@ -72,6 +72,8 @@ pub enum Action {
     AddShard(AddShard),
     /// The cluster has one more replica; in a shard, its signatures count from here on.
     AddReplica(AddReplica),
+    /// Group 0: a deny entry holds no more.
+    LiftDeny(LiftDeny),
 }
 
 /// The first entry of a group: names it and its first signers, one of which signs it.
@@ -301,6 +303,17 @@ pub struct AddReplica {
     pub kind: ReplicaKind,
     /// Whether it is to vote.
     pub standing: Standing,
+}
+
+/// A deny entry holds no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiftDeny {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which.
+    pub entry: DenyId,
+    /// When it would have ended by itself.
+    pub expires_at: Timestamp,
 }
 
 /// A completed command with the data replica's signature: the content of a log entry.

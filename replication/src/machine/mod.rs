@@ -5,6 +5,7 @@
 pub mod apply;
 pub mod cluster_time;
 pub mod command;
+pub mod deny;
 pub mod digest;
 pub mod invariants;
 pub mod lifecycle;

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::ClusterTime;
 use crate::ids::{
-    AliasId, CheckValue, CryptoSpaceId, ImportKeyId, KeyName, KeyVersionId, PeerAddress, ReplicaId, Revision, RuleName,
-    ShardId, SignerId, TenantId,
+    AliasId, CheckValue, CryptoSpaceId, DenyId, ImportKeyId, KeyName, KeyVersionId, PeerAddress, ReplicaId, Revision,
+    RuleName, ShardId, SignerId, TenantId,
 };
 
 use super::lifecycle::{self, Event, VersionState};
@@ -132,6 +132,8 @@ pub enum Effect {
         /// Which.
         replica: ReplicaId,
     },
+    /// The deny entry holds no more.
+    DenyLifted,
 }
 
 /// Why a command changed nothing. The text is for the operator.
@@ -203,7 +205,8 @@ pub enum Refusal {
     },
     /// What is approved is nothing that an approval can be for.
     #[error(
-        "only the enrolment or the revocation of a security officer takes an approval; send this request by itself"
+        "only the enrolment or the revocation of a security officer, a deny entry and its lifting take an approval; send this request by \
+         itself"
     )]
     NothingToApprove,
     /// A name that was used is not used again, nor is a key.
@@ -510,6 +513,41 @@ pub enum Refusal {
     /// There is no replica 0.
     #[error("replicas are numbered from 1 on; give the replica another number in its settings file")]
     ReplicaZero,
+    /// What shuts somebody out, or lets them in again, takes two officers.
+    #[error("this takes two security officers: have another one approve this request")]
+    NeedsTwoOfficers,
+    /// The officer may not shut anybody out of this tenant.
+    #[error(
+        "{signer} may not shut anybody out of tenant {tenant}: that takes the role security_officer with this tenant in reach"
+    )]
+    NotForTenant {
+        /// Who.
+        signer: SignerId,
+        /// Whose.
+        tenant: TenantId,
+    },
+    /// The deny entry would have ended by now.
+    #[error("the deny entry has ended already, by this replica's clock; ask for one that ends later")]
+    DenyOver,
+    /// The deny entry would last too long.
+    #[error("a deny entry ends within 31 days; ask for a shorter one, and change the policy meanwhile")]
+    DenyTooLong,
+    /// The deny entry was lifted.
+    #[error("the deny entry {entry} was lifted and does not hold again; ask for a new one")]
+    DenyLifted {
+        /// Which.
+        entry: DenyId,
+    },
+    /// There is no such deny entry of the tenant here.
+    #[error(
+        "tenant {tenant} has no deny entry {entry} that this replica knows; list them with: ekmctl deny list --tenant {tenant}"
+    )]
+    UnknownDeny {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        entry: DenyId,
+    },
 }
 
 /// Why a state does not allow an event, and what would: it is there already, another step must come first, or none leads there.

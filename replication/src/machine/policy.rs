@@ -110,6 +110,26 @@ pub struct Justifications {
     pub allow_missing: bool,
 }
 
+/// Who or what a deny entry shuts out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// A caller, from every key of the tenant.
+    Caller(Principal),
+    /// A key, with all its versions, for every caller.
+    Key(KeyName),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Caller(caller) => write!(f, "the caller {caller}"),
+            Self::Key(key) => write!(f, "the key {key}"),
+        }
+    }
+}
+
 /// One line of a policy. A deny covers what it matches; so does a grant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

@@ -13,12 +13,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
 use crate::ids::{
-    AliasId, CheckValue, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, LineageId, PeerAddress,
-    PublicKey, ReplicaId, Revision, RuleName, ShardId, SignerId, SiteName, TenantId,
+    AliasId, CheckValue, CryptoSpaceName, DenyId, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, LineageId,
+    PeerAddress, PublicKey, ReplicaId, Revision, RuleName, ShardId, SignerId, SiteName, TenantId,
 };
 
-use super::policy::{Policy, Rule};
+use super::policy::{Policy, Rule, Subject};
 use super::roles::PersonRole;
 use super::rows::{Purpose, Quota, ReplicaKind, Staleness, Standing};
 
@@ -227,7 +228,7 @@ pub enum AdminOperation {
         signer: SignerId,
     },
     /// Consent to what another officer asked for: an [`AdminOperation::Enrol`] or [`AdminOperation::Revoke`] that concerns a
-    /// security officer.
+    /// security officer, an [`AdminOperation::Deny`] or an [`AdminOperation::LiftDeny`].
     Approve(Consent),
     /// Add a shard to the cluster: a Raft group of its own, for tenants to come. Tenants stay where they are.
     AddShard {
@@ -247,6 +248,25 @@ pub enum AdminOperation {
         kind: ReplicaKind,
         /// Whether it is to vote.
         standing: Standing,
+    },
+    /// Shut a caller or a key of a tenant out, on every machine and at once: it needs no quorum, and no stage. Two security
+    /// officers', each with the tenant in reach. Its id follows from the first officer's request.
+    Deny {
+        /// Whose.
+        tenant: TenantId,
+        /// Who or what is shut out.
+        subject: Subject,
+        /// When it ends by itself, in milliseconds since 1970; at most [`super::deny::DENY_MAX`] ahead.
+        expires_at: Timestamp,
+    },
+    /// Let in again whom a deny entry shuts out. Two security officers', and it needs a quorum.
+    LiftDeny {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        entry: DenyId,
+        /// When the entry would have ended.
+        expires_at: Timestamp,
     },
 }
 
@@ -315,7 +335,7 @@ impl AdminOperation {
         matches!(self, Self::AddShard { .. })
     }
 
-    /// The tenant it changes; `None` if it is about people or the cluster.
+    /// The tenant it changes; `None` if it changes none: it is about people or the cluster, or shuts somebody out.
     pub const fn tenant(&self) -> Option<&TenantId> {
         match self {
             Self::CreateTenant { tenant, .. }
@@ -339,7 +359,9 @@ impl AdminOperation {
             | Self::Revoke { .. }
             | Self::Approve(_)
             | Self::AddShard { .. }
-            | Self::AddReplica { .. } => None,
+            | Self::AddReplica { .. }
+            | Self::Deny { .. }
+            | Self::LiftDeny { .. } => None,
         }
     }
 }

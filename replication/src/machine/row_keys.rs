@@ -2,8 +2,8 @@
 
 use crate::clock::ClusterTime;
 use crate::ids::{
-    AliasId, CryptoSpaceName, GroupId, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, ReplicaId, ShardId, SignerId,
-    TenantId,
+    AliasId, CryptoSpaceName, DenyId, GroupId, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, ReplicaId, ShardId,
+    SignerId, TenantId,
 };
 
 /// A key of rows. `read(write(key)) == key`, and no other bytes read to it.
@@ -43,7 +43,7 @@ macro_rules! id_key {
     )+};
 }
 
-id_key!(KeyVersionId, AliasId, ImportKeyId, IdempotencyId);
+id_key!(KeyVersionId, AliasId, ImportKeyId, IdempotencyId, DenyId);
 
 /// Eight bytes of time, the highest first, so that rows lie in the order in which they are due.
 impl RowKey for (ClusterTime, KeyVersionId) {

@@ -60,6 +60,9 @@ pub enum RowKind {
     Shard = 16,
     /// `11 | replica` → [`Replica`]: that there is such a replica. Group 0. Written by `AddReplica`.
     Replica = 17,
+    /// `12 | deny entry id` → [`Lift`]: a deny entry that holds no more. Group 0. Written by `LiftDeny`, which also removes those whose
+    /// entries have long ended.
+    Lift = 18,
 }
 
 /// What group this is; there is one such row, from the first entry on.
@@ -172,6 +175,15 @@ pub enum Standing {
     Voter,
     /// It is replicated to, and does not vote.
     Learner,
+}
+
+/// A deny entry holds no more. Kept until it would have ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lift {
+    /// Whose it was.
+    pub tenant: TenantId,
+    /// When the entry would have ended.
+    pub expires_at: Timestamp,
 }
 
 /// Who owns a path.

@@ -13,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::clock::ClusterTime;
 use crate::codec::{self, Undecodable};
 use crate::ids::{
-    AliasId, CryptoSpaceName, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, LogIndex, ReplicaId, ShardId,
+    AliasId, CryptoSpaceName, DenyId, IdempotencyId, ImportKeyId, KeyName, KeyVersionId, LogIndex, ReplicaId, ShardId,
     SignerId, TenantId,
 };
 
@@ -21,7 +21,7 @@ use super::digest::Digest;
 use super::outcome::Outcome;
 use super::row_keys::RowKey;
 use super::rows::{
-    AdoptedPlan, Alias, ClusterClock, CryptoSpace, Destruction, ImportKey, Key, KeyVersion, Meta, Placement,
+    AdoptedPlan, Alias, ClusterClock, CryptoSpace, Destruction, ImportKey, Key, KeyVersion, Lift, Meta, Placement,
     Remembered, Replica, Reservation, RowKind, Shard, Signer, Tenant, Trust,
 };
 
@@ -147,6 +147,8 @@ tables! {
     shard_rows: Shard by ShardId,
     /// The replicas of the cluster.
     replicas: Replica by ReplicaId,
+    /// The deny entries that hold no more.
+    lifts: Lift by DenyId,
 }
 
 fn encoded<R: Row>(key: &R::Key, row: &R) -> (Vec<u8>, Vec<u8>) {

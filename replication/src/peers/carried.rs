@@ -29,6 +29,7 @@ pub(super) fn to_wire(kind: Kind) -> wire::Kind {
         Kind::ReadIndex => wire::Kind::ReadIndex,
         Kind::Propose => wire::Kind::Propose,
         Kind::Spread => wire::Kind::Spread,
+        Kind::Deny => wire::Kind::Deny,
     }
 }
 
@@ -42,6 +43,7 @@ pub(super) fn from_wire(kind: i32) -> Option<Kind> {
         Ok(wire::Kind::ReadIndex) => Some(Kind::ReadIndex),
         Ok(wire::Kind::Propose) => Some(Kind::Propose),
         Ok(wire::Kind::Spread) => Some(Kind::Spread),
+        Ok(wire::Kind::Deny) => Some(Kind::Deny),
         Ok(wire::Kind::Unspecified) | Err(_) => None,
     }
 }
@@ -111,10 +113,11 @@ mod tests {
             Kind::ReadIndex,
             Kind::Propose,
             Kind::Spread,
+            Kind::Deny,
         ] {
             assert_eq!(from_wire(to_wire(kind).into()), Some(kind));
         }
-        for unknown in [-1, 0, 9, i32::MAX] {
+        for unknown in [-1, 0, 10, i32::MAX] {
             assert_eq!(from_wire(unknown), None, "{unknown}");
         }
     }

@@ -28,6 +28,7 @@ pub use super::service::Groups;
 use super::service::Service;
 use super::tls::PeerTls;
 use super::wire::peer_server::PeerServer;
+use crate::denials::DenyBook;
 use crate::ids::{Generation, ReplicaId};
 
 const BOUNDS: Bounds = Bounds { all_max: CONNECTIONS_MAX, each_max: CONNECTIONS_PER_PEER_MAX };
@@ -56,14 +57,21 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Listens for the peers of the replica that the certificate names, on behalf of these groups.
+    /// Listens for the peers of the replica that the certificate names, on behalf of these groups, and takes
+    /// deny entries.
     ///
     /// # Errors
     /// What the system says of the socket.
-    pub fn start(listener: TcpListener, tls: PeerTls, generation: Generation, groups: Groups) -> io::Result<Self> {
+    pub fn start(
+        listener: TcpListener,
+        tls: PeerTls,
+        generation: Generation,
+        groups: Groups,
+        denials: Arc<DenyBook>,
+    ) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let cluster = Cluster { lineage: tls.own().lineage, generation };
-        let service = Service::new(Here { cluster, replica: tls.own().replica }, groups);
+        let service = Service::new(Here { cluster, replica: tls.own().replica }, groups, denials);
         let service = PeerServer::new(service)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);

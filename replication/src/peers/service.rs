@@ -13,6 +13,7 @@ use super::limits::CALL_WAIT_MAX;
 use super::receiving::{self, ReceiveError};
 use super::wire;
 use super::wire::peer_server::Peer;
+use crate::denials::DenyBook;
 use crate::ids::{GroupId, ReplicaId};
 use crate::raft::answering::{AnswerError, expect_snapshot};
 use crate::raft::group::Group;
@@ -32,6 +33,8 @@ enum Unknown {
     TooLarge,
     #[error("a message of this kind does not come over this connection")]
     Lane,
+    #[error("deny entries are of group 0 alone")]
+    Group,
 }
 
 /// The groups of a replica, looked up whenever one is meant: more of them come while it runs.
@@ -41,11 +44,12 @@ pub type Groups = Arc<dyn Fn(GroupId) -> Option<Arc<Group>> + Send + Sync>;
 pub(super) struct Service {
     here: Here,
     groups: Groups,
+    denials: Arc<DenyBook>,
 }
 
 impl Service {
-    pub(super) fn new(here: Here, groups: Groups) -> Self {
-        Self { here, groups }
+    pub(super) fn new(here: Here, groups: Groups, denials: Arc<DenyBook>) -> Self {
+        Self { here, groups, denials }
     }
 
     fn admitted(
@@ -83,6 +87,14 @@ impl Service {
             Lane::Urgent if kind == Kind::Propose => return unknown(Unknown::Lane),
             Lane::Entries if kind != Kind::Propose && kind != Kind::Append => return unknown(Unknown::Lane),
             Lane::Urgent | Lane::Entries => {}
+        }
+        if kind == Kind::Deny {
+            if admitted.group != GroupId::SYSTEM {
+                return unknown(Unknown::Group);
+            }
+            let system = group.watch().borrow().state.clone();
+            let answer = Arc::clone(&self.denials).answer(system, &call.body).await;
+            return replied(answer.ok_or(AnswerError::Malformed));
         }
         let within = Duration::from_millis(call.within_millis.into()).min(CALL_WAIT_MAX);
         replied(group.answer(admitted.sender, kind, call.body, within).await)

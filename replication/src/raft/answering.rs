@@ -186,6 +186,8 @@ impl<RT: AsyncRuntime> Group<RT> {
             }
             Kind::ReadIndex => encode(&self.answer_read_index(sender, read(&body)?).await),
             Kind::Spread => encode(&self.answer_spread(read(&body)?, within).await),
+            // answered beside the group
+            Kind::Deny => return Err(AnswerError::Malformed),
             Kind::Propose => encode(&self.answer_proposal(read(&body)?, within).await),
         })
     }

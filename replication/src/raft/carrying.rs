@@ -30,6 +30,8 @@ pub enum Kind {
     Propose,
     /// Who uses an entry.
     Spread,
+    /// Deny entries: no affair of the group's log.
+    Deny,
 }
 
 /// Which connection a question takes.

@@ -25,6 +25,7 @@ mod schedule;
 pub mod shape;
 pub mod spread;
 pub mod status;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod timers;

@@ -1,7 +1,7 @@
 //! The request that an action carries out, for authors of entries: the inverse of what the machine verifies, kept apart from it.
 
 use crate::ids::CryptoSpaceName;
-use crate::machine::command::{Action, AddReplica, CreateKey};
+use crate::machine::command::{Action, AddReplica, CreateKey, LiftDeny};
 use crate::machine::lifecycle::Event;
 use crate::machine::request::{AdminOperation, Base64Bytes, WrappedMaterial};
 use crate::machine::rows::{Change, Origin, Plan, Role, Staleness};
@@ -50,6 +50,9 @@ pub fn asks(action: &Action) -> Option<AdminOperation> {
         Action::AddShard(add) => AdminOperation::AddShard { shard: add.shard },
         Action::AddReplica(AddReplica { replica, address, site, kind, standing }) => {
             AdminOperation::AddReplica { replica, address, site, kind, standing }
+        }
+        Action::LiftDeny(LiftDeny { tenant, entry, expires_at }) => {
+            AdminOperation::LiftDeny { tenant, entry, expires_at }
         }
         Action::Genesis(_) | Action::AdvanceStage(_) | Action::Tick(_) | Action::DestroyVersion(_) => return None,
     })

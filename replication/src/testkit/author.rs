@@ -149,6 +149,7 @@ impl Author {
         let of_office = |roles: &BTreeSet<PersonRole>| roles.contains(&PersonRole::SecurityOfficer);
         let asked = match &operation {
             AdminOperation::Enrol { roles, .. } if of_office(roles) => self.approved(operation),
+            AdminOperation::LiftDeny { .. } => self.approved(operation),
             _ => self.request(operation),
         };
         self.carries_out(group, asked, action)

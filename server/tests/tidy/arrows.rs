@@ -147,7 +147,7 @@ const REPLICATION_ARROWS: Arrows = &[
             "machine::outcome",
         ],
     ),
-    ("machine::request", &["ids", "machine::policy", "machine::roles", "machine::signed", "machine::rows"]),
+    ("machine::request", &["clock", "ids", "machine::policy", "machine::roles", "machine::signed", "machine::rows"]),
     (
         "machine::command",
         &["clock", "ids", "machine::lifecycle", "machine::policy", "machine::rows", "machine::request"],
@@ -170,12 +170,14 @@ const REPLICATION_ARROWS: Arrows = &[
         ],
     ),
     ("freshness", &["clock", "ids", "machine::rows"]),
-    ("directory", &["clock", "ids", "machine", "freshness"]),
+    ("denials::list", &["clock", "ids", "machine", "freshness"]),
+    ("directory", &["clock", "ids", "machine", "freshness", "denials::list"]),
     ("schema", &["clock", "ids", "machine::policy", "machine::request"]),
     ("store", &["ids", "machine", "codec"]),
     ("raft", &["clock", "ids", "machine", "codec", "freshness", "store"]),
-    ("peers", &["ids", "raft"]),
-    ("feed", &["clock", "ids", "machine", "codec", "freshness", "directory", "raft", "peers"]),
+    ("denials", &["clock", "ids", "machine", "codec", "freshness", "denials::list", "store", "raft"]),
+    ("peers", &["ids", "raft", "denials"]),
+    ("feed", &["clock", "ids", "machine", "codec", "freshness", "directory", "raft", "denials", "peers"]),
 ];
 
 /// The crates whose modules have arrows.

@@ -75,12 +75,14 @@ pub fn verify_request(state: &State, meta: &Meta, signed: &SignedRequest) -> Res
         None => {}
     }
     match &request.operation {
-        AdminOperation::Approve(consent) => approved(state, meta, by, consent).map(|_| ())?,
-        operation => {
-            if let Some(signer) = concerns_officer(state, operation) {
-                return Err(Refusal::NeedsSecondOfficer { signer: signer.clone() });
+        AdminOperation::Approve(consent) => approved(state, meta, (by, tenants), consent)?,
+        operation => match concerns(state, operation) {
+            Some(Concern::Officer(signer)) => return Err(Refusal::NeedsSecondOfficer { signer: signer.clone() }),
+            Some(Concern::Tenant(tenant)) => {
+                return may_shut_out((by, tenants), tenant).and(Err(Refusal::NeedsTwoOfficers));
             }
-        }
+            None => {}
+        },
     }
     Ok(request)
 }
@@ -107,29 +109,53 @@ fn signed_by_person<'a>(
     }
 }
 
-/// The first officer's request, if a second one may approve it.
-fn approved(state: &State, meta: &Meta, by: &SignerId, consent: &Consent) -> Result<Request, Refusal> {
+/// Whether a second officer may approve what a first one asks for.
+fn approved(state: &State, meta: &Meta, (by, reach): Officer<'_>, consent: &Consent) -> Result<(), Refusal> {
     if consent.signer == *by {
         return Err(Refusal::SameOfficer { signer: by.clone() });
     }
-    let (request, roles, _) = signed_by_person(state, meta, &consent.request())?;
+    let (request, roles, first_reach) = signed_by_person(state, meta, &consent.request())?;
     if !may(roles, Permission::ManagePeople) {
         return Err(Refusal::NotOfficer { signer: consent.signer.clone() });
     }
-    if concerns_officer(state, &request.operation).is_none() {
-        return Err(Refusal::NothingToApprove);
+    match concerns(state, &request.operation) {
+        Some(Concern::Officer(_)) => Ok(()),
+        Some(Concern::Tenant(tenant)) => {
+            may_shut_out((&consent.signer, first_reach), tenant).and_then(|()| may_shut_out((by, reach), tenant))
+        }
+        None => Err(Refusal::NothingToApprove),
     }
-    Ok(request)
 }
 
-/// The security officer whom an operation makes or unmakes, if it does. One who is revoked already counts as well: repeating
-/// what was done must come to what it came to.
-fn concerns_officer<'a>(state: &State, operation: &'a AdminOperation) -> Option<&'a SignerId> {
+/// An officer, with the tenants in reach.
+type Officer<'a> = (&'a SignerId, &'a Tenants);
+
+fn may_shut_out((officer, reach): Officer<'_>, tenant: &TenantId) -> Result<(), Refusal> {
+    if tenant.as_str() == RESERVED_TENANT {
+        return Err(Refusal::ReservedTenant { tenant: tenant.clone() });
+    }
+    let is_in_reach = reach.as_ref().is_none_or(|tenants| tenants.contains(tenant));
+    is_in_reach.then_some(()).ok_or_else(|| Refusal::NotForTenant { signer: officer.clone(), tenant: tenant.clone() })
+}
+
+/// Why an operation takes two officers.
+enum Concern<'a> {
+    /// It makes or unmakes one.
+    Officer(&'a SignerId),
+    /// It shuts somebody out of a tenant, or lets them in again.
+    Tenant(&'a TenantId),
+}
+
+/// What takes two officers about an operation, if anything. An officer who is revoked already counts as one still: repeating what was
+/// done must come to what it came to.
+fn concerns<'a>(state: &State, operation: &'a AdminOperation) -> Option<Concern<'a>> {
     match operation {
-        AdminOperation::Enrol { signer, roles, .. } => people::holds_office(roles).then_some(signer),
+        AdminOperation::Enrol { signer, roles, .. } => people::holds_office(roles).then_some(Concern::Officer(signer)),
         AdminOperation::Revoke { signer } => {
-            state.row::<Signer>(signer).is_some_and(|row| people::is_officer(&row.role)).then_some(signer)
+            let is_officer = state.row::<Signer>(signer).is_some_and(|row| people::is_officer(&row.role));
+            is_officer.then_some(Concern::Officer(signer))
         }
+        AdminOperation::Deny { tenant, .. } | AdminOperation::LiftDeny { tenant, .. } => Some(Concern::Tenant(tenant)),
         // the person is named in the request that this one carries
         AdminOperation::Approve(_)
         | AdminOperation::AddShard { .. }
@@ -233,7 +259,9 @@ pub fn planned(asked: &AdminOperation) -> Option<(Change, Revision)> {
         | AdminOperation::Revoke { .. }
         | AdminOperation::Approve(_)
         | AdminOperation::AddShard { .. }
-        | AdminOperation::AddReplica { .. } => None,
+        | AdminOperation::AddReplica { .. }
+        | AdminOperation::Deny { .. }
+        | AdminOperation::LiftDeny { .. } => None,
     }
 }
 
@@ -285,6 +313,9 @@ fn adds(asked: &AdminOperation, action: &Action) -> bool {
                 && add.site == *site
                 && add.kind == *kind
                 && add.standing == *standing
+        }
+        (AdminOperation::LiftDeny { tenant, entry, expires_at }, Action::LiftDeny(lift)) => {
+            lift.tenant == *tenant && lift.entry == *entry && lift.expires_at == *expires_at
         }
         _ => false,
     }
@@ -342,6 +373,7 @@ fn automatic(action: &Action) -> Result<(), Refusal> {
         | Action::CreateImportKey(_)
         | Action::EnrolSigner(_)
         | Action::RevokeSigner(_)
-        | Action::AddShard(_) => Err(Refusal::RequestMissing),
+        | Action::AddShard(_)
+        | Action::LiftDeny(_) => Err(Refusal::RequestMissing),
     }
 }

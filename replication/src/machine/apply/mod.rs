@@ -10,6 +10,7 @@ mod destruction;
 mod genesis;
 mod grants;
 mod levels;
+mod lifts;
 mod people;
 mod plans;
 mod replicas;
@@ -17,6 +18,7 @@ mod versions;
 
 pub use super::cluster_time::TICK_MAX;
 pub use destruction::{DEV_WINDOW_MIN, WINDOW_MAX, WINDOW_MIN};
+pub use lifts::LIFTS_MAX;
 pub use people::{OFFICERS_MIN, REACH_MAX};
 pub use replicas::REPLICAS_MAX;
 pub use versions::{ALIASES_MAX, IMPORT_KEYS_MAX, VERSIONS_MAX};
@@ -131,6 +133,7 @@ fn change(draft: &mut Draft, meta: &Meta, command: &Command, index: LogIndex) ->
         Action::DestroyVersion(destroy) => shard_only(meta).and_then(|()| destruction::destroy(draft, destroy)),
         Action::AddShard(add) => system_only(meta).and_then(|()| cluster::add_shard(draft, add, command.at)),
         Action::AddReplica(add) => replicas::add(draft, meta, add, command),
+        Action::LiftDeny(lift) => system_only(meta).and_then(|()| lifts::lift(draft, lift, command.at)),
     }
 }
 

@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use crate::clock::ClusterTime;
+use crate::clock::{ClusterTime, Timestamp};
 use crate::codec;
 use crate::ids::{
-    AliasId, CheckValue, GroupId, ImportKeyId, KeyName, KeyVersionId, ReplicaId, Revision, ShardId, TenantId,
+    AliasId, CheckValue, DenyId, GroupId, ImportKeyId, KeyName, KeyVersionId, ReplicaId, Revision, ShardId, TenantId,
 };
-use crate::machine::command::{Action, AddReplica, AddShard, EnrolSigner, RevokeSigner};
+use crate::machine::command::{Action, AddReplica, AddShard, EnrolSigner, LiftDeny, RevokeSigner};
 use crate::machine::outcome::Outcome;
 use crate::machine::policy::Policy;
 use crate::machine::request::Level;
@@ -51,6 +51,9 @@ fn entries(author: &Author) -> Vec<(&'static str, GroupId, Vec<u8>)> {
     entries.push(("add_replica_to_shard", SHARD, author.does(SHARD, data)));
     let witness = AddReplica { kind: ReplicaKind::Witness, ..replica(3, "none") };
     entries.push(("add_replica_witness", GroupId::SYSTEM, author.does(GroupId::SYSTEM, Action::AddReplica(witness))));
+    let lift =
+        LiftDeny { tenant: acme, entry: DenyId::from_bytes([0xde; 16]), expires_at: Timestamp(1_800_000_000_000) };
+    entries.push(("lift_deny", GroupId::SYSTEM, author.does(GroupId::SYSTEM, Action::LiftDeny(lift))));
     entries
 }
 
@@ -165,6 +168,7 @@ const fn number(action: &Action) -> usize {
         Action::DestroyVersion(_) => 16,
         Action::AddShard(_) => 17,
         Action::AddReplica(_) => 18,
+        Action::LiftDeny(_) => 19,
     }
 }
 

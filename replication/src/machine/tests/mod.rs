@@ -3,6 +3,7 @@
 mod authority;
 mod destruction;
 mod golden;
+mod lifts;
 mod lives;
 mod model;
 mod people;

@@ -85,6 +85,7 @@ fn told(outcome: &Outcome) -> String {
             | Effect::SignerRevoked
             | Effect::ShardAdded { .. }
             | Effect::ReplicaAdded { .. }
+            | Effect::DenyLifted
             | Effect::Ticked { .. } => word(format!("{effect:?}")),
             Effect::TenantMade { revision }
             | Effect::CryptoSpaceMade { revision, .. }

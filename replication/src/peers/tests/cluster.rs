@@ -13,6 +13,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::pki::Authority;
+use crate::clock::Timestamp;
+use crate::denials::DenyBook;
 use crate::ids::{Generation, GroupId, KeyVersionId, LogIndex, ReplicaId, ShardId, TenantId};
 use crate::machine::outcome::Outcome;
 use crate::peers::connections::Connections;
@@ -22,7 +24,7 @@ use crate::raft::network::{AskError, Destination, NoSuchPeer, Peers, Question, S
 use crate::raft::status::Status;
 use crate::store::blocking::Blocking;
 use crate::store::room::Room;
-use crate::testkit::Author;
+use crate::testkit::{Author, ManualClock};
 
 pub(super) const SHARD: GroupId = ShardId::FIRST.group();
 pub(super) const GENERATION: Generation = Generation(4);
@@ -175,7 +177,10 @@ impl Replicas {
         let group = Arc::new(Group::open(settings).await.expect("the folder is whole and not in use"));
         let only = Arc::clone(&group);
         let groups: Groups = Arc::new(move |id| (id == SHARD).then(|| Arc::clone(&only)));
-        let listening = Listening::start(listener, tls, GENERATION, groups).expect("the socket listens");
+        let denials =
+            DenyBook::open(self.node(number).folder.path().join("denials"), Arc::new(ManualClock::at(Timestamp(0))));
+        let denials = Arc::new(denials.expect("there is none"));
+        let listening = Listening::start(listener, tls, GENERATION, groups, denials).expect("the socket listens");
         let node = self.nodes.iter_mut().find(|node| node.replica == replica).expect("the replica was added");
         node.running = Some((group, listening));
     }

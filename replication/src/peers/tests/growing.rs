@@ -10,8 +10,12 @@ use tokio::time::timeout;
 
 use super::cluster::{AMPLE, GENERATION, NEVER, TIMERS};
 use super::pki::Authority;
-use crate::ids::{GroupId, PeerAddress, ReplicaId, ShardId};
-use crate::machine::command::{Action, AddReplica, AddShard};
+use crate::clock::Timestamp;
+use crate::denials::{self, DenyBook};
+use crate::ids::{DenyId, GroupId, PeerAddress, ReplicaId, ShardId, TenantId};
+use crate::machine::command::{Action, AddReplica, AddShard, LiftDeny};
+use crate::machine::policy::Subject;
+use crate::machine::request::AdminOperation;
 use crate::machine::rows::{ReplicaKind, Standing};
 use crate::peers::connections::Connections;
 use crate::peers::listener::{Groups, Listening};
@@ -19,11 +23,14 @@ use crate::raft::group::{Group, ProposeError};
 use crate::raft::host::{Host, HostSettings};
 use crate::raft::status::Status;
 use crate::store::blocking::Blocking;
-use crate::testkit::{Author, signing_key};
+use crate::testkit::{Author, ManualClock, signing_key};
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 struct Machine {
     address: PeerAddress,
     host: Arc<Host>,
+    denials: Arc<DenyBook>,
     listening: Listening,
     tasks: Vec<JoinHandle<()>>,
     _folder: TempDir,
@@ -48,13 +55,18 @@ impl Machine {
         let host: Arc<Host> = Arc::new(Host::open(settings).await.expect("an empty folder opens"));
         let looked_up = Arc::clone(&host);
         let groups: Groups = Arc::new(move |group| looked_up.group(group));
-        let listening = Listening::start(listener, tls, GENERATION, groups).expect("the socket listens");
+        let clock = Arc::new(ManualClock::at(NOW));
+        let denials = DenyBook::open(folder.path().join("denials"), clock).expect("there is none");
+        let denials = Arc::new(denials);
+        let listening =
+            Listening::start(listener, tls, GENERATION, groups, Arc::clone(&denials)).expect("the socket listens");
         let (opening, keeping) = (Arc::clone(&host), Arc::clone(&host));
         let tasks = vec![
             tokio::spawn(async move { opening.open_named(AMPLE).await }),
             tokio::spawn(async move { keeping.reconcile().await }),
+            tokio::spawn(denials::keep(Arc::clone(&denials), Arc::clone(host.system()))),
         ];
-        Self { address, host, listening, tasks, _folder: folder }
+        Self { address, host, denials, listening, tasks, _folder: folder }
     }
 
     async fn wait(&self, group: GroupId, wanted: impl Fn(&Status) -> bool) {
@@ -162,6 +174,57 @@ async fn whoever_joined_begins_nothing_by_itself() {
     for group in [GroupId::SYSTEM, ShardId::FIRST.group()] {
         second.wait(group, |status| status.voters.len() == 2 && status.leader == Some(ReplicaId(1))).await;
     }
+    first.end().await;
+    second.end().await;
+}
+
+impl Machine {
+    async fn holds(&self, wanted: &[DenyId]) {
+        let mut held = self.denials.watch();
+        let holds = held.wait_for(|held| held.keys().copied().eq(wanted.iter().copied()));
+        timeout(AMPLE, holds).await.expect("it is heard of in time").expect("the book lives");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deny_entries_reach_every_replica_without_a_quorum_and_whoever_comes_later() {
+    let (authority, author) = (Authority::new("peers"), Author::default());
+    let mut machines = join_all((1..=4).map(|number| Machine::start(&authority, number))).await;
+    let acme: TenantId = "acme".parse().expect("a legal name");
+    let expires_at = Timestamp(NOW.0 + 3_600_000);
+    let deny = |key: &str| {
+        let subject = Subject::Key(key.parse().expect("a legal name"));
+        author.approved(AdminOperation::Deny { tenant: acme.clone(), subject, expires_at }).1
+    };
+    let take = |machine: &Machine, proof| {
+        let system = machine.host.system().watch().borrow().state.clone();
+        machine.denials.take(&system, proof).expect("two officers signed it").entry.id
+    };
+    founded(&machines[0], &author).await;
+    done(machines[0].host.system(), author.place_tenant(&acme)).await;
+    let early = take(&machines[0], deny("k1"));
+    for (number, machine) in (2..).zip(&machines[1..]) {
+        let kind = if number == 4 { ReplicaKind::Witness } else { data(&format!("replica-{number}"), 10 + number) };
+        let add = Action::AddReplica(joins(u64::from(number), machine, kind));
+        done(machines[0].host.system(), author.does(GroupId::SYSTEM, add)).await;
+    }
+    for machine in &machines {
+        machine.wait(GroupId::SYSTEM, |status| status.voters.len() == 4).await;
+        machine.holds(&[early]).await;
+    }
+
+    for machine in machines.drain(2..) {
+        machine.end().await;
+    }
+    let late = take(&machines[1], deny("k2"));
+    let mut both = [early, late];
+    both.sort_unstable();
+    machines[0].holds(&both).await;
+    let [first, second] = machines.try_into().ok().expect("two are left");
+    let lift = Action::LiftDeny(LiftDeny { tenant: acme.clone(), entry: early, expires_at });
+    let lift = author.does(GroupId::SYSTEM, lift);
+    let lifted = first.host.system().propose(lift, std::time::Duration::from_millis(200)).await;
+    assert!(lifted.is_err(), "two of four are no quorum: {lifted:?}");
     first.end().await;
     second.end().await;
 }
