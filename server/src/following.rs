@@ -8,6 +8,7 @@ use replication::clock::Clock;
 use replication::directory::{Directory, View};
 use replication::feed::{Agreement, Following, KeyStoreAt, ProcessId, Reader};
 use replication::ids::{GroupId, ShardId, TenantId};
+use replication::machine::deny::DenyEntry;
 use replication::peers::identity::FrontendIdentity;
 use replication::peers::tls::FrontendTls;
 
@@ -53,7 +54,7 @@ pub fn following(
     entropy.fill(Draw::Id, &mut process)?;
     let secret = ProcessSecret::generate(&fed.arena, entropy)?;
     let public_key = secret.public_key();
-    let end = End { own: tls.own().clone(), process, secret, fed };
+    let end = End { own: tls.own().clone(), process, secret, fed, clock: Arc::clone(&clock) };
     Ok(Arc::new(Following::new(tls, places, (process, public_key), clock, end)))
 }
 
@@ -63,6 +64,7 @@ struct End {
     process: ProcessId,
     secret: ProcessSecret,
     fed: Fed,
+    clock: Arc<dyn Clock>,
 }
 
 impl End {
@@ -92,6 +94,15 @@ impl Reader for End {
             .collect();
         if !opened.is_empty() {
             keys.extend(shard, &opened);
+        }
+    }
+
+    fn take_denials(&self, entries: Vec<DenyEntry>) {
+        let known = self.fed.directory.denials();
+        self.fed.directory.deny(&entries, self.clock.wall());
+        let count = self.fed.directory.denials();
+        if count != known {
+            tracing::warn!(count, "so many deny entries of officers hold here now");
         }
     }
 

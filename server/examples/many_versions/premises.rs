@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use replication::clock::Clock as _;
+use replication::denials::Held;
 use replication::feed::{FeedListening, Outlet, Outlets, ProcessKey, Sealer};
 use replication::ids::{GroupId, LogIndex, ReplicaId, ShardId, TenantId};
 use replication::peers::identity::PeerName;
@@ -19,6 +20,7 @@ use server::authn::mint::{IssuerKey, MintedClaims};
 use server::clock::SystemClock;
 use server::crypto::Handover;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::made::{AUDIENCE, CALLER, ISSUER, LINEAGE, Made};
 
@@ -59,11 +61,17 @@ impl Authority {
 struct Store {
     made: Made,
     outlets: [(GroupId, Arc<Outlet>); 2],
+    /// Nobody is shut out.
+    denials: watch::Sender<Arc<Held>>,
 }
 
 impl Outlets for Store {
     fn outlet(&self, group: GroupId) -> Option<Arc<Outlet>> {
         self.outlets.iter().find(|(known, _)| *known == group).map(|(_, outlet)| Arc::clone(outlet))
+    }
+
+    fn denials(&self) -> watch::Receiver<Arc<Held>> {
+        self.denials.subscribe()
     }
 }
 
@@ -103,7 +111,7 @@ impl Premises {
         let credentials =
             Credentials { chain: vec![certificate.der().clone()], key, authorities: vec![frontends.der.clone()] };
         let tls = FeedTls::new(own, credentials)?;
-        let store = Arc::new(Store { outlets: outlets(&made), made });
+        let store = Arc::new(Store { outlets: outlets(&made), made, denials: watch::Sender::default() });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let listening = FeedListening::start(listener, tls, Arc::clone(&store), store)?;
         let (data, health, feed) = (free()?, free()?, listening.address());

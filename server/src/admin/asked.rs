@@ -11,7 +11,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Path, Query};
 use bytes::Bytes;
 use http::request::Parts;
-use replication::machine::roles::Permission;
+use replication::machine::roles::{Permission, may};
 use serde::de::DeserializeOwned;
 
 use crate::edge::body;
@@ -65,6 +65,19 @@ impl FromRequestParts<Admin> for PeopleReader {
     async fn from_request_parts(parts: &mut Parts, admin: &Admin) -> Result<Self, FailureBody> {
         let Enrolled(person) = Enrolled::from_request_parts(parts, admin).await?;
         person.permitted(Permission::ReadPeople).map(|_| Self)
+    }
+}
+
+/// A person whose role lets them look at who is shut out: of a tenant, or by their own word.
+pub(super) struct DenialReader(pub(super) Person);
+
+impl FromRequestParts<Admin> for DenialReader {
+    type Rejection = FailureBody;
+
+    async fn from_request_parts(parts: &mut Parts, admin: &Admin) -> Result<Self, FailureBody> {
+        let Enrolled(person) = Enrolled::from_request_parts(parts, admin).await?;
+        let sees_people = may(&person.roles, Permission::ReadPeople);
+        person.permitted(if sees_people { Permission::ReadPeople } else { Permission::ReadTenants }).map(Self)
     }
 }
 

@@ -9,7 +9,7 @@ use replication::machine::rows::Quota;
 
 use crate::error::{Code, Fault, ServiceError};
 use crate::operations::{self, Explained, Journey, Question};
-use crate::policy::{Asked, Effect, Levels, Match, Met, met};
+use crate::policy::{Asked, Decider, Effect, Levels, Match, Met, met};
 use crate::wire::AccessReason;
 
 use super::failure::refused;
@@ -44,7 +44,13 @@ pub(super) fn explanation(
     journey: &Journey,
     person: &Person,
 ) -> Explanation {
-    let Explained { target, rule, result } = operations::explain(&question, |tenant| person.reaches(tenant), journey);
+    let Explained { target, decider, result } =
+        operations::explain(&question, |tenant| person.reaches(tenant), journey);
+    let (rule, deny_entry) = match decider {
+        Some(Decider::Rule(rule)) => (Some(rule), None),
+        Some(Decider::Entry(entry)) => (None, Some(entry)),
+        None => (None, None),
+    };
     let error = result.err();
     let code = error.as_ref().map_or(Code::Ok, ServiceError::code);
     Explanation {
@@ -54,6 +60,7 @@ pub(super) fn explanation(
         code: code.as_str().to_owned(),
         message: error.map(|error| error.public().message.into_owned()),
         rule,
+        deny_entry,
         version: target.as_ref().map(version),
         levels: target.as_ref().map(|target| levels(target, &question.asked())).unwrap_or_default(),
     }

@@ -35,6 +35,7 @@ pub(super) fn not_done(error: &ExecuteError) -> FailureBody {
         ExecuteError::Propose(_) | ExecuteError::Complete(_) | ExecuteError::Down(_) | ExecuteError::NoQuorum(_) => {
             FailureCode::Unavailable
         }
+        ExecuteError::NotStored(_) => FailureCode::Unavailable,
         ExecuteError::Unexpected => FailureCode::Internal,
     };
     match code {
@@ -74,6 +75,8 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         | Refusal::SameOfficer { .. }
         | Refusal::NotForCluster { .. }
         | Refusal::NotForReplicas { .. }
+        | Refusal::NeedsTwoOfficers
+        | Refusal::NotForTenant { .. }
         | Refusal::ReservedTenant { .. } => FailureCode::Denied,
         Refusal::UnknownTenant { .. }
         | Refusal::UnknownCryptoSpace { .. }
@@ -83,6 +86,7 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         | Refusal::UnknownImportKey { .. }
         | Refusal::UnknownRule { .. }
         | Refusal::UnknownShard { .. }
+        | Refusal::UnknownDeny { .. }
         | Refusal::UnknownPerson { .. } => FailureCode::NotFound,
         Refusal::Exists { .. }
         | Refusal::PathTaken
@@ -90,6 +94,7 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         | Refusal::ReplicaKnown { .. }
         | Refusal::AddressTaken { .. }
         | Refusal::TooFewOfficers { .. }
+        | Refusal::DenyLifted { .. }
         | Refusal::TooMany { .. }
         | Refusal::OtherShard { .. }
         | Refusal::IllegalStep { .. }
@@ -102,6 +107,8 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         | Refusal::MalformedRequest { .. }
         | Refusal::NeedsPlan
         | Refusal::NothingToApprove
+        | Refusal::DenyOver
+        | Refusal::DenyTooLong
         | Refusal::AnybodysKey { .. }
         | Refusal::NoRole { .. }
         | Refusal::NoReach { .. }

@@ -18,18 +18,18 @@ use replication::machine::state::State;
 use crate::wire::RequestId;
 
 use super::across::Across;
-use super::asked::{Enrolled, Named, PeopleReader, Reader, Within, whole};
+use super::asked::{DenialReader, Enrolled, Named, PeopleReader, Reader, Within, whole};
 use super::cluster::InitError;
 use super::failure::{not_done, refused};
 use super::pages::{PageAsked, cut};
 use super::person::Person;
 use super::routes::Admin;
 use super::wire::{
-    Answer, CallerBody, ClusterStatus, CryptoSpaceBody, Explanation, FailureBody, FailureCode, Founded, ImportKeyBody,
-    KeyBody, OwnedVersionBody, Page, PersonBody, SIGNATURE_HEADER, SIGNER_HEADER, SeenBody, ShardStatus, Status,
-    TenantBody,
+    Answer, CallerBody, ClusterStatus, CryptoSpaceBody, DenialBody, Explanation, FailureBody, FailureCode, Founded,
+    ImportKeyBody, KeyBody, OwnedVersionBody, Page, PersonBody, SIGNATURE_HEADER, SIGNER_HEADER, SeenBody, ShardStatus,
+    Status, TenantBody,
 };
-use super::{callers, cluster, explain, people, queries, standing};
+use super::{callers, cluster, denials, explain, people, queries, standing};
 
 /// What every handler gives.
 type Asked<T> = Result<Json<T>, FailureBody>;
@@ -225,6 +225,16 @@ pub(super) async fn import_key(
     Named(named): Named<(TenantId, ImportKeyId)>,
 ) -> Asked<ImportKeyBody> {
     queries::import_key(&admin.of(&named.0, &person)?, named, &person).map(Json)
+}
+
+pub(super) async fn denials(
+    Shared(admin): Shared<Admin>,
+    DenialReader(person): DenialReader,
+    Named(tenant): Named<TenantId>,
+    page: PageAsked,
+) -> Asked<Page<DenialBody>> {
+    let (book, system) = (admin.store.denials(), admin.store.system_state());
+    denials::denials((book, &system), &tenant, &page, &person).map(Json)
 }
 
 pub(super) async fn operators(

@@ -8,6 +8,7 @@ mod asked;
 mod callers;
 pub mod client;
 pub mod cluster;
+mod denials;
 mod explain;
 mod failure;
 mod handlers;

@@ -31,9 +31,12 @@ pub(super) struct Person {
 impl Person {
     /// Whether a tenant is this person's to look at. The reserved one is nobody's.
     pub(super) fn reaches(&self, tenant: &TenantId) -> bool {
-        may(&self.roles, Permission::ReadTenants)
-            && tenant.as_str() != RESERVED_TENANT
-            && self.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant))
+        may(&self.roles, Permission::ReadTenants) && self.has_in_reach(tenant)
+    }
+
+    /// Whether a tenant is within the person's reach, whatever they may do there. The reserved one is nobody's.
+    pub(super) fn has_in_reach(&self, tenant: &TenantId) -> bool {
+        tenant.as_str() != RESERVED_TENANT && self.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant))
     }
 
     /// Whether every tenant is.

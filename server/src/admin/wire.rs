@@ -1,6 +1,7 @@
 //! The bodies of the admin API, as JSON. No logic.
 
 mod cluster;
+mod denial;
 mod explain;
 mod page;
 mod seen;
@@ -19,6 +20,7 @@ use replication::machine::rows::{Algorithm, Origin, Purpose, Quota, Staleness};
 
 pub use crate::keystore::Answer;
 pub use cluster::{ClusterStatus, FedFrontend, FirstPerson, Founded, GroupMembers, InitRequest, ReplicaBody};
+pub use denial::DenialBody;
 pub use explain::{
     Decision, ExplainRequest, ExplainedLevel, ExplainedRule, ExplainedVersion, Explanation, ReasonCovered, RuleEffect,
     StatedReason,
@@ -49,6 +51,8 @@ pub const TENANTS_PATH: &str = "/admin/v1/tenants";
 pub const VERSIONS_PATH: &str = "/admin/v1/versions";
 /// The people who are enrolled, by GET; below it each by name.
 pub const OPERATORS_PATH: &str = "/admin/v1/operators";
+/// Whom officers shut out of a tenant, by GET below it with the tenant's name.
+pub const DENIALS_PATH: &str = "/admin/v1/denials";
 /// What would be decided, by POST.
 pub const EXPLAIN_PATH: &str = "/admin/v1/explain";
 /// The rules that name a caller, by GET below it with the caller's e-mail address.

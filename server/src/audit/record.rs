@@ -4,12 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use replication::clock::Timestamp;
-use replication::ids::{RuleName, TenantId};
+use replication::ids::TenantId;
 use replication::machine::policy::Principal;
 use serde::{Serialize, Serializer};
 
 use crate::error::{Code, Fault, ServiceError};
 use crate::operations::Trail;
+use crate::policy::Decider;
 use crate::wire::AccessReason;
 
 /// Longest text of a caller's in a record, in bytes before escaping.
@@ -32,7 +33,8 @@ struct Record<'a> {
     health_check: bool,
     probe: bool,
     decision: &'static str,
-    rule: Option<&'a str>,
+    /// The rule's name, or `deny:` and the id of a deny entry.
+    rule: Option<Shown<&'a Decider>>,
     /// The level whose quota refused.
     quota: Option<&'static str>,
     code: &'static str,
@@ -66,7 +68,7 @@ pub(super) fn line(
         health_check: trail.is_health_check,
         probe: trail.caller == Some(Principal::Probe),
         decision: decision(error),
-        rule: trail.rule.as_ref().map(RuleName::as_str),
+        rule: trail.decider.as_ref().map(Shown),
         quota: error.and_then(over_quota),
         code: code.as_str(),
         status: code.http(),
@@ -149,7 +151,7 @@ mod tests {
         trail.is_health_check = true;
         trail.tenant = Some("acme".parse().expect("a tenant"));
         trail.version = Some(("k1".parse().expect("a key name"), 3));
-        trail.rule = Some("r1".parse().expect("a rule name"));
+        trail.decider = Some(Decider::Rule("r1".parse().expect("a rule name")));
         let line = line(&trail, None, "m1", Timestamp(1_798_761_599_042), Duration::from_micros(321));
         assert_eq!(
             String::from_utf8_lossy(&line),

@@ -6,6 +6,8 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use replication::ids::TenantId;
+use replication::machine::policy::Subject;
 use replication::machine::request::Level;
 
 /// Most bytes of an answer that are read.
@@ -31,9 +33,19 @@ pub(super) enum Harm {
     ClearPolicy { tenant: String, level: Level },
     SetQuota { tenant: String, level: Level, per_second: NonZeroU32 },
     Revoke { name: String },
+    Deny { subject: String, name: String, tenant: String },
 }
 
 impl Harm {
+    /// Of a deny entry.
+    pub(super) fn deny(subject: &Subject, tenant: &TenantId) -> Self {
+        let name = match subject {
+            Subject::Caller(caller) => caller.to_string(),
+            Subject::Key(key) => key.to_string(),
+        };
+        Self::Deny { subject: subject.to_string(), name, tenant: tenant.to_string() }
+    }
+
     /// What must be typed to go on.
     fn name(&self) -> &str {
         match self {
@@ -44,7 +56,7 @@ impl Harm {
             | Self::ClearPolicy { tenant, level }
             | Self::SetQuota { tenant, level, .. } => name_of(tenant, level),
             Self::RemoveRule { rule, .. } => rule,
-            Self::Revoke { name } => name,
+            Self::Revoke { name } | Self::Deny { name, .. } => name,
         }
     }
 }
@@ -102,6 +114,10 @@ impl fmt::Display for Harm {
                 f,
                 "This takes the policy of {} away: it inherits from the next level, and where there is none everybody is refused. {FINAL}",
                 level_of(tenant, level)
+            ),
+            Self::Deny { subject, tenant, .. } => write!(
+                f,
+                "This shuts {subject} out of tenant {tenant} on every machine at once, without preview or stages. {FINAL}"
             ),
             Self::SetQuota { tenant, level, per_second } => write!(
                 f,

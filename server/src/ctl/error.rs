@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use replication::ids::IdempotencyId;
+use replication::ids::{DenyId, IdempotencyId, TenantId};
 
 use super::confirm::ConfirmError;
 use super::people::PeopleError;
@@ -109,6 +109,20 @@ pub enum CtlError {
     /// A local file names no replica.
     #[error("{} is not what a replica is joined by: give the file replica.json that `ekm keystore` wrote into its data folder", .0.display())]
     ReplicaFile(PathBuf),
+    /// A deny entry would end at once, or too late.
+    #[error("--for is at most 31 days, and more than nothing: what is to last longer is a change of policy")]
+    DenyTime,
+    /// There is no such deny entry.
+    #[error(
+        "the key store that was asked holds no deny entry {entry} of tenant {tenant}; `ekmctl deny list --tenant {tenant}` shows those that it \
+         holds, and another key store may hold more"
+    )]
+    NoSuchDenial {
+        /// Which.
+        entry: DenyId,
+        /// Whose.
+        tenant: TenantId,
+    },
     /// What is to be removed is no alias.
     #[error("{path} is a version's own path and stays for ever; {}", whereto(aliases))]
     NoAlias {
@@ -179,7 +193,7 @@ impl CtlError {
             | Self::Wrap(WrapForTransportError::Rsa(_)) => exit::OS,
             Self::Unknown { .. } => exit::UNKNOWN,
             Self::NotNow { .. } => exit::TRY_LATER,
-            Self::Confirm(ConfirmError::Declined { .. }) => exit::REFUSED,
+            Self::Confirm(ConfirmError::Declined { .. }) | Self::NoSuchDenial { .. } => exit::REFUSED,
             Self::Client(ClientError::Read { .. })
             | Self::Dev(DevFileError::Read { .. })
             | Self::Read { .. }
@@ -201,6 +215,7 @@ impl CtlError {
             | Self::PeopleFile { .. }
             | Self::ReplicaFile(_)
             | Self::NoAlias { .. }
+            | Self::DenyTime
             | Self::ExplainNeedsCaller
             | Self::MaterialFromTerminal
             | Self::Material(_)

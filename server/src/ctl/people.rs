@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use replication::clock::Timestamp;
 use replication::ids::{IdError, PublicKey, SignerId};
 use replication::machine::request::{AdminOperation, Base64Bytes, Consent, Request, SignedRequest};
 use replication::machine::roles::PersonRole;
@@ -33,7 +34,7 @@ pub enum PeopleError {
     NotEd25519,
     /// Not written by `ekmctl`.
     #[error(
-        "is no request for a second officer: give the file that `ekmctl operator enrol` or `operator revoke` wrote"
+        "is no request for a second officer: give the file that `ekmctl operator enrol`, `operator revoke` or `deny` wrote"
     )]
     NoRequest,
     /// Of a later release.
@@ -130,7 +131,15 @@ pub(super) fn asked(text: &[u8]) -> Result<(Consent, AdminOperation), PeopleErro
     Ok((file.consent, request.operation))
 }
 
-/// What a request about people asks for, in words.
+/// A time in words.
+pub(super) fn moment(at: Timestamp) -> String {
+    let seconds = i64::try_from(at.seconds()).ok();
+    let known = seconds.and_then(|seconds| time::OffsetDateTime::from_unix_timestamp(seconds).ok());
+    let text = known.and_then(|at| at.format(&time::format_description::well_known::Rfc3339).ok());
+    text.unwrap_or_else(|| format!("{} ms after 1970", at.0))
+}
+
+/// What a request that takes two officers asks for, in words.
 pub(super) fn words(operation: &AdminOperation) -> Option<String> {
     match operation {
         AdminOperation::Enrol { signer, public_key, roles, tenants } => {
@@ -142,6 +151,12 @@ pub(super) fn words(operation: &AdminOperation) -> Option<String> {
             Some(format!("enrol {signer} with the public key {public_key} as {} for {reach}", roles.join(" and ")))
         }
         AdminOperation::Revoke { signer } => Some(format!("revoke {signer}")),
+        AdminOperation::Deny { tenant, subject, expires_at } => {
+            Some(format!("shut {subject} out of tenant {tenant} until {}", moment(*expires_at)))
+        }
+        AdminOperation::LiftDeny { tenant, entry, .. } => {
+            Some(format!("lift the deny entry {entry} of tenant {tenant}"))
+        }
         _ => None,
     }
 }

@@ -9,10 +9,11 @@ use utoipa::openapi::{self, RefOr};
 use super::doctor::Diagnosis;
 use super::error::CtlError;
 use super::levels::{PolicyInForce, QuotasInForce};
+use super::people::Pending;
 use super::print::{Explained, Imported, KeyShown, Lineage, Me, PeopleChange, Printed};
 use crate::admin::wire::{
-    Answer, ClusterStatus, CryptoSpaceBody, Founded, ImportKeyBody, KeyBody, OwnedVersionBody, PersonBody, ShardStatus,
-    Status, TenantBody,
+    Answer, ClusterStatus, CryptoSpaceBody, DenialBody, Founded, ImportKeyBody, KeyBody, OwnedVersionBody, PersonBody,
+    ShardStatus, Status, TenantBody,
 };
 
 /// The dialect of these schemas.
@@ -62,6 +63,10 @@ const COMMANDS: &[(&str, Schema)] = &[
     ("quota show", of::<QuotasInForce>),
     ("quota clear", of::<Answer>),
     ("explain", of::<Explained>),
+    ("deny caller", of::<Pending>),
+    ("deny key", of::<Pending>),
+    ("deny list", of::<Vec<DenialBody>>),
+    ("deny lift", of::<Pending>),
     ("operator enrol", of::<PeopleChange>),
     ("operator approve", of::<Answer>),
     ("operator list", of::<Vec<PersonBody>>),

@@ -56,6 +56,8 @@ pub enum DevError {
     SigningKey { path: PathBuf, source: SigningKeyError },
     #[error("{} does not belong to this data", path.display())]
     Foreign { path: PathBuf, source: FoundError },
+    #[error("the deny entries in {} cannot be read; make the folder readable to the server alone", folder.display())]
+    Denials { folder: PathBuf, source: std::io::Error },
     #[error("no replica signing key can be made")]
     NoSigningKey,
     #[error("the probe's key cannot be made")]

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use replication::denials::DenyBook;
 use replication::directory::Directory;
 use replication::machine::rows::Trust;
 use replication::machine::signing::{self, SigningKey};
@@ -11,7 +12,7 @@ use replication::raft::host::Host;
 use zeroize::Zeroizing;
 
 use crate::authn::mint::DEV_ISSUER;
-use crate::keystore::{FedTo, FoundError, Founding, KeyStore, Needed, Parts, Root, UnsoundError};
+use crate::keystore::{DENIALS_FOLDER, FedTo, FoundError, Founding, KeyStore, Needed, Parts, Root, UnsoundError};
 use crate::lookup::TenantKeys;
 
 use super::error::DevError;
@@ -31,6 +32,8 @@ pub(super) async fn start_key_store(
 ) -> Result<Arc<KeyStore>, DevError> {
     let folder = &prepared.folder;
     let needed = Needed::by(host).await.map_err(|error| told(error, folder))?;
+    let denials = DenyBook::open(folder.at(DENIALS_FOLDER), Arc::clone(&prepared.clock));
+    let denials = denials.map_err(|source| DevError::Denials { folder: folder.at(DENIALS_FOLDER), source })?;
     let parts = Parts {
         host: Arc::clone(host),
         signer: Arc::new(replica_key(folder, needed)?),
@@ -41,6 +44,7 @@ pub(super) async fn start_key_store(
         directory: Arc::clone(directory),
         tenant_keys: Arc::clone(tenant_keys),
         fed_to: FedTo::Own(super::MACHINE.parse().expect("the machine of dev has a legal name")),
+        denials: Arc::new(denials),
     };
     let founding = Founding {
         dev: true,

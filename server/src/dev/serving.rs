@@ -69,6 +69,7 @@ impl Serving {
         let tenant_keys = Arc::new(TenantKeys::default());
         let store = start_key_store(prepared, host, &directory, &tenant_keys).await?;
         planes.feeds.spawn_endless("feeds", Arc::clone(&store).feed_all());
+        planes.control.spawn_endless("deny entries", Arc::clone(&store).pass_denials_on());
         planes.control.spawn_endless("cluster time", Arc::clone(&store).keep_time());
         let raising = Arc::clone(&store);
         planes.control.spawn_endless("raising shards", async move { raising.raise_again().await });

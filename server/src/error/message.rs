@@ -46,7 +46,7 @@ impl ServiceError {
                     let (justification, rule) = (reason.to_string(), rule.to_string());
                     Some(PublicDetail::Reason(ReasonRefused { justification, rule }))
                 }
-                Why::Denied { .. } | Why::NotGranted => None,
+                Why::Denied { .. } | Why::NotGranted | Why::ShutOut { .. } => None,
             },
             Self::QuotaUsedUp(used) => Some(PublicDetail::Quota(*used)),
             _ => None,
@@ -110,6 +110,10 @@ fn denial(denied: &DeniedKey) -> Cow<'static, str> {
         Why::Denied { rule } => format!("Rule '{rule}' denies {caller} the use of key version '{path}'."),
         Why::Reason { rule, reason } => format!(
             "Rule '{rule}' does not allow {caller} to use key version '{path}' for the access reason '{reason}'."
+        ),
+        Why::ShutOut { entry } => format!(
+            "Deny entry {entry} of two security officers shuts {caller} or this key out, so key version '{path}' cannot be used. They can lift \
+             it in the external key manager."
         ),
         Why::NotGranted => format!(
             "No grant allows {caller} this operation with key version '{path}'. Grant it in the external key manager."

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use replication::freshness::Age;
-use replication::ids::{KeyVersionId, RuleName};
+use replication::ids::{DenyId, KeyVersionId, RuleName};
 use replication::machine::lifecycle::VersionState;
 use replication::machine::rows::Quota;
 
@@ -53,6 +53,7 @@ fn every_error() -> Vec<(&'static str, ServiceError)> {
         ("PermissionDenied NotGranted", denied(Why::NotGranted, FRESH)),
         ("PermissionDenied Denied", denied(Why::Denied { rule: rule() }, FRESH)),
         ("PermissionDenied Reason", denied(Why::Reason { rule: rule(), reason }, FRESH)),
+        ("PermissionDenied ShutOut", denied(Why::ShutOut { entry: DenyId::from_bytes([4; 16]) }, FRESH)),
         ("Doubtful Denial", denied(Why::NotGranted, STALE)),
         ("UnknownKey", ServiceError::unknown_key(BoundedPath::new("/v0/keys/k"), FRESH)),
         ("Doubtful Path", ServiceError::unknown_key(BoundedPath::new("/v0/keys/k"), STALE)),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use replication::ids::{ImportKeyId, LogIndex, Revision, ShardId};
+use replication::ids::{DenyId, ImportKeyId, LogIndex, Revision, ShardId};
 use replication::machine::lifecycle::VersionState;
 
 /// A request was carried out.
@@ -10,7 +10,7 @@ use replication::machine::lifecycle::VersionState;
 pub struct Answer {
     /// Whether the same request had been carried out before; nothing was done again then.
     pub repeated: bool,
-    /// The entry that answered; for a repetition, the later one that found the change done.
+    /// The entry that answered; for a repetition, the later one that found the change done. 0 where none was needed.
     pub index: LogIndex,
     /// The tenant's revision after it; absent where people are concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,6 +36,9 @@ pub struct Answer {
     /// For a change of people: the shards that did not take it now. They follow before anybody's request reaches them again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_yet_in: Vec<ShardId>,
+    /// The deny entry that was made or lifted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deny_entry: Option<DenyId>,
     /// The frontends that use the change already.
     pub usable_on: Vec<String>,
     /// The frontends that had not acknowledged it in time.

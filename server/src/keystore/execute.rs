@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::join_all;
+use replication::denials::BookError;
 use replication::ids::{
     AliasId, CryptoSpaceId, GroupId, IdempotencyId, KeyVersionId, LogIndex, TenantId, alias_path, crypto_space_path,
     key_path,
@@ -56,6 +57,9 @@ pub enum ExecuteError {
     /// The wrapped material that came with it is not what it should be; nothing was changed.
     #[error(transparent)]
     Transport(#[from] TransportError),
+    /// A deny entry could not be made durable; it does not hold.
+    #[error("{0}; it does not hold: look at the disk here, and send the same request to another key store")]
+    NotStored(#[source] BookError),
     /// The log answered with something this request cannot come to.
     #[error("the log answered a request with the effect of another")]
     Unexpected,
@@ -121,6 +125,10 @@ impl KeyStore {
     }
 
     async fn carry_out(&self, asked: SignedRequest) -> Result<Answer, ExecuteError> {
+        let wanted = authority::parse_request(&asked.bytes).and_then(|request| authority::effective(&request))?;
+        if let AdminOperation::Deny { .. } = wanted {
+            return self.deny(asked).await;
+        }
         // before the first step of several: half a change would wait for the release that ends the halt
         if let Some(since) = self.parts.host.system().watch().borrow().halted {
             return Err(ProposeError::Halted { since }.into());
@@ -135,6 +143,9 @@ impl KeyStore {
                 AdminOperation::AddShard { shard } => self.add_shard(&asked, &request, *shard).await,
                 AdminOperation::AddReplica { kind: ReplicaKind::Witness, .. } => {
                     self.add_witness(&asked, &request).await
+                }
+                AdminOperation::Approve(_) if matches!(wanted, AdminOperation::LiftDeny { .. }) => {
+                    self.lift_deny(&asked, &request, wanted).await
                 }
                 AdminOperation::Enrol { .. }
                 | AdminOperation::Revoke { .. }
@@ -224,7 +235,9 @@ impl KeyStore {
             | AdminOperation::Revoke { .. }
             | AdminOperation::Approve(_)
             | AdminOperation::AddShard { .. }
-            | AdminOperation::AddReplica { .. } => Err(ExecuteError::Unexpected),
+            | AdminOperation::AddReplica { .. }
+            | AdminOperation::Deny { .. }
+            | AdminOperation::LiftDeny { .. } => Err(ExecuteError::Unexpected),
         }
     }
 
@@ -380,6 +393,7 @@ fn made_by(effect: &Effect, operation: &AdminOperation) -> Option<Answer> {
         | Effect::SignerRevoked
         | Effect::ShardAdded { .. }
         | Effect::ReplicaAdded { .. }
+        | Effect::DenyLifted
         | Effect::TenantPlaced { .. }
         | Effect::PathReserved { .. }
         | Effect::PlanAdopted { .. }

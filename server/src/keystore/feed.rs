@@ -2,11 +2,13 @@
 
 use std::sync::{Arc, PoisonError};
 
+use replication::denials::Held;
 use replication::directory::View;
 use replication::feed::{self, Outlet, Outlets, ProcessKey, Sealer, Stamp};
 use replication::ids::{GroupId, ShardId, TenantId};
 use replication::machine::state::State;
 use replication::raft::group::Group;
+use tokio::sync::watch;
 
 use crate::crypto::Handover;
 
@@ -51,6 +53,10 @@ impl KeyStore {
 impl Outlets for KeyStore {
     fn outlet(&self, group: GroupId) -> Option<Arc<Outlet>> {
         self.outlets.lock().unwrap_or_else(PoisonError::into_inner).get(&group).cloned()
+    }
+
+    fn denials(&self) -> watch::Receiver<Arc<Held>> {
+        self.parts.denials.watch()
     }
 }
 

@@ -125,6 +125,8 @@ impl KeyStore {
     pub(super) fn over(parts: Parts, lineage: LineageId) -> Self {
         let shards = watch::Sender::default();
         let (raising, making) = (tokio::sync::Mutex::default(), tokio::sync::Mutex::default());
+        // whoever was shut out before the start is so before the first view is read
+        parts.shut_out_here();
         Self { parts, lineage, shards, outlets: Mutex::default(), raising, making }
     }
 }

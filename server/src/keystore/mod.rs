@@ -7,6 +7,7 @@ mod answer;
 mod complete;
 mod counting;
 mod current;
+mod denials;
 mod destruction;
 mod duties;
 mod execute;
@@ -33,6 +34,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use replication::clock::{Clock, Moment};
+use replication::denials::DenyBook;
 use replication::directory::Directory;
 use replication::feed::Outlet;
 use replication::ids::{FrontendName, GroupId, LineageId, LogIndex, ShardId};
@@ -55,6 +57,9 @@ pub use sound::{ELECTION_DEADLINE, Needed, UnsoundError};
 
 /// How long an operator's request may take to be committed before its outcome counts as unknown.
 pub const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// In a replica's data folder: whom officers shut out.
+pub const DENIALS_FOLDER: &str = "denials";
 
 /// Who reads what a key store knows.
 #[derive(Debug, Clone)]
@@ -85,6 +90,8 @@ pub struct Parts {
     pub tenant_keys: Arc<TenantKeys>,
     /// Who reads them.
     pub fed_to: FedTo,
+    /// Whom officers shut out.
+    pub denials: Arc<DenyBook>,
 }
 
 /// The key store of this replica.
@@ -143,6 +150,11 @@ impl KeyStore {
     /// What the frontend reads.
     pub fn directory(&self) -> &Arc<Directory> {
         &self.parts.directory
+    }
+
+    /// Whom officers shut out.
+    pub fn denials(&self) -> &Arc<DenyBook> {
+        &self.parts.denials
     }
 
     /// The groups of this replica.

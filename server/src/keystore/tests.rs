@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use replication::denials::DenyBook;
 use replication::directory::Directory;
 use replication::ids::{IdempotencyId, KeyVersionId, ReplicaId, Revision, TenantId, parse_key_path};
 use replication::machine::command::{Action, ReservePath};
@@ -146,6 +147,10 @@ impl Site {
             directory: Arc::new(Directory::new([ShardId::FIRST])),
             tenant_keys: Arc::default(),
             fed_to: FedTo::Own("test-1".parse().expect("a legal name")),
+            denials: Arc::new(
+                DenyBook::open(self.folder.path().join("denials"), Arc::clone(&self.clock))
+                    .expect("the folder can be read"),
+            ),
         }
     }
 

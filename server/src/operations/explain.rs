@@ -4,13 +4,13 @@
 
 use replication::directory::Target;
 use replication::freshness::Serving;
-use replication::ids::{RuleName, TenantId};
+use replication::ids::TenantId;
 use replication::machine::policy::{Operation, Principal};
 
 use crate::edge::path::{BoundedPath, Named};
 use crate::error::ServiceError;
 use crate::lookup::check_in_use;
-use crate::policy::{Asked, ResourceName};
+use crate::policy::{Asked, Decider, ResourceName};
 use crate::wire::AccessReason;
 
 use super::Journey;
@@ -48,8 +48,8 @@ impl Question {
 pub struct Explained {
     /// The version that the path reaches.
     pub target: Option<Target>,
-    /// The rule that decides.
-    pub rule: Option<RuleName>,
+    /// The rule or deny entry that decides.
+    pub decider: Option<Decider>,
     /// Whether it would be served, or what the caller would hear.
     pub result: Result<Serving, ServiceError>,
 }
@@ -62,11 +62,11 @@ pub fn explain(question: &Question, shown: impl Fn(&TenantId) -> bool, journey: 
     };
     let target = match found {
         Ok(target) => target,
-        Err(error) => return Explained { target: None, rule: None, result: Err(error) },
+        Err(error) => return Explained { target: None, decider: None, result: Err(error) },
     };
-    let (rule, result) = match judged(target.clone(), &question.asked(), journey.unknown_reasons) {
-        Ok(grant) => (Some(grant.rule().clone()), check_in_use(&target)),
-        Err((error, rule)) => (rule, Err(error)),
+    let (decider, result) = match judged(target.clone(), &question.asked(), journey) {
+        Ok(grant) => (Some(Decider::Rule(grant.rule().clone())), check_in_use(&target)),
+        Err((error, decider)) => (decider, Err(error)),
     };
-    Explained { target: Some(target), rule, result }
+    Explained { target: Some(target), decider, result }
 }

@@ -3,15 +3,16 @@
 use http::HeaderMap;
 use replication::clock::Moment;
 use replication::directory::{Directory, Resolution, Target};
-use replication::ids::{KeyVersionId, RuleName};
+use replication::freshness::deny::Force;
+use replication::ids::KeyVersionId;
 use replication::machine::policy::Operation;
 
 use crate::authn::Caller;
 use crate::edge::admitted::Admitted;
 use crate::edge::path::{BoundedPath, Named};
-use crate::error::{DeniedKey, ServiceError};
+use crate::error::{DeniedKey, Doubt, ServiceError};
 use crate::lookup::check_in_use;
-use crate::policy::{self, Asked, Grant, Refused, ResourceName, UnknownReasons};
+use crate::policy::{self, Asked, Decider, Grant, Refused, ResourceName};
 use crate::quota::Metered;
 use crate::wire::{CryptoCall, PayloadField};
 
@@ -66,20 +67,36 @@ pub(super) fn unknown(path: BoundedPath, journey: &Journey) -> ServiceError {
         .map_or(ServiceError::NotLoaded, |age| ServiceError::unknown_key(path, age))
 }
 
-/// What the rules say, and by which of them, as the caller hears it.
+/// What deny entries and rules say, and by which of them, as the caller hears it.
 pub(super) fn judged(
     target: Target,
     asked: &Asked<'_>,
-    unknown_reasons: UnknownReasons,
-) -> Result<Grant, (ServiceError, Option<RuleName>)> {
-    policy::decide(target, asked, unknown_reasons).map_err(|(refused, target)| match refused {
-        Refused::Denied(denial) => {
-            let (rule, caller) = (denial.why().rule().cloned(), asked.caller.to_string());
-            (ServiceError::denied(DeniedKey { version: target.path, caller, denial }, target.age), rule)
-        }
-        Refused::Unjudged { rule } => {
-            let (version, reason) = (target.path, asked.reason.clone());
-            (ServiceError::ReasonUnjudged { version, rule: rule.clone(), reason }, Some(rule))
+    journey: &Journey,
+) -> Result<Grant, (ServiceError, Option<Decider>)> {
+    let clock = &journey.clock;
+    let shut_out = journey.directory.shut_out(&target, asked.caller, clock.now(), clock.wall());
+    policy::decide(target, shut_out, asked, journey.unknown_reasons).map_err(|(refused, target)| {
+        let caller = asked.caller.to_string();
+        match refused {
+            Refused::Denied(denial) => {
+                let decider = denial.why().decider();
+                (ServiceError::denied(DeniedKey { version: target.path, caller, denial }, target.age), decider)
+            }
+            Refused::ShutOut { denial, force, age } => {
+                let decider = denial.why().decider();
+                let denied = DeniedKey { version: target.path, caller, denial };
+                let error = match force {
+                    Force::Holds => ServiceError::denied(denied, age),
+                    // it may have ended by another machine's clock
+                    Force::Unclear | Force::Over => ServiceError::Doubtful(Doubt::Denial),
+                };
+                (error, decider)
+            }
+            Refused::Unjudged { rule } => {
+                let (version, reason) = (target.path, asked.reason.clone());
+                let decider = Some(Decider::Rule(rule.clone()));
+                (ServiceError::ReasonUnjudged { version, rule, reason }, decider)
+            }
         }
     })
 }
@@ -100,13 +117,13 @@ pub(super) fn permit(
         resource: call.resource_name.as_deref().and_then(ResourceName::parse),
         reason: &call.reason,
     };
-    match judged(target, &asked, journey.unknown_reasons) {
+    match judged(target, &asked, journey) {
         Ok(grant) => {
-            trail.rule = Some(grant.rule().clone());
+            trail.decider = Some(Decider::Rule(grant.rule().clone()));
             Ok(grant)
         }
-        Err((error, rule)) => {
-            trail.rule = rule;
+        Err((error, decider)) => {
+            trail.decider = decider;
             Err(error)
         }
     }

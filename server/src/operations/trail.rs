@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use replication::ids::{KeyName, RuleName, TenantId};
+use replication::ids::{KeyName, TenantId};
 use replication::machine::policy::Principal;
 
 use crate::edge::admitted::Arrival;
+use crate::policy::Decider;
 use crate::wire::AccessReason;
 
 /// Filled in as the journey goes, so that a refusal tells as much as it can. Never holds payloads or tokens.
@@ -29,8 +30,8 @@ pub struct Trail<'a> {
     pub tenant: Option<TenantId>,
     /// The key of the version reached, and the version's number.
     pub version: Option<(KeyName, u32)>,
-    /// The rule that decided.
-    pub rule: Option<RuleName>,
+    /// The rule or deny entry that decided.
+    pub decider: Option<Decider>,
 }
 
 impl<'a> Trail<'a> {
@@ -46,7 +47,7 @@ impl<'a> Trail<'a> {
             is_health_check: false,
             tenant: None,
             version: None,
-            rule: None,
+            decider: None,
         }
     }
 }

@@ -1,7 +1,11 @@
 //! The decision itself. The only maker of a [`Grant`].
 
-use replication::directory::Target;
-use replication::ids::RuleName;
+use std::fmt;
+
+use replication::directory::{ShutOut, Target};
+use replication::freshness::Age;
+use replication::freshness::deny::Force;
+use replication::ids::{DenyId, RuleName};
 use replication::machine::policy::Rule;
 
 use crate::wire::AccessReason;
@@ -62,13 +66,38 @@ pub enum Why {
     },
     /// No grant covers the request.
     NotGranted,
+    /// Two security officers shut the caller or the key out, whatever the rules say.
+    ShutOut {
+        /// By which deny entry.
+        entry: DenyId,
+    },
+}
+
+/// What a decision rests on, as records and explanations name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decider {
+    /// A rule of a policy.
+    Rule(RuleName),
+    /// A deny entry.
+    Entry(DenyId),
+}
+
+impl fmt::Display for Decider {
+    /// The rule's name, or `deny:` and the entry's id: no rule's name holds a colon.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rule(rule) => write!(f, "{rule}"),
+            Self::Entry(entry) => write!(f, "deny:{entry}"),
+        }
+    }
 }
 
 impl Why {
-    /// The rule that decided, if one did.
-    pub fn rule(&self) -> Option<&RuleName> {
+    /// What decided, if anything did.
+    pub fn decider(&self) -> Option<Decider> {
         match self {
-            Self::Denied { rule } | Self::Reason { rule, .. } => Some(rule),
+            Self::Denied { rule } | Self::Reason { rule, .. } => Some(Decider::Rule(rule.clone())),
+            Self::ShutOut { entry } => Some(Decider::Entry(*entry)),
             Self::NotGranted => None,
         }
     }
@@ -98,6 +127,15 @@ impl Denial {
 pub enum Refused {
     /// The rules say no.
     Denied(Denial),
+    /// A deny entry says no, whatever the rules say.
+    ShutOut {
+        /// By which entry.
+        denial: Denial,
+        /// Whether it certainly holds.
+        force: Force,
+        /// How old the view is that knows of no lift.
+        age: Age,
+    },
     /// The rules cannot say, as they hang on a reason that this release does not know.
     Unjudged {
         /// The first rule whose list could not be held against the reason.
@@ -105,12 +143,21 @@ pub enum Refused {
     },
 }
 
-/// Decides, and turns the target into leave to use it.
+/// Decides, and turns the target into leave to use it. Whoever is shut out of it is refused, whatever the rules say.
 ///
 /// # Errors
 /// [`Refused`], with the target given back for what the caller still has to say about it.
 #[allow(clippy::result_large_err, reason = "the target moves back to its owner, without an allocation for a refusal")]
-pub fn decide(target: Target, asked: &Asked<'_>, unknown: UnknownReasons) -> Result<Grant, (Refused, Target)> {
+pub fn decide(
+    target: Target,
+    shut_out: Option<ShutOut>,
+    asked: &Asked<'_>,
+    unknown: UnknownReasons,
+) -> Result<Grant, (Refused, Target)> {
+    if let Some(ShutOut { entry, force, age }) = shut_out {
+        let denial = Denial { why: Why::ShutOut { entry } };
+        return Err((Refused::ShutOut { denial, force, age }, target));
+    }
     match judge(Levels::of(&target), asked, unknown).cloned() {
         Ok(rule) => Ok(Grant { target, rule }),
         Err(refused) => Err((refused, target)),

@@ -1,6 +1,6 @@
 //! May this caller do this, with this key, for the reason stated? Pure: no clock, no store, no randomness.
 //!
-//! An explicit deny at any level refuses. Otherwise the nearest level that has a policy (key, crypto space, tenant)
+//! Whom a deny entry shuts out is refused, before any rule. An explicit deny at any level refuses. Otherwise the nearest level that has a policy (key, crypto space, tenant)
 //! decides by its grants alone. Otherwise the answer is no.
 //!
 //! A rule without a list of reasons covers every reason and none. A reason that this release does not know can be
@@ -17,7 +17,7 @@ mod met;
 mod oracle;
 
 pub use asked::{Asked, ResourceName};
-pub use decide::{Denial, Grant, Refused, UnknownReasons, Why, decide};
+pub use decide::{Decider, Denial, Grant, Refused, UnknownReasons, Why, decide};
 pub use matching::Match;
 pub use met::{Effect, Met, met};
 

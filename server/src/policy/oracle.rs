@@ -10,7 +10,7 @@ use replication::machine::policy::{Justifications, Operation, Policy, Principal,
 
 use crate::wire::AccessReason;
 
-use super::decide::{Refused, UnknownReasons, Why, judge};
+use super::decide::{Decider, Refused, UnknownReasons, Why, judge};
 use super::{Asked, Levels, ResourceName};
 
 #[derive(Debug, Clone)]
@@ -126,7 +126,7 @@ proptest! {
     fn the_decision_is_the_oracles(case in case()) {
         let decided = match ask(&case, UnknownReasons::Unavailable) {
             Ok(_) => Some(true),
-            Err(Refused::Denied(_)) => Some(false),
+            Err(Refused::Denied(_) | Refused::ShutOut { .. }) => Some(false),
             Err(Refused::Unjudged { .. }) => None,
         };
         prop_assert_eq!(decided, oracle(&case));
@@ -137,7 +137,7 @@ proptest! {
         let (soft, hard) = (ask(&case, UnknownReasons::Unavailable), ask(&case, UnknownReasons::Deny));
         match soft {
             Err(Refused::Unjudged { rule }) => {
-                let named = matches!(&hard, Err(Refused::Denied(denial)) if denial.why().rule() == Some(&rule));
+                let named = matches!(&hard, Err(Refused::Denied(denial)) if denial.why().decider() == Some(Decider::Rule(rule.clone())));
                 prop_assert!(named, "{hard:?}");
             }
             same => prop_assert_eq!(same, hard),
@@ -154,7 +154,9 @@ proptest! {
             Err(Refused::Denied(denial)) => match denial.why() {
                 Why::Denied { rule } | Why::Reason { rule, .. } => prop_assert!(names(&all, rule.as_str())),
                 Why::NotGranted => {}
+                Why::ShutOut { .. } => prop_assert!(false, "no rule shuts out"),
             },
+            Err(Refused::ShutOut { .. }) => prop_assert!(false, "no rule shuts out"),
             Err(Refused::Unjudged { .. }) => prop_assert!(matches!(case.reason, AccessReason::Unknown(_))),
         }
     }
@@ -248,10 +250,12 @@ fn precedence_reads_as_designed() {
         let said = match ask(&case, UnknownReasons::Unavailable) {
             Ok(rule) => rule.to_owned(),
             Err(Refused::Unjudged { rule }) => format!("unjudged at {rule}"),
+            Err(Refused::ShutOut { denial, .. }) => format!("{denial:?}"),
             Err(Refused::Denied(denial)) => match denial.why() {
                 Why::Denied { rule } => format!("denied by {rule}"),
                 Why::Reason { rule, reason } => format!("{reason} not allowed by {rule}"),
                 Why::NotGranted => "not granted".to_owned(),
+                Why::ShutOut { entry } => format!("shut out by {entry}"),
             },
         };
         assert_eq!(said, expected, "{fact}");

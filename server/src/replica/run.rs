@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use replication::denials::{self, DenyBook};
 use replication::directory::Directory;
 use replication::feed::FeedListening;
 use replication::ids::{Generation, ShardId};
@@ -29,7 +30,7 @@ use crate::edge::listener::Listener;
 use crate::edge::tls::{ServerTls, TlsFiles};
 use crate::gauges;
 use crate::health::Readiness;
-use crate::keystore::{ELECTION_DEADLINE, FedTo, KeyStore, Membership, Parts, Root};
+use crate::keystore::{DENIALS_FOLDER, ELECTION_DEADLINE, FedTo, KeyStore, Membership, Parts, Root};
 use crate::lookup::TenantKeys;
 use crate::metrics::ListenerLabel;
 use crate::process::files::{self, Readers};
@@ -102,8 +103,10 @@ async fn serve(
     let serving = async {
         // before anything is opened to anybody
         Membership::of(&host, &prepared.identity.own)?;
-        listening = Some(listen_for_peers(&prepared, &host).await?);
-        live(options, &prepared, &host, &readiness, runtimes, &planes).await
+        let denials = open_denials(&prepared)?;
+        listening = Some(listen_for_peers(&prepared, &host, &denials).await?);
+        let held = Kept { host: Arc::clone(&host), denials };
+        live(options, &prepared, &held, &readiness, runtimes, &planes).await
     };
     let ended = tokio::select! {
         ended = serving => ended,
@@ -136,24 +139,43 @@ fn host_settings(prepared: &Prepared) -> HostSettings {
     }
 }
 
-async fn listen_for_peers(prepared: &Prepared, host: &Arc<Host>) -> Result<Listening, ReplicaError> {
+/// Whom officers shut out: of the cluster, and of no group's log.
+fn open_denials(prepared: &Prepared) -> Result<Arc<DenyBook>, ReplicaError> {
+    let folder = prepared.settings.data_dir.join(DENIALS_FOLDER);
+    let book = DenyBook::open(folder.clone(), Arc::clone(&prepared.clock));
+    book.map(Arc::new).map_err(|source| ReplicaError::Denials { folder, source })
+}
+
+async fn listen_for_peers(
+    prepared: &Prepared,
+    host: &Arc<Host>,
+    denials: &Arc<DenyBook>,
+) -> Result<Listening, ReplicaError> {
     let address = prepared.settings.peers.listen;
     let failed = |source| ReplicaError::Peers { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let looked_up = Arc::clone(host);
     let groups: Groups = Arc::new(move |group| looked_up.group(group));
-    Listening::start(listener, prepared.peers.tls().clone(), Generation::FIRST, groups).map_err(failed)
+    Listening::start(listener, prepared.peers.tls().clone(), Generation::FIRST, groups, Arc::clone(denials))
+        .map_err(failed)
+}
+
+/// What a replica keeps: its groups, and whom officers shut out.
+struct Kept {
+    host: Arc<Host>,
+    denials: Arc<DenyBook>,
 }
 
 /// Everything from the other listeners on. Ends by an error, and with the process.
 async fn live(
     options: &ReplicaOptions,
     prepared: &Prepared,
-    host: &Arc<Host>,
+    kept: &Kept,
     readiness: &Arc<Readiness>,
     runtimes: &Runtimes,
     planes: &Planes,
 ) -> Result<(), ReplicaError> {
+    let host = &kept.host;
     let told = Told {
         readiness: Arc::clone(readiness),
         metrics: Arc::clone(&prepared.metrics),
@@ -176,10 +198,10 @@ async fn live(
             .spawn_endless("certificate for frontends", feed.clone().keep(look_every, Arc::clone(&prepared.clock)));
     }
     match &prepared.settings.role {
-        Role::Witness => witness(options, prepared, host, readiness, planes).await,
+        Role::Witness => witness(options, prepared, kept, readiness, planes).await,
         Role::Data { feed, admin, root_key } => {
             let data = WithKeys { feed, admin, root_key };
-            data.serve(options, prepared, host, readiness, planes).await
+            data.serve(options, prepared, kept, readiness, planes).await
         }
     }
 }
@@ -187,7 +209,7 @@ async fn live(
 async fn witness(
     options: &ReplicaOptions,
     prepared: &Prepared,
-    host: &Arc<Host>,
+    Kept { host, denials }: &Kept,
     readiness: &Arc<Readiness>,
     planes: &Planes,
 ) -> Result<(), ReplicaError> {
@@ -199,6 +221,8 @@ async fn witness(
         () = saying => {}
     }
     let silent = Arc::clone(host);
+    let keeping = denials::keep(Arc::clone(denials), Arc::clone(host.system()));
+    planes.control.spawn_endless("deny entries", keeping);
     planes.control.spawn_endless("reports", async move { vouch_for_nobody(&silent).await });
     tracing::info!("this witness belongs to the cluster");
     let (metrics, groups) = (Arc::clone(&prepared.metrics), Arc::clone(host));
@@ -228,7 +252,7 @@ impl WithKeys<'_> {
         &self,
         options: &ReplicaOptions,
         prepared: &Prepared,
-        host: &Arc<Host>,
+        Kept { host, denials }: &Kept,
         readiness: &Arc<Readiness>,
         planes: &Planes,
     ) -> Result<(), ReplicaError> {
@@ -251,6 +275,7 @@ impl WithKeys<'_> {
             directory: Arc::clone(&directory),
             tenant_keys: Arc::clone(&tenant_keys),
             fed_to: FedTo::Frontends,
+            denials: Arc::clone(denials),
         };
         let waits_for = watch::Sender::new(
             "this replica belongs to no cluster yet: found the cluster with `ekmctl cluster init`, or have it join with `ekmctl cluster join`"

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use replication::ids::{KeyName, RuleName, TenantId};
+use replication::ids::{DenyId, KeyName, RuleName, TenantId};
 use replication::machine::lifecycle::VersionState;
 use replication::machine::policy::{Operation, Principal};
 use replication::machine::request::Level;
@@ -54,6 +54,9 @@ pub struct Explanation {
     pub message: Option<String>,
     /// The rule that decides; absent if none does.
     pub rule: Option<RuleName>,
+    /// The deny entry that decides, whatever the rules say; absent if none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deny_entry: Option<DenyId>,
     /// What the path reaches; absent if it is unknown.
     pub version: Option<ExplainedVersion>,
     /// The levels over the version, nearest first.

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod connection;
+mod deny;
 mod grant;
 mod import;
 mod key;
@@ -21,6 +22,7 @@ use replication::ids::IdempotencyId;
 
 pub(super) use cluster::{ClusterCommand, ClusterInitArgs, ClusterJoinArgs};
 pub(super) use connection::Connection;
+pub(super) use deny::{DenyArgs, DenyCommand};
 pub(super) use grant::GrantArgs;
 pub(super) use import::{ImportArgs, ImportKeyCommand, MaterialArgs};
 pub(super) use key::{KeyCommand, KeyShowArgs};
@@ -62,7 +64,7 @@ const EXAMPLES: &str = "Examples:
   ekmctl --dev ./ekm-dev key list --tenant demo
 
 The examples in the help of each command take the cluster from the environment (export EKM_DEV=./ekm-dev) and stand on each other:
-KEY_PATH, ALIAS_PATH, IMPORT_KEY and REQUEST_ID are variables of the shell that hold what an earlier command printed.
+KEY_PATH, ALIAS_PATH, IMPORT_KEY, REQUEST_ID and DENY_ENTRY are variables of the shell that hold what an earlier command printed.
 
 Exit status:
   0   done
@@ -131,6 +133,9 @@ pub enum Command {
     #[command(subcommand)]
     Quota(QuotaCommand),
     Explain(ExplainArgs),
+    /// Deny entries: shut a caller or a key out at once, with or without a quorum.
+    #[command(subcommand)]
+    Deny(DenyCommand),
     /// Operators and officers: who may operate this cluster, in which roles.
     #[command(subcommand)]
     Operator(OperatorCommand),

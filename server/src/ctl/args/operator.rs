@@ -11,7 +11,7 @@ pub enum OperatorCommand {
     Enrol(EnrolArgs),
     /// Consent, as a second security officer, to what a first one asked for.
     ///
-    /// Reads the file that `operator enrol` or `operator revoke` wrote, shows what it asks for, and has it carried out in both names. The
+    /// Reads the file that `operator enrol`, `operator revoke` or `deny` wrote, shows what it asks for, and has it carried out in both names. The
     /// first officer cannot consent to their own request.
     #[command(after_help = "Examples:\n  ekmctl --as dev-officer-2 operator approve cleo.request")]
     Approve {

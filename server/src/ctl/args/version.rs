@@ -98,7 +98,7 @@ fn version_path(text: &str) -> Result<KeyVersionId, String> {
 }
 
 /// `90s`, `15m`, `12h`, `30d`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let told = "a time is a whole number with a unit: 90s, 15m, 12h or 30d";
     let unit = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)].into_iter().find(|(unit, _)| text.ends_with(*unit));
     let seconds =

@@ -30,7 +30,8 @@ pub(in crate::ctl) fn caller(body: &CallerBody) -> String {
 }
 
 pub(in crate::ctl) fn explanation(body: &Explanation) -> String {
-    let by = body.rule.as_ref().map(|rule| format!(" by the rule {rule}")).unwrap_or_default();
+    let by_rule = body.rule.as_ref().map(|rule| format!(" by the rule {rule}"));
+    let by = by_rule.or(body.deny_entry.map(|entry| format!(" by the deny entry {entry}"))).unwrap_or_default();
     let mut text = format!("{}{by}: {} {}", word(&body.decision), body.status, body.code);
     if let Some(message) = &body.message {
         text.push_str(&format!("\nthe caller is told: {}", safe(message)));

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::admin::wire::{Answer, PersonBody};
-use crate::ctl::people::Pending;
+use crate::admin::wire::{Answer, DenialBody, PersonBody};
+use crate::ctl::people::{Pending, moment};
 
 /// As whom one acts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -50,6 +50,11 @@ pub(in crate::ctl) fn person(person: &PersonBody) -> String {
 
 pub(in crate::ctl) fn person_in_full(body: &PersonBody) -> String {
     format!("{}\n  public key {}", person(body), body.public_key)
+}
+
+pub(in crate::ctl) fn denial(body: &DenialBody) -> String {
+    let (until, by) = (moment(body.expires_at), format!("{} and {}", body.asked_by, body.approved_by));
+    format!("{}  {} is shut out of tenant {} until {until} by {by}", body.entry, body.subject, body.tenant)
 }
 
 pub(in crate::ctl) fn pending(pending: &Pending) -> String {

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod connect;
+mod deny;
 mod import;
 mod key;
 mod look;
@@ -50,6 +51,7 @@ pub async fn run(args: &Args) -> Result<Printed, CtlError> {
         Command::Policy(command) => session(args)?.policy(command).await,
         Command::Quota(command) => session(args)?.quota(command).await,
         Command::Explain(asked) => session(args)?.explain(asked).await,
+        Command::Deny(command) => session(args)?.deny(command).await,
         Command::Operator(command) => session(args)?.operator(command).await,
     }
 }

@@ -62,7 +62,7 @@ impl Session {
     }
 
     /// Signs a request and writes it for a second officer instead of sending it.
-    async fn ask_second(
+    pub(super) async fn ask_second(
         &self,
         operation: AdminOperation,
         name: &str,
@@ -70,7 +70,7 @@ impl Session {
     ) -> Result<Printed, CtlError> {
         let lineage = self.client.status().await?.lineage;
         let id = self.id.map_or_else(new_idempotency_id, Ok)?;
-        let asks = people::words(&operation).expect("only requests about people take two");
+        let asks = people::words(&operation).expect("no other request takes two");
         let signed = self.client.signed(lineage, id, operation);
         let file = out.map_or_else(|| format!("{name}.request").into(), std::path::Path::to_owned);
         files::write(&file, &people::request_file(signed, asks.clone()))?;
@@ -83,8 +83,10 @@ impl Session {
         let of_file = |source| CtlError::PeopleFile { path: file.to_owned(), source };
         let (consent, operation) = people::asked(&files::read(file, FILE_BYTES_MAX)?).map_err(of_file)?;
         let asks = people::words(&operation).ok_or_else(|| of_file(people::PeopleError::NoRequest))?;
-        if let AdminOperation::Revoke { signer } = &operation {
-            self.confirm(&Harm::Revoke { name: signer.to_string() })?;
+        match &operation {
+            AdminOperation::Revoke { signer } => self.confirm(&Harm::Revoke { name: signer.to_string() })?,
+            AdminOperation::Deny { tenant, subject, .. } => self.confirm(&Harm::deny(subject, tenant))?,
+            _ => {}
         }
         let first = consent.signer.to_string();
         let made = self.change(AdminOperation::Approve(consent)).await?;
