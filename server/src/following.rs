@@ -102,7 +102,7 @@ impl Reader for End {
         self.fed.directory.deny(&entries, self.clock.wall());
         let count = self.fed.directory.denials();
         if count != known {
-            tracing::warn!(count, "so many deny entries of officers hold here now");
+            tracing::info!(count, "so many deny entries of officers hold here now");
         }
     }
 

@@ -41,6 +41,7 @@ pub fn register(
 /// Ties what a key store knows to its sources.
 pub fn of_key_store(metrics: &Metrics, store: &Arc<KeyStore>) {
     let system = Arc::clone(store.system());
+    deny_entries(metrics, store.directory(), store.clock());
     metrics.sample_disk_free_bytes(Box::new(move || system.room().free_bytes().map_or(f64::NAN, float)));
     let lifecycle = Arc::new(Lifecycle { store: Arc::clone(store), last: Mutex::default() });
     for state in VersionState::ALL {
@@ -52,7 +53,18 @@ pub fn of_key_store(metrics: &Metrics, store: &Arc<KeyStore>) {
 /// Ties those of a frontend alone.
 pub fn register_frontend(metrics: &Metrics, frontend: &Frontend, clock: &Arc<dyn Clock>) {
     register_certificate(metrics, (ListenerLabel::Data, frontend.tls.clone()), clock);
+    deny_entries(metrics, &frontend.service.journey.directory, clock);
     request_path(metrics, frontend, clock);
+}
+
+fn deny_entries(metrics: &Metrics, directory: &Arc<Directory>, clock: &Arc<dyn Clock>) {
+    let (directory, clock) = (Arc::clone(directory), Arc::clone(clock));
+    let count = move || {
+        // those that have ended are forgotten first
+        directory.deny(&[], clock.wall());
+        float(directory.denials() as u64)
+    };
+    metrics.sample_deny_entries(Box::new(count));
 }
 
 fn register_certificate(metrics: &Metrics, (label, tls): (ListenerLabel, ServerTls), clock: &Arc<dyn Clock>) {

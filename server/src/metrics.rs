@@ -17,11 +17,11 @@ use replication::clock::Timestamp;
 
 use families::{
     AUDIT_ERRORS, AUDIT_LOST, AUDIT_RECORDS, AUDIT_UNWRITTEN_BYTES, BUILD, CERTIFICATE_RELOADS, CERTIFICATE_SECONDS,
-    CONNECTIONS_ACCEPTED, CONNECTIONS_CUT, CONNECTIONS_OPEN, CONNECTIONS_REJECTED, DIRECTORY_AGE, DISK_FREE_BYTES,
-    DISK_SHORT, Family, HANDSHAKE_FAILURES, IN_PROGRESS, KEY_SET_AGE, KEY_SET_EPOCH, KEY_SET_FAILURES, KEY_VERSIONS,
-    LATENCY_SECONDS, MALFORMED, OVER_QUOTA, PROBE_PASSING, PROBE_ROUNDS, PROBE_SECONDS, PROBE_SHARD_PASSING,
-    QUOTA_BUCKETS, QUOTA_UNCOUNTED, RAFT_APPLIED, RAFT_HALTED, REQUEST_SECONDS, REQUESTS_FINISHED, REQUESTS_STARTED,
-    SHARD_PANICS, SHARD_SERVES, SHED, START_TIME, TOKEN_CACHE,
+    CONNECTIONS_ACCEPTED, CONNECTIONS_CUT, CONNECTIONS_OPEN, CONNECTIONS_REJECTED, DENY_ENTRIES, DIRECTORY_AGE,
+    DISK_FREE_BYTES, DISK_SHORT, Family, HANDSHAKE_FAILURES, IN_PROGRESS, KEY_SET_AGE, KEY_SET_EPOCH, KEY_SET_FAILURES,
+    KEY_VERSIONS, LATENCY_SECONDS, MALFORMED, OVER_QUOTA, PROBE_PASSING, PROBE_ROUNDS, PROBE_SECONDS,
+    PROBE_SHARD_PASSING, QUOTA_BUCKETS, QUOTA_UNCOUNTED, RAFT_APPLIED, RAFT_HALTED, REQUEST_SECONDS, REQUESTS_FINISHED,
+    REQUESTS_STARTED, SHARD_PANICS, SHARD_SERVES, SHED, START_TIME, TOKEN_CACHE,
 };
 pub use labels::{
     AuditStep, CacheResult, CodeLabel, HandshakeFailure, ListenerLabel, MalformedReason, OperationLabel, ProbeResult,
@@ -70,6 +70,7 @@ struct SampledFamilies {
     raft_halted: Sampled,
     audit_lost: Sampled,
     audit_errors: Sampled,
+    deny_entries: Sampled,
     disk_free_bytes: Sampled,
     disk_short: Sampled,
     shard_serves: Sampled,
@@ -200,6 +201,11 @@ impl Metrics {
     /// Failed writes or syncs of the audit file since start.
     pub fn sample_audit_errors(&self, step: AuditStep, source: Source) {
         self.sampled.audit_errors.set(&[step.text()], source);
+    }
+
+    /// How many deny entries are known.
+    pub fn sample_deny_entries(&self, source: Source) {
+        self.sampled.deny_entries.set(&[], source);
     }
 
     /// Free bytes where the data lies.
@@ -389,6 +395,7 @@ fn sampled_families(registry: &Registry) -> SampledFamilies {
         raft_halted: gauge(&RAFT_HALTED),
         audit_lost: counter(&AUDIT_LOST),
         audit_errors: counter(&AUDIT_ERRORS),
+        deny_entries: gauge(&DENY_ENTRIES),
         disk_free_bytes: gauge(&DISK_FREE_BYTES),
         disk_short: gauge(&DISK_SHORT),
         shard_serves: gauge(&SHARD_SERVES),

@@ -122,7 +122,7 @@ impl DenyBook {
         }
         has_room(&held, &entry.tenant)?;
         self.write(entry.id, &proof).map_err(|source| BookError::Store { folder: self.folder.clone(), source })?;
-        tracing::warn!(
+        tracing::info!(
             entry = %entry.id, tenant = %entry.tenant, subject = %entry.subject, expires_at = entry.expires_at.0,
             "two officers shut somebody out"
         );

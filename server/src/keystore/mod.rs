@@ -147,6 +147,11 @@ impl KeyStore {
         self.parts.clock.now()
     }
 
+    /// Both clocks.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.parts.clock
+    }
+
     /// What the frontend reads.
     pub fn directory(&self) -> &Arc<Directory> {
         &self.parts.directory

@@ -27,6 +27,8 @@ use crate::clock::SystemClock;
 use crate::crypto::root::RootKey;
 use crate::crypto::{Binding, LockPolicy, SystemEntropy, UsableMaterial, check_canary};
 
+#[path = "denials_tests.rs"]
+mod denials;
 #[path = "halted_tests.rs"]
 mod halted;
 #[path = "import_tests.rs"]

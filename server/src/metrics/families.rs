@@ -69,6 +69,8 @@ pub(super) const AUDIT_LOST: Family = family(
 );
 pub(super) const AUDIT_ERRORS: Family =
     family("ekm_audit_errors_total", "Writes and syncs of the audit file that failed.", &["step"]);
+pub(super) const DENY_ENTRIES: Family =
+    family("ekm_deny_entries", "Deny entries of officers that this machine knows and that have not ended.", &[]);
 pub(super) const DISK_FREE_BYTES: Family =
     family("ekm_disk_free_bytes", "Bytes that are free where the data lies, as last measured.", &[]);
 pub(super) const DISK_SHORT: Family = family(

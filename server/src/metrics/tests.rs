@@ -17,6 +17,7 @@ ekm_connections_accepted_total counter listener=admin,data,health
 ekm_connections_cut_total counter listener=admin,data,health
 ekm_connections_open gauge listener=admin,data,health
 ekm_connections_rejected_total counter listener=admin,data,health reason=accept_error,limit
+ekm_deny_entries gauge
 ekm_directory_age_seconds gauge shard=1
 ekm_disk_free_bytes gauge
 ekm_disk_short gauge group=0
@@ -70,6 +71,7 @@ fn complete() -> Metrics {
     for step in AuditStep::ALL {
         metrics.sample_audit_errors(*step, one());
     }
+    metrics.sample_deny_entries(one());
     metrics.sample_disk_free_bytes(one());
     metrics.sample_disk_short(0, one());
     metrics.sample_audit_records(one());

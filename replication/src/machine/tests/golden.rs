@@ -12,9 +12,10 @@ use crate::ids::{
     AliasId, CheckValue, DenyId, GroupId, ImportKeyId, KeyName, KeyVersionId, ReplicaId, Revision, ShardId, TenantId,
 };
 use crate::machine::command::{Action, AddReplica, AddShard, EnrolSigner, LiftDeny, RevokeSigner};
+use crate::machine::deny;
 use crate::machine::outcome::Outcome;
-use crate::machine::policy::Policy;
-use crate::machine::request::Level;
+use crate::machine::policy::{Policy, Subject};
+use crate::machine::request::{AdminOperation, Level};
 use crate::machine::roles::PersonRole;
 use crate::machine::rows::{Change, ClusterClock, Origin, Quota, ReplicaKind, Role};
 use crate::testkit::{Author, signing_key};
@@ -146,6 +147,25 @@ fn every_command_kind_encodes_as_it_always_did() {
     }
 }
 
+#[test]
+fn what_proves_a_deny_entry_encodes_as_it_always_did() {
+    let deny = AdminOperation::Deny {
+        tenant: tenant("acme"),
+        subject: Subject::Caller("ann@example.com".parse().expect("a legal name")),
+        expires_at: Timestamp(1_800_000_000_000),
+    };
+    let (_, proof) = Author::default().approved(deny);
+    let (path, bytes) = (golden("deny-1.hex"), codec::encode_deny(&proof));
+    if written_anew() {
+        std::fs::write(&path, hex(&bytes)).expect("the golden folder is writable when files are written anew");
+    }
+    let text = std::fs::read_to_string(&path).expect("it has its golden file");
+    assert_eq!(hex(&bytes), text);
+    assert_eq!(codec::decode_deny(&unhex(&text)), Ok(proof.clone()));
+    let entry = deny::read(&proof).expect("it is an entry").id;
+    assert_eq!(entry.to_string(), "119c58c0322a7d96b469ca90aa6cc4cd", "the id that stands in logs and in names of files");
+}
+
 /// The number of an action in logs: one without a golden entry does not pass unseen.
 const fn number(action: &Action) -> usize {
     match action {
@@ -183,7 +203,7 @@ fn every_action_has_a_golden_entry_with_the_number_it_always_had() {
         assert_eq!(usize::from(encoded[0]), number, "{kind}");
         seen.insert(number);
     }
-    assert!(seen.into_iter().eq(0..=18));
+    assert!(seen.into_iter().eq(0..=19));
 }
 
 #[test]
