@@ -198,13 +198,10 @@ impl<S: Sealer> Sending<S> {
         let mut newest = self.outlet.newest();
         let (mut sent, mut is_first) = (base, true);
         let mut denials = self.denials.take();
-        if let Some(denials) = &mut denials {
-            // as if there had been none before
-            denials.mark_changed();
-        }
+        let mut denied = None;
         loop {
             // before any row: whoever begins with these rows must know who is shut out
-            if self.deny(denials.as_mut()).await.is_err() {
+            if self.deny(denials.as_mut(), &mut denied).await.is_err() {
                 return;
             }
             let held = newest.borrow_and_update().clone();
@@ -217,20 +214,28 @@ impl<S: Sealer> Sending<S> {
             }
             tokio::select! {
                 changed = newest.changed() => if changed.is_err() { return },
-                changed = more(denials.as_mut()) => if changed.is_err() { return },
+                changed = change_of(denials.as_mut()) => if changed.is_err() { return },
                 () = self.parts.closed() => return,
             }
         }
     }
 
-    /// Sends the deny entries, if there is any that was not sent yet.
-    async fn deny(&self, denials: Option<&mut watch::Receiver<Arc<Held>>>) -> Result<(), Gone> {
-        let Some(denials) = denials.filter(|denials| denials.has_changed().unwrap_or(false)) else { return Ok(()) };
+    /// Sends the deny entries, unless they are those that were sent last.
+    async fn deny(
+        &self,
+        denials: Option<&mut watch::Receiver<Arc<Held>>>,
+        sent: &mut Option<Arc<Held>>,
+    ) -> Result<(), Gone> {
+        let Some(denials) = denials else { return Ok(()) };
         let held = Arc::clone(&denials.borrow_and_update());
+        if sent.as_ref().is_some_and(|sent| Arc::ptr_eq(sent, &held)) {
+            return Ok(());
+        }
         let entries: Vec<_> = held.values().map(|proven| denied::to_wire(&proven.entry)).collect();
         for entries in entries.chunks(DENIALS_PER_PART) {
             self.part(Part::Denials(wire::Denials { denials: entries.to_vec() })).await?;
         }
+        *sent = Some(held);
         Ok(())
     }
 
@@ -281,8 +286,8 @@ impl<S: Sealer> Sending<S> {
     }
 }
 
-/// Waits until there are more deny entries: for ever, where they are none of the stream's.
-async fn more(denials: Option<&mut watch::Receiver<Arc<Held>>>) -> Result<(), watch::error::RecvError> {
+/// Waits until there are other deny entries: for ever, where they are none of the stream's.
+async fn change_of(denials: Option<&mut watch::Receiver<Arc<Held>>>) -> Result<(), watch::error::RecvError> {
     match denials {
         Some(denials) => denials.changed().await,
         None => std::future::pending().await,

@@ -3,6 +3,8 @@
 //! A clone is a view: later changes do not touch it. Every change goes through a `Draft`, which keeps the digest and
 //! the list of changed rows in step with the tables.
 
+mod sharing;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -41,10 +43,12 @@ pub trait Row: Serialize + DeserializeOwned + Clone + PartialEq + Sized {
     fn table(state: &State) -> &Table<Self>;
     /// Its table in a state, to change.
     fn table_mut(state: &mut State) -> &mut Table<Self>;
+    /// Has its names lie in memory once, where another row holds the same.
+    fn share(_key: &mut Self::Key, _row: &mut Self, _state: &State) {}
 }
 
 macro_rules! tables {
-    ($($(#[$doc:meta])* $field:ident: $row:ident by $key:ty),+ $(,)?) => {
+    ($($(#[$doc:meta])* $field:ident: $row:ident by $key:ty $(=> $share:path)?),+ $(,)?) => {
         /// The applied state of one group. Cheap to clone.
         #[derive(Clone, Default, PartialEq)]
         pub struct State {
@@ -108,6 +112,7 @@ macro_rules! tables {
             const KIND: RowKind = RowKind::$row;
             fn table(state: &State) -> &Table<Self> { &state.$field }
             fn table_mut(state: &mut State) -> &mut Table<Self> { &mut state.$field }
+            $(fn share(key: &mut Self::Key, row: &mut Self, state: &State) { $share(key, row, state); })?
         })+
     };
 }
@@ -128,9 +133,9 @@ tables! {
     /// Their crypto spaces.
     crypto_spaces: CryptoSpace by (TenantId, CryptoSpaceName),
     /// Their keys.
-    keys: Key by (TenantId, KeyName),
+    keys: Key by (TenantId, KeyName) => sharing::key,
     /// Their key versions.
-    key_versions: KeyVersion by KeyVersionId,
+    key_versions: KeyVersion by KeyVersionId => sharing::version,
     /// Plans that have not settled.
     plans: AdoptedPlan by [u8; 32],
     /// Answers that repeated requests get again.
@@ -248,8 +253,10 @@ impl State {
 
     fn insert_decoded<R: Row>(&mut self, key: &[u8], value: &[u8]) -> Result<(), Undecodable> {
         let kind = R::KIND as u8;
-        let key = R::Key::read(&key[1..]).ok_or(Undecodable::RowKey { kind })?;
-        R::table_mut(self).insert(key, Arc::new(codec::decode_row(value)?));
+        let mut key = R::Key::read(&key[1..]).ok_or(Undecodable::RowKey { kind })?;
+        let mut row = codec::decode_row(value)?;
+        R::share(&mut key, &mut row, self);
+        R::table_mut(self).insert(key, Arc::new(row));
         Ok(())
     }
 
@@ -329,7 +336,8 @@ impl Draft {
     }
 
     /// Writes a row, new or instead of the one of that key.
-    pub(super) fn put<R: Row>(&mut self, key: R::Key, row: R) {
+    pub(super) fn put<R: Row>(&mut self, mut key: R::Key, mut row: R) {
+        R::share(&mut key, &mut row, &self.state);
         let (key_bytes, value_bytes) = encoded(&key, &row);
         if let Some(old) = R::table_mut(&mut self.state).insert(key, Arc::new(row)) {
             self.state.digest.subtract(&key_bytes, &codec::encode_row(old.as_ref()));

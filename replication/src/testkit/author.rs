@@ -140,18 +140,22 @@ impl Author {
         self.request_by(&self.officers[1], AdminOperation::Approve(consent_to(first)))
     }
 
-    /// An entry for which somebody asks exactly what it does. What makes a security officer has both officers' signatures.
+    /// A request, signed by all whom it takes: one person, or both officers.
+    pub fn request_of_all(&self, operation: AdminOperation) -> (IdempotencyId, SignedRequest) {
+        let of_office = |roles: &BTreeSet<PersonRole>| roles.contains(&PersonRole::SecurityOfficer);
+        match &operation {
+            AdminOperation::Enrol { roles, .. } if of_office(roles) => self.approved(operation),
+            AdminOperation::Deny { .. } | AdminOperation::LiftDeny { .. } => self.approved(operation),
+            _ => self.request(operation),
+        }
+    }
+
+    /// An entry for which those ask exactly what it does whom it takes.
     ///
     /// # Panics
     /// If nobody can ask for it.
     pub fn does(&self, group: GroupId, action: Action) -> Vec<u8> {
-        let operation = asks(&action).expect("somebody can ask for it");
-        let of_office = |roles: &BTreeSet<PersonRole>| roles.contains(&PersonRole::SecurityOfficer);
-        let asked = match &operation {
-            AdminOperation::Enrol { roles, .. } if of_office(roles) => self.approved(operation),
-            AdminOperation::LiftDeny { .. } => self.approved(operation),
-            _ => self.request(operation),
-        };
+        let asked = self.request_of_all(asks(&action).expect("somebody can ask for it"));
         self.carries_out(group, asked, action)
     }
 

@@ -163,7 +163,11 @@ fn what_proves_a_deny_entry_encodes_as_it_always_did() {
     assert_eq!(hex(&bytes), text);
     assert_eq!(codec::decode_deny(&unhex(&text)), Ok(proof.clone()));
     let entry = deny::read(&proof).expect("it is an entry").id;
-    assert_eq!(entry.to_string(), "119c58c0322a7d96b469ca90aa6cc4cd", "the id that stands in logs and in names of files");
+    assert_eq!(
+        entry.to_string(),
+        "119c58c0322a7d96b469ca90aa6cc4cd",
+        "the id that stands in logs and in names of files"
+    );
 }
 
 /// The number of an action in logs: one without a golden entry does not pass unseen.

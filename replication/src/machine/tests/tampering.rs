@@ -218,12 +218,12 @@ fn no_operation_is_completed_into_another() {
     for (asked, tampered) in made().into_iter().chain(planned()).chain(of_people()).chain(of_the_cluster()) {
         let operation = asks(&asked).expect("somebody can ask for it");
         for action in tampered {
-            let request = machine.author.request(operation.clone());
+            let request = machine.author.request_of_all(operation.clone());
             let entry = machine.author.carries_out(SHARD, request, action.clone());
             assert_eq!(machine.refusal(&entry), Refusal::NotWhatWasAsked, "{operation:?} into {action:?}");
         }
         // the table could not fail if nothing passed: the honest action gets past that check
-        let request = machine.author.request(operation);
+        let request = machine.author.request_of_all(operation);
         let entry = machine.author.carries_out(SHARD, request, asked.clone());
         let outcome = machine.state.apply(crate::ids::LogIndex(999), &entry).expect("decodable").outcome;
         assert_ne!(outcome, Outcome::Refused(Refusal::NotWhatWasAsked), "{asked:?}");
