@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use replication::denials::{self, BookError, Proven};
 use replication::ids::GroupId;
+use replication::machine::apply::authority;
 use replication::machine::command::{Action, LiftDeny};
 use replication::machine::deny::DenyEntry;
 use replication::machine::outcome::Refusal;
@@ -55,13 +56,8 @@ impl KeyStore {
     }
 
     /// Lets somebody in again.
-    pub(super) async fn lift_deny(
-        &self,
-        asked: &SignedRequest,
-        request: &Request,
-        operation: AdminOperation,
-    ) -> Result<Answer, ExecuteError> {
-        let AdminOperation::LiftDeny { tenant, entry, expires_at } = operation else {
+    pub(super) async fn lift_deny(&self, asked: &SignedRequest, request: &Request) -> Result<Answer, ExecuteError> {
+        let AdminOperation::LiftDeny { tenant, entry, expires_at } = authority::effective(request)? else {
             return Err(ExecuteError::Unexpected);
         };
         let held = self.parts.denials.held();

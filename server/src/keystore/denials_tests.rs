@@ -3,7 +3,7 @@
 use replication::clock::Timestamp;
 use replication::directory::{Resolution, ShutOut, Target};
 use replication::freshness::deny::Force;
-use replication::ids::{DenyId, IdempotencyId};
+use replication::ids::{DenyId, GroupId, IdempotencyId, LogIndex};
 use replication::machine::outcome::Refusal;
 use replication::machine::policy::{Principal, Subject};
 use replication::machine::request::{AdminOperation, SignedRequest};
@@ -11,7 +11,7 @@ use replication::raft::group::ProposeError;
 use replication::testkit::consent_to;
 
 use super::super::{Answer, ExecuteError};
-use super::{AMPLE, Running, Site, key, signed};
+use super::{AMPLE, Running, SHARD, Site, key, signed};
 
 const HOUR: u64 = 3_600_000;
 
@@ -68,6 +68,10 @@ async fn an_entry_holds_from_its_answer_on_through_a_restart_until_it_is_lifted(
     running.stop().await;
 
     let running = site.start().await.expect("it starts again");
+    let directory = running.store.directory();
+    assert_eq!(directory.denials(), 1, "known before the first row");
+    directory.holds(GroupId::SYSTEM, LogIndex(1)).await;
+    directory.holds(SHARD, LogIndex(1)).await;
     let target = running.target(version);
     assert_eq!(running.shut_out(&target, &mallory(), now).map(|found| found.entry), Some(entry));
     let held = running.store.denials().held().get(&entry).expect("it is kept").entry.clone();

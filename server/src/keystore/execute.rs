@@ -125,8 +125,9 @@ impl KeyStore {
     }
 
     async fn carry_out(&self, asked: SignedRequest) -> Result<Answer, ExecuteError> {
-        let wanted = authority::parse_request(&asked.bytes).and_then(|request| authority::effective(&request))?;
-        if let AdminOperation::Deny { .. } = wanted {
+        // before whatever waits for a quorum; what cannot be read is told once its signature is judged
+        let unjudged = authority::parse_request(&asked.bytes).and_then(|request| authority::effective(&request));
+        if let Ok(AdminOperation::Deny { .. }) = unjudged {
             return self.deny(asked).await;
         }
         // before the first step of several: half a change would wait for the release that ends the halt
@@ -144,8 +145,8 @@ impl KeyStore {
                 AdminOperation::AddReplica { kind: ReplicaKind::Witness, .. } => {
                     self.add_witness(&asked, &request).await
                 }
-                AdminOperation::Approve(_) if matches!(wanted, AdminOperation::LiftDeny { .. }) => {
-                    self.lift_deny(&asked, &request, wanted).await
+                AdminOperation::Approve(_) if matches!(unjudged, Ok(AdminOperation::LiftDeny { .. })) => {
+                    self.lift_deny(&asked, &request).await
                 }
                 AdminOperation::Enrol { .. }
                 | AdminOperation::Revoke { .. }
