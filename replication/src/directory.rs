@@ -11,9 +11,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
 use crate::clock::{Moment, Timestamp};
-use crate::denials::list::{DenyList, standing};
+use crate::deny_entries::list::{Certainty, DenyList};
 use crate::freshness::Age;
-use crate::freshness::deny::Force;
 use crate::ids::{AliasId, DenyId, GroupId, KeyVersionId, LineageId, LogIndex, ShardId, TenantId};
 use crate::machine::deny::DenyEntry;
 use crate::machine::policy::Principal;
@@ -43,7 +42,18 @@ pub struct Directory {
     /// Replaced whole when a shard comes to be known; none ever goes.
     groups: ArcSwap<BTreeMap<GroupId, Arc<Slot>>>,
     /// Who is shut out, with or without a quorum.
-    denials: ArcSwap<DenyList>,
+    deny_entries: ArcSwap<DenyList>,
+}
+
+/// That it was looked whether a deny entry shuts a request out, and what was found. Made by [`Directory::shut_out`] alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Looked(Option<ShutOut>);
+
+impl Looked {
+    /// What shuts the request out.
+    pub const fn found(self) -> Option<ShutOut> {
+        self.0
+    }
 }
 
 /// A deny entry that shuts a request out, and how old the view is that knows of no lift.
@@ -51,8 +61,8 @@ pub struct Directory {
 pub struct ShutOut {
     /// Which entry.
     pub entry: DenyId,
-    /// Whether it holds: never [`Force::Over`].
-    pub force: Force,
+    /// How sure it is that the entry holds.
+    pub certainty: Certainty,
     /// How old the view of group 0 is, or that of the key's shard if that is older.
     pub age: Age,
 }
@@ -114,33 +124,41 @@ impl Directory {
     pub fn new(shards: impl IntoIterator<Item = ShardId>) -> Self {
         let groups = std::iter::once(GroupId::SYSTEM).chain(shards.into_iter().map(ShardId::group));
         let slots = groups.map(|group| (group, Arc::new(Slot::empty()))).collect();
-        Self { groups: ArcSwap::from_pointee(slots), denials: ArcSwap::default() }
+        Self { groups: ArcSwap::from_pointee(slots), deny_entries: ArcSwap::default() }
     }
 
-    /// Adds deny entries to those that are known, and forgets those that have ended or were lifted.
-    pub fn deny(&self, entries: &[DenyEntry], now: Timestamp) {
+    /// Adds deny entries to those that are known, and forgets those that were lifted. Gives how many were left out: what no key store
+    /// can have taken, and what there is no room for.
+    pub fn deny(&self, entries: &[DenyEntry], now: Timestamp) -> usize {
         let view = self.view(GroupId::SYSTEM);
         let system = view.as_ref().map(|view| &view.state);
-        self.denials.rcu(|known| known.with(entries, |entry| standing(entry, system, now) == Force::Over));
+        let mut left_out = 0;
+        self.deny_entries.rcu(|known| {
+            let (list, count) = known.with(entries, system, now);
+            left_out = count;
+            list
+        });
+        left_out
     }
 
-    /// How many deny entries are known.
-    pub fn denials(&self) -> usize {
-        self.denials.load().len()
+    /// How many deny entries hold, perhaps or for certain.
+    pub fn deny_entry_count(&self, now: Timestamp) -> usize {
+        let view = self.view(GroupId::SYSTEM);
+        self.deny_entries.load().count(view.as_ref().map(|view| &view.state), now)
     }
 
-    /// The deny entry that shuts a caller out of a key, if one does.
-    pub fn shut_out(&self, target: &Target, caller: &Principal, now: Moment, wall: Timestamp) -> Option<ShutOut> {
-        let denials = self.denials.load();
-        if denials.is_empty() {
-            return None;
+    /// Looks whether a deny entry shuts a caller out of a key.
+    pub fn shut_out(&self, target: &Target, caller: &Principal, now: Moment, wall: Timestamp) -> Looked {
+        let entries = self.deny_entries.load();
+        if entries.is_empty() {
+            return Looked(None);
         }
         // the age before what it is the age of: what is published in between can only be younger
         let age = self.age(GroupId::SYSTEM, now).unwrap_or(Age::UNKNOWN).max(target.age);
         let view = self.view(GroupId::SYSTEM);
         let key = (target.tenant_id(), &target.version.key);
-        let named = denials.find(key, caller, view.as_ref().map(|view| &view.state), wall)?;
-        Some(ShutOut { entry: named.entry, force: named.force, age })
+        let named = entries.find(key, caller, view.as_ref().map(|view| &view.state), wall);
+        Looked(named.map(|named| ShutOut { entry: named.entry, certainty: named.certainty, age }))
     }
 
     fn slot(&self, group: GroupId) -> Option<Arc<Slot>> {

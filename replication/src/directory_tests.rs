@@ -6,6 +6,7 @@ use super::*;
 use crate::freshness::FRESH_MAX;
 use crate::ids::ReplicaId;
 use crate::machine::command::{Action, AddShard, CreateKey};
+use crate::machine::policy::Subject;
 use crate::machine::rows::{Origin, Purpose};
 use crate::testkit::{Author, new_version, played};
 
@@ -119,4 +120,30 @@ fn a_tenant_of_a_shard_that_is_not_loaded_is_waited_for() {
     assert!(waiting.as_mut().poll(&mut context).is_pending());
     publish(&directory, second().group(), shard(second(), None), 2, at(1));
     assert!(waiting.as_mut().poll(&mut context).is_ready());
+}
+
+#[test]
+fn whoever_is_shut_out_is_so_for_good_only_by_fresh_views_of_group_0_and_of_the_shard() {
+    let directory = Directory::new([ShardId::FIRST]);
+    let caller: Principal = "ann@example.com".parse().expect("a legal name");
+    let (tenant, subject) =
+        ("acme".parse().expect("a legal name"), Subject::Caller("ann@example.com".parse().expect("a legal name")));
+    let entry = DenyEntry { id: DenyId::from_bytes([4; 16]), tenant, subject, expires_at: Timestamp(600_000) };
+    assert_eq!(directory.deny(std::slice::from_ref(&entry), Timestamp(0)), 0);
+    let first = ShardId::FIRST.group();
+    let mut confirmed = (at(0), at(0));
+    let mut is_final = |system: Option<Moment>, shard: Option<Moment>, now: Moment| {
+        confirmed = (system.unwrap_or(confirmed.0), shard.unwrap_or(confirmed.1));
+        publish(&directory, GroupId::SYSTEM, one_shard(), 1, confirmed.0);
+        publish(&directory, first, self::shard(ShardId::FIRST, Some(KNOWN)), 3, confirmed.1);
+        let Resolution::Found(target) = directory.resolve(KNOWN, now) else { panic!("the key is known") };
+        let found = directory.shut_out(&target, &caller, now, Timestamp(0)).found().expect("it names the caller");
+        assert_eq!((found.entry, found.certainty), (entry.id, Certainty::Certain));
+        found.age.fresh().is_some()
+    };
+    assert!(is_final(Some(at(10)), Some(at(10)), at(10)));
+    assert!(!is_final(None, Some(at(20)), at(20)), "it may have been lifted in group 0");
+    assert!(is_final(Some(at(20)), None, at(20)));
+    assert!(!is_final(Some(at(30)), None, at(30)), "the shard's view is an old one");
+    assert!(is_final(None, Some(at(30)), at(30)));
 }

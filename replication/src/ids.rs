@@ -225,7 +225,7 @@ hex_id! {
     CryptoSpaceId, "crypto space id", 16
 }
 hex_id! {
-    /// A deny entry: it follows from the request that asks for it, so that no two are ever told apart by anything else.
+    /// A deny entry: a digest of the request that asks for it.
     DenyId, "deny entry id", 16
 }
 hex_id! {

@@ -5,7 +5,7 @@
 
 pub mod clock;
 pub mod codec;
-pub mod denials;
+pub mod deny_entries;
 pub mod directory;
 pub mod feed;
 pub mod freshness;

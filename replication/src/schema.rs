@@ -9,7 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::clock::Timestamp;
 use crate::ids::{
-    ADDRESS_LENGTH_MAX, AliasId, CheckValue, CryptoSpaceName, DenyId, EMAIL_LENGTH_MAX, GroupId, IdempotencyId,
+    ADDRESS_LENGTH_MAX, AliasId, CheckValue, CryptoSpaceName, DenyId, EMAIL_LENGTH_MAX, Email, GroupId, IdempotencyId,
     ImportKeyId, KeyName, KeyVersionId, LineageId, LogIndex, NAME_LENGTH_MAX, PeerAddress, PublicKey, ReplicaId,
     Revision, RuleName, SHARDS_MAX, ShardId, SignerId, SiteName, TenantId,
 };
@@ -74,6 +74,7 @@ shapes! {
     CheckValue: text("^[0-9a-f]{6}$", 6, "Tells two AES keys apart: the first 3 bytes of a zero block encrypted (CKA_CHECK_VALUE)."),
     Base64Bytes: text(BASE64, REQUEST_BYTES_MAX, "Bytes in standard base64 with its padding."),
     IdempotencyId: text(HEX, 32, "Names one request: repeating it under this id changes nothing more."),
+    Email: text(CALLER, EMAIL_LENGTH_MAX, "The e-mail address of a service account."),
     Principal: text(CALLER, EMAIL_LENGTH_MAX, "A caller: the e-mail address of a service account."),
     Revision: number("Grows by one with every change to the tenant or anything in it."),
     LogIndex: number("The number of an entry in a group's log."),

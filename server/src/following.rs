@@ -97,12 +97,20 @@ impl Reader for End {
         }
     }
 
-    fn take_denials(&self, entries: Vec<DenyEntry>) {
-        let known = self.fed.directory.denials();
-        self.fed.directory.deny(&entries, self.clock.wall());
-        let count = self.fed.directory.denials();
+    fn take_deny_entries(&self, entries: Vec<DenyEntry>) {
+        let (directory, now) = (&self.fed.directory, self.clock.wall());
+        let known = directory.deny_entry_count(now);
+        let left_out = directory.deny(&entries, now);
+        let count = directory.deny_entry_count(now);
         if count != known {
             tracing::info!(count, "so many deny entries of officers hold here now");
+        }
+        if left_out > 0 {
+            tracing::error!(
+                left_out,
+                "deny entries of a key store do not hold here: no officers can have made them, or there are too many; look at that key store, and at \
+                 this machine's clock"
+            );
         }
     }
 

@@ -1,18 +1,18 @@
 //! Deny entries as they stand in the feed. What a key store verified is believed by those whom it feeds.
 
 use super::wire;
-use super::wire::denial::Subject as Wired;
+use super::wire::deny_entry::Subject as Wired;
 use crate::clock::Timestamp;
 use crate::ids::DenyId;
 use crate::machine::deny::DenyEntry;
 use crate::machine::policy::Subject;
 
-pub(super) fn to_wire(entry: &DenyEntry) -> wire::Denial {
+pub(super) fn to_wire(entry: &DenyEntry) -> wire::DenyEntry {
     let subject = match &entry.subject {
         Subject::Caller(caller) => Wired::Caller(caller.to_string()),
         Subject::Key(key) => Wired::Key(key.to_string()),
     };
-    wire::Denial {
+    wire::DenyEntry {
         id: entry.id.as_bytes().to_vec(),
         tenant: entry.tenant.to_string(),
         subject: Some(subject),
@@ -21,7 +21,7 @@ pub(super) fn to_wire(entry: &DenyEntry) -> wire::Denial {
 }
 
 /// The entry; `None` if it is not laid out as it must be.
-pub(super) fn from_wire(wired: wire::Denial) -> Option<DenyEntry> {
+pub(super) fn from_wire(wired: wire::DenyEntry) -> Option<DenyEntry> {
     let subject = match wired.subject? {
         Wired::Caller(caller) => Subject::Caller(caller.parse().ok()?),
         Wired::Key(key) => Subject::Key(key.parse().ok()?),
@@ -49,11 +49,11 @@ mod tests {
         }
         let good = to_wire(&caller);
         for crooked in [
-            wire::Denial { id: vec![3; 15], ..good.clone() },
-            wire::Denial { tenant: "Acme".to_owned(), ..good.clone() },
-            wire::Denial { subject: None, ..good.clone() },
-            wire::Denial { subject: Some(Wired::Key("a/b".to_owned())), ..good.clone() },
-            wire::Denial { subject: Some(Wired::Caller("nobody".to_owned())), ..good },
+            wire::DenyEntry { id: vec![3; 15], ..good.clone() },
+            wire::DenyEntry { tenant: "Acme".to_owned(), ..good.clone() },
+            wire::DenyEntry { subject: None, ..good.clone() },
+            wire::DenyEntry { subject: Some(Wired::Key("a/b".to_owned())), ..good.clone() },
+            wire::DenyEntry { subject: Some(Wired::Caller("nobody".to_owned())), ..good },
         ] {
             assert_eq!(from_wire(crooked), None);
         }

@@ -41,7 +41,7 @@ pub trait Reader: Send + Sync + 'static {
     /// Tenant keys of a shard, sealed to this process. They come before the rows that need them.
     fn take_keys(&self, shard: ShardId, sealed: Vec<(TenantId, Vec<u8>)>);
     /// Deny entries that a key store holds. They come before group 0's rows, and each holds until it ends or is lifted there.
-    fn take_denials(&self, entries: Vec<DenyEntry>);
+    fn take_deny_entries(&self, entries: Vec<DenyEntry>);
     /// A group's newest view, or the same one confirmed anew.
     fn publish(&self, group: GroupId, view: &View);
     /// What most of the key stores that answer say about the own wall clock.

@@ -9,7 +9,7 @@ pub(super) const PART_BYTES: usize = 64 * 1024;
 /// Largest message: a part, and one more row of any size.
 pub(super) const MESSAGE_BYTES_MAX: usize = 2 * PART_BYTES;
 /// Deny entries in one message, which stay below [`MESSAGE_BYTES_MAX`] whatever they name.
-pub(super) const DENIALS_PER_PART: usize = 256;
+pub(super) const ENTRIES_PER_PART: usize = 256;
 /// Tenant keys in one message.
 pub(super) const KEYS_PER_PART: usize = 64;
 /// Parts that wait for a frontend that reads slowly; its stream waits beyond that, and nobody else's.

@@ -16,14 +16,14 @@ use tonic::{Request, Response, Status};
 use super::denied;
 use super::excerpt::{Mark, SERVED};
 use super::limits::{
-    DENIALS_PER_PART, FORMAT, KEYS_PER_PART, PART_BYTES, PART_WAIT_MAX, PARTS_WAITING_MAX, SEALING_MAX, STREAM_AGE_MAX,
+    ENTRIES_PER_PART, FORMAT, KEYS_PER_PART, PART_BYTES, PART_WAIT_MAX, PARTS_WAITING_MAX, SEALING_MAX, STREAM_AGE_MAX,
     STREAMS_MAX, STREAMS_PER_GROUP_MAX,
 };
-use super::outlet::{self, Holder, Outlet};
+use super::outlet::{Held, Holder, Outlet};
 use super::wire;
 use super::wire::feed_server::Feed;
 use super::wire::part::Part;
-use crate::denials::Held;
+use crate::deny_entries::Entries;
 use crate::ids::{FrontendName, GroupId, LineageId, LogIndex, ShardId, TenantId};
 use crate::machine::digest::Digest;
 use crate::machine::state::{RowChange, State};
@@ -56,7 +56,7 @@ pub trait Outlets: Send + Sync + 'static {
     /// A group's outlet, if the key store has the group.
     fn outlet(&self, group: GroupId) -> Option<Arc<Outlet>>;
     /// The deny entries that the key store holds, to be woken by.
-    fn denials(&self) -> watch::Receiver<Arc<Held>>;
+    fn deny_entries(&self) -> watch::Receiver<Arc<Entries>>;
 }
 
 /// Why a question is refused.
@@ -160,8 +160,8 @@ impl<O: Outlets, S: Sealer> Feed for Serving<O, S> {
         let base = have.and_then(|have| Some((have, outlet.recent(have.index, have.digest)?)));
         let (parts, sent) = mpsc::channel(PARTS_WAITING_MAX);
         let (sealer, sealing) = (Arc::clone(&self.sealer), Arc::clone(&self.sealing));
-        let denials = (group == GroupId::SYSTEM).then(|| self.outlets.denials());
-        let sending = Sending { group, outlet, denials, to: Arc::new(to), sealer, sealing, parts };
+        let deny_entries = (group == GroupId::SYSTEM).then(|| self.outlets.deny_entries());
+        let sending = Sending { group, outlet, deny_entries, to: Arc::new(to), sealer, sealing, parts };
         tokio::spawn(async move {
             let sent = timeout(STREAM_AGE_MAX, sending.run(base));
             if place.cut().run_until_cancelled(sent).await.is_none() {
@@ -182,7 +182,7 @@ struct Sending<S> {
     group: GroupId,
     outlet: Arc<Outlet>,
     /// Of group 0's stream alone.
-    denials: Option<watch::Receiver<Arc<Held>>>,
+    deny_entries: Option<watch::Receiver<Arc<Entries>>>,
     to: Arc<ProcessKey>,
     sealer: Arc<S>,
     sealing: Arc<Semaphore>,
@@ -197,11 +197,11 @@ impl<S: Sealer> Sending<S> {
     async fn run(mut self, base: Option<(Mark, State)>) {
         let mut newest = self.outlet.newest();
         let (mut sent, mut is_first) = (base, true);
-        let mut denials = self.denials.take();
+        let mut deny_entries = self.deny_entries.take();
         let mut denied = None;
         loop {
             // before any row: whoever begins with these rows must know who is shut out
-            if self.deny(denials.as_mut(), &mut denied).await.is_err() {
+            if self.deny(deny_entries.as_mut(), &mut denied).await.is_err() {
                 return;
             }
             let held = newest.borrow_and_update().clone();
@@ -214,7 +214,7 @@ impl<S: Sealer> Sending<S> {
             }
             tokio::select! {
                 changed = newest.changed() => if changed.is_err() { return },
-                changed = change_of(denials.as_mut()) => if changed.is_err() { return },
+                changed = change_of(deny_entries.as_mut()) => if changed.is_err() { return },
                 () = self.parts.closed() => return,
             }
         }
@@ -223,24 +223,24 @@ impl<S: Sealer> Sending<S> {
     /// Sends the deny entries, unless they are those that were sent last.
     async fn deny(
         &self,
-        denials: Option<&mut watch::Receiver<Arc<Held>>>,
-        sent: &mut Option<Arc<Held>>,
+        deny_entries: Option<&mut watch::Receiver<Arc<Entries>>>,
+        sent: &mut Option<Arc<Entries>>,
     ) -> Result<(), Gone> {
-        let Some(denials) = denials else { return Ok(()) };
-        let held = Arc::clone(&denials.borrow_and_update());
+        let Some(deny_entries) = deny_entries else { return Ok(()) };
+        let held = Arc::clone(&deny_entries.borrow_and_update());
         if sent.as_ref().is_some_and(|sent| Arc::ptr_eq(sent, &held)) {
             return Ok(());
         }
         let entries: Vec<_> = held.values().map(|proven| denied::to_wire(&proven.entry)).collect();
-        for entries in entries.chunks(DENIALS_PER_PART) {
-            self.part(Part::Denials(wire::Denials { denials: entries.to_vec() })).await?;
+        for entries in entries.chunks(ENTRIES_PER_PART) {
+            self.part(Part::DenyEntries(wire::DenyEntries { entries: entries.to_vec() })).await?;
         }
         *sent = Some(held);
         Ok(())
     }
 
     /// Keys go before the rows that need them: those of tenants that are not in `keyed`.
-    async fn send(&self, base: Option<&State>, keyed: Option<&State>, held: &outlet::Held) -> Result<Mark, Gone> {
+    async fn send(&self, base: Option<&State>, keyed: Option<&State>, held: &Held) -> Result<Mark, Gone> {
         self.part(Part::Begin(wire::Begin { anew: base.is_none(), index: held.index.0 })).await?;
         let nothing = State::empty();
         let base = base.unwrap_or(&nothing);
@@ -287,9 +287,9 @@ impl<S: Sealer> Sending<S> {
 }
 
 /// Waits until there are other deny entries: for ever, where they are none of the stream's.
-async fn change_of(denials: Option<&mut watch::Receiver<Arc<Held>>>) -> Result<(), watch::error::RecvError> {
-    match denials {
-        Some(denials) => denials.changed().await,
+async fn change_of(deny_entries: Option<&mut watch::Receiver<Arc<Entries>>>) -> Result<(), watch::error::RecvError> {
+    match deny_entries {
+        Some(deny_entries) => deny_entries.changed().await,
         None => std::future::pending().await,
     }
 }

@@ -185,12 +185,12 @@ impl<R: Reader> Session<'_, R> {
                 let keys: Option<Vec<_>> = keys.into_iter().map(read).collect();
                 self.following.reader.take_keys(shard, keys.ok_or(Trouble::Malformed)?);
             }
-            Part::Denials(wire::Denials { denials }) => {
+            Part::DenyEntries(wire::DenyEntries { entries }) => {
                 if self.group != GroupId::SYSTEM {
                     return Err(Trouble::Malformed);
                 }
-                let entries: Option<Vec<_>> = denials.into_iter().map(denied::from_wire).collect();
-                self.following.reader.take_denials(entries.ok_or(Trouble::Malformed)?);
+                let entries: Option<Vec<_>> = entries.into_iter().map(denied::from_wire).collect();
+                self.following.reader.take_deny_entries(entries.ok_or(Trouble::Malformed)?);
             }
             Part::Rows(wire::Rows { rows }) => {
                 let changes = rows.into_iter().map(|wire::Row { key, value }| RowChange { key, value });

@@ -11,13 +11,13 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::denials::{Held, Proven};
+use crate::deny_entries::Entries;
+use crate::deny_entries::list::Certainty;
 use crate::directory::{Directory, Resolution};
 use crate::freshness::Finality;
-use crate::freshness::deny::Force;
 use crate::ids::{DenyId, FrontendName, GroupId, KeyVersionId, LineageId, LogIndex, ReplicaId, ShardId, TenantId};
 use crate::machine::command::{Action, LiftDeny};
-use crate::machine::deny::{self, DenyEntry};
+use crate::machine::deny::{self, DenyEntry, Proven};
 use crate::machine::policy::{Principal, Subject};
 use crate::machine::request::AdminOperation;
 use crate::peers::identity::{FrontendIdentity, PeerName};
@@ -64,7 +64,7 @@ impl Logs {
 /// A key store without Raft: what it has is put there by the test.
 struct Store {
     outlets: Mutex<BTreeMap<GroupId, Arc<Outlet>>>,
-    denials: watch::Sender<Arc<Held>>,
+    deny_entries: watch::Sender<Arc<Entries>>,
     clock: Arc<ManualClock>,
 }
 
@@ -73,8 +73,8 @@ impl Outlets for Store {
         self.outlets.lock().get(&group).cloned()
     }
 
-    fn denials(&self) -> watch::Receiver<Arc<Held>> {
-        self.denials.subscribe()
+    fn deny_entries(&self) -> watch::Receiver<Arc<Entries>> {
+        self.deny_entries.subscribe()
     }
 }
 
@@ -86,7 +86,7 @@ impl Sealer for Store {
 
 impl Store {
     fn new(clock: &Arc<ManualClock>) -> Arc<Self> {
-        Arc::new(Self { outlets: Mutex::default(), denials: watch::Sender::default(), clock: Arc::clone(clock) })
+        Arc::new(Self { outlets: Mutex::default(), deny_entries: watch::Sender::default(), clock: Arc::clone(clock) })
     }
 
     fn of(&self, group: GroupId) -> Arc<Outlet> {
@@ -150,7 +150,7 @@ struct Heard {
     clock: Arc<ManualClock>,
     keys: Mutex<Vec<String>>,
     /// How many deny entries were known when the first row of group 0 was.
-    denials_at_first_row: Mutex<Option<usize>>,
+    denied_at_first_row: Mutex<Option<usize>>,
     agreement: Mutex<Option<Agreement>>,
     told: watch::Sender<()>,
 }
@@ -163,16 +163,16 @@ impl Reader for Ear {
         self.0.keys.lock().extend(texts);
     }
 
-    fn take_denials(&self, entries: Vec<DenyEntry>) {
-        self.0.directory.deny(&entries, self.0.clock.wall());
+    fn take_deny_entries(&self, entries: Vec<DenyEntry>) {
+        assert_eq!(self.0.directory.deny(&entries, self.0.clock.wall()), 0, "all of them are of a key store");
         self.0.told.send_replace(());
     }
 
     fn publish(&self, group: GroupId, view: &View) {
         // a frontend that knows a row of group 0 knows who is shut out
         if group == GroupId::SYSTEM {
-            let known = self.0.directory.denials();
-            self.0.denials_at_first_row.lock().get_or_insert(known);
+            let known = self.0.directory.deny_entry_count(self.0.clock.wall());
+            self.0.denied_at_first_row.lock().get_or_insert(known);
         }
         self.0.directory.publish(group, view);
         self.0.told.send_replace(());
@@ -203,7 +203,7 @@ impl Frontend {
             directory,
             clock: Arc::clone(clock),
             keys: Mutex::default(),
-            denials_at_first_row: Mutex::default(),
+            denied_at_first_row: Mutex::default(),
             agreement: Mutex::default(),
             told: watch::Sender::default(),
         });
@@ -466,18 +466,19 @@ fn a_frontend_takes_no_other_certificate_for_its_own() {
 
 impl Logs {
     /// An entry that shuts a caller out, as the two officers signed it.
-    fn deny(&self, caller: &str, expires_at: Timestamp) -> Proven {
+    fn deny(&self, caller: &str, expires_at: Timestamp) -> Arc<Proven> {
+        let system = played(&[self.author.genesis(GroupId::SYSTEM), self.author.place_tenant(&tenant())]);
         let subject = Subject::Caller(caller.parse().expect("a legal name"));
         let (_, proof) = self.author.approved(AdminOperation::Deny { tenant: tenant(), subject, expires_at });
-        Proven { entry: deny::read(&proof).expect("it is an entry"), proof }
+        Arc::new(deny::verify_again(&system, proof, expires_at).expect("two officers signed it"))
     }
 }
 
 impl Store {
-    fn shuts_out(&self, proven: Proven) -> DenyEntry {
+    fn shuts_out(&self, proven: Arc<Proven>) -> DenyEntry {
         let entry = proven.entry.clone();
-        self.denials.send_modify(|held| {
-            let mut more = Held::clone(held);
+        self.deny_entries.send_modify(|held| {
+            let mut more = Entries::clone(held);
             more.insert(proven.entry.id, proven);
             *held = Arc::new(more);
         });
@@ -486,11 +487,11 @@ impl Store {
 }
 
 /// Which entry shuts a caller out of the first key, whether it certainly holds, and whether the view of it is fresh.
-fn shut_out(heard: &Directory, caller: &str, clock: &ManualClock) -> Option<(DenyId, Force, bool)> {
+fn shut_out(heard: &Directory, caller: &str, clock: &ManualClock) -> Option<(DenyId, Certainty, bool)> {
     let Resolution::Found(target) = heard.resolve(version(1), clock.now()) else { panic!("the key is known") };
     let caller: Principal = caller.parse().expect("a legal name");
-    let found = heard.shut_out(&target, &caller, clock.now(), clock.wall())?;
-    Some((found.entry, found.force, found.age.fresh().is_some()))
+    let found = heard.shut_out(&target, &caller, clock.now(), clock.wall()).found()?;
+    Some((found.entry, found.certainty, found.age.fresh().is_some()))
 }
 
 #[tokio::test]
@@ -508,25 +509,25 @@ async fn whoever_is_shut_out_is_so_before_the_first_row_without_a_quorum_and_unt
     let (_listening, place) = pki.listen(1, &store).await;
     let frontend = Frontend::start(&pki.frontend("a1"), &[place], &clock);
     frontend.until_it_has(1).await;
-    assert_eq!(*frontend.heard.denials_at_first_row.lock(), Some(1));
+    assert_eq!(*frontend.heard.denied_at_first_row.lock(), Some(1));
     let heard = &frontend.heard.directory;
-    assert_eq!(shut_out(heard, first, &clock), Some((entry.id, Force::Holds, false)), "known, and not for good");
+    assert_eq!(shut_out(heard, first, &clock), Some((entry.id, Certainty::Certain, false)), "known, and not for good");
     assert_eq!(shut_out(heard, "bob@example.com", &clock), None);
 
     // one more, to a frontend that follows
     let second = store.shuts_out(logs.deny("bob@example.com", expires_at));
-    frontend.until(|heard| heard.denials() == 2).await;
-    assert_eq!(shut_out(heard, "bob@example.com", &clock), Some((second.id, Force::Holds, false)));
+    frontend.until(|heard| heard.deny_entry_count(clock.wall()) == 2).await;
+    assert_eq!(shut_out(heard, "bob@example.com", &clock), Some((second.id, Certainty::Certain, false)));
 
     // a quorum is there again
     store.confirms(GroupId::SYSTEM);
     store.confirms(SHARD);
     let is_fresh = |heard: &Directory| heard.oldest_age(clock.now()).is_some_and(|age| age.fresh().is_some());
     frontend.until(is_fresh).await;
-    assert_eq!(shut_out(heard, first, &clock), Some((entry.id, Force::Holds, true)));
+    assert_eq!(shut_out(heard, first, &clock), Some((entry.id, Certainty::Certain, true)));
 
     // a lift is enough, whoever still holds the entry
-    let lift = LiftDeny { tenant: tenant(), entry: entry.id, expires_at };
+    let lift = LiftDeny { tenant: tenant(), entry: entry.id };
     system.push(logs.author.does(GroupId::SYSTEM, Action::LiftDeny(lift)));
     store.holds(GroupId::SYSTEM, &system);
     frontend.until(|heard| shut_out(heard, first, &clock).is_none()).await;
@@ -534,7 +535,7 @@ async fn whoever_is_shut_out_is_so_before_the_first_row_without_a_quorum_and_unt
 
     // and so is its own end, about which clocks need not agree
     clock.advance(Duration::from_millis(hour));
-    assert!(matches!(shut_out(heard, "bob@example.com", &clock), Some((_, Force::Unclear, _))));
+    assert!(matches!(shut_out(heard, "bob@example.com", &clock), Some((_, Certainty::Perhaps, _))));
     clock.advance(Duration::from_millis(30_001));
     assert_eq!(shut_out(heard, "bob@example.com", &clock), None);
 }

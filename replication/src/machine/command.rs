@@ -312,8 +312,6 @@ pub struct LiftDeny {
     pub tenant: TenantId,
     /// Which.
     pub entry: DenyId,
-    /// When it would have ended by itself.
-    pub expires_at: Timestamp,
 }
 
 /// A completed command with the data replica's signature: the content of a log entry.

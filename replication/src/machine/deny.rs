@@ -8,9 +8,9 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::Timestamp;
-use crate::ids::{DenyId, TenantId};
+use crate::ids::{DenyId, SignerId, TenantId};
 
-use super::apply::authority;
+use super::apply::authority::{self, Office};
 use super::outcome::Refusal;
 use super::policy::Subject;
 use super::request::{AdminOperation, Request};
@@ -18,8 +18,12 @@ use super::rows::{Lift, Placement};
 use super::signed::SignedRequest;
 use super::state::State;
 
+/// How far ahead an entry must end: near its end nobody is sure of it.
+pub const DENY_MIN: Duration = Duration::from_mins(1);
 /// How far ahead an entry may end: whatever is to last longer is a change of policy.
 pub const DENY_MAX: Duration = Duration::from_hours(24 * 31);
+/// How much later an entry may seem to end to somebody whose clock is behind that of the key store which took it.
+const CLOCK_SLACK: Duration = Duration::from_mins(2);
 
 /// A deny entry, as two officers signed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,42 +38,79 @@ pub struct DenyEntry {
     pub expires_at: Timestamp,
 }
 
+/// An entry with what proves it to anybody who knows the officers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proven {
+    /// The entry.
+    pub entry: DenyEntry,
+    /// The officer who asked for it.
+    pub asked_by: SignerId,
+    /// The second officer's request, which holds the first one's.
+    pub proof: SignedRequest,
+}
+
 /// The id of the entry that these bytes of the first officer's request ask for. They name the cluster, and hold a random id.
 pub fn id_of(request: &[u8]) -> DenyId {
     let digest = Sha256::new().chain_update(b"ekm deny entry 1\0").chain_update(request).finalize();
-    DenyId::from_bytes(digest.first_chunk().copied().unwrap_or_default())
+    DenyId::from_bytes(*digest.first_chunk().expect("a digest of 32 bytes begins with 16"))
 }
 
-/// The entry that a consent asks for; `None` if it asks for something else. Says nothing about who signed.
-pub fn read(proof: &SignedRequest) -> Option<DenyEntry> {
-    entry_of(&authority::parse_request(&proof.bytes).ok()?)
+/// Whether the log lifts an entry.
+pub fn is_lifted(system: &State, entry: &DenyId) -> bool {
+    system.row::<Lift>(entry).is_some()
 }
 
-fn entry_of(request: &Request) -> Option<DenyEntry> {
-    let AdminOperation::Approve(consent) = &request.operation else { return None };
-    match authority::parse_request(&consent.request.0).ok()?.operation {
-        AdminOperation::Deny { tenant, subject, expires_at } => {
-            Some(DenyEntry { id: id_of(&consent.request.0), tenant, subject, expires_at })
-        }
-        _ => None,
-    }
+/// Whether an entry ends so late that nobody can have taken it by now.
+pub fn is_too_far(entry: &DenyEntry, now: Timestamp) -> bool {
+    ahead(entry, now) > DENY_MAX + CLOCK_SLACK
 }
 
-/// The entry that two officers signed, if group 0's state says that both may, and it would hold at `now`.
+fn ahead(entry: &DenyEntry, now: Timestamp) -> Duration {
+    Duration::from_millis(entry.expires_at.0.saturating_sub(now.0))
+}
+
+/// The entry that a request asks for, if group 0's state says that two officers may ask for it now.
 ///
 /// # Errors
 /// Why it is not taken.
-pub fn verify(system: &State, proof: &SignedRequest, now: Timestamp) -> Result<DenyEntry, Refusal> {
-    let request = authority::verify_request(system, system.meta().ok_or(Refusal::NoGenesis)?, proof)?;
-    let entry = entry_of(&request).ok_or(Refusal::NotWhatWasAsked)?;
-    let tenant = &entry.tenant;
-    system.row::<Placement>(tenant).ok_or_else(|| Refusal::UnknownTenant { tenant: tenant.clone() })?;
-    if system.row::<Lift>(&entry.id).is_some() {
+pub fn verify(system: &State, proof: SignedRequest, now: Timestamp) -> Result<Proven, Refusal> {
+    let proven = proven(system, proof, Office::Now)?;
+    match ahead(&proven.entry, now) {
+        ahead if ahead < DENY_MIN => Err(Refusal::DenyOver),
+        ahead if ahead > DENY_MAX => Err(Refusal::DenyTooLong),
+        _ => Ok(proven),
+    }
+}
+
+/// The same of an entry that a key store has taken before: its officers may be out of office by now, and clocks may differ.
+///
+/// # Errors
+/// Why it is not taken.
+pub fn verify_again(system: &State, proof: SignedRequest, now: Timestamp) -> Result<Proven, Refusal> {
+    let proven = proven(system, proof, Office::Once)?;
+    if is_too_far(&proven.entry, now) { Err(Refusal::DenyTooLong) } else { Ok(proven) }
+}
+
+fn proven(system: &State, proof: SignedRequest, office: Office) -> Result<Proven, Refusal> {
+    let meta = system.meta().ok_or(Refusal::NoGenesis)?;
+    let request = authority::verify_of(system, meta, &proof, office)?;
+    let (entry, asked_by) = entry_of(&request).ok_or(Refusal::NotWhatWasAsked)?;
+    if system.row::<Placement>(&entry.tenant).is_none() {
+        return Err(Refusal::UnknownTenant { tenant: entry.tenant });
+    }
+    if is_lifted(system, &entry.id) {
         return Err(Refusal::DenyLifted { entry: entry.id });
     }
-    if entry.expires_at <= now {
-        return Err(Refusal::DenyOver);
+    Ok(Proven { entry, asked_by, proof })
+}
+
+fn entry_of(request: &Request) -> Option<(DenyEntry, SignerId)> {
+    let AdminOperation::Approve(consent) = &request.operation else { return None };
+    match authority::parse_request(&consent.request.0).ok()?.operation {
+        AdminOperation::Deny { tenant, subject, expires_at } => {
+            let entry = DenyEntry { id: id_of(&consent.request.0), tenant, subject, expires_at };
+            Some((entry, consent.signer.clone()))
+        }
+        _ => None,
     }
-    let ahead = Duration::from_millis(entry.expires_at.0 - now.0);
-    if ahead > DENY_MAX { Err(Refusal::DenyTooLong) } else { Ok(entry) }
 }

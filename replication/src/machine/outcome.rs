@@ -184,7 +184,9 @@ pub enum Refusal {
         tenant: TenantId,
     },
     /// The signer's roles do not allow to enrol, revoke or approve.
-    #[error("{signer} may not enrol, revoke or approve people: that takes the role security_officer")]
+    #[error(
+        "{signer} may not enrol or revoke people, shut anybody out, or approve that: it takes the role security_officer"
+    )]
     NotOfficer {
         /// Who.
         signer: SignerId,
@@ -526,25 +528,15 @@ pub enum Refusal {
         /// Whose.
         tenant: TenantId,
     },
-    /// The deny entry would have ended by now.
-    #[error("the deny entry has ended already, by this replica's clock; ask for one that ends later")]
+    /// The deny entry has ended, or is about to.
+    #[error("the deny entry has ended, or would within a minute by this replica's clock; ask for one that ends later")]
     DenyOver,
     /// The deny entry would last too long.
     #[error("a deny entry ends within 31 days; ask for a shorter one, and change the policy meanwhile")]
     DenyTooLong,
     /// The deny entry was lifted.
-    #[error("the deny entry {entry} was lifted and does not hold again; ask for a new one")]
+    #[error("the deny entry {entry} was lifted already, and never holds again; to shut somebody out ask for a new one")]
     DenyLifted {
-        /// Which.
-        entry: DenyId,
-    },
-    /// There is no such deny entry of the tenant here.
-    #[error(
-        "tenant {tenant} has no deny entry {entry} that this replica knows; list them with: ekmctl deny list --tenant {tenant}"
-    )]
-    UnknownDeny {
-        /// Whose.
-        tenant: TenantId,
         /// Which.
         entry: DenyId,
     },

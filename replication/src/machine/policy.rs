@@ -116,9 +116,19 @@ pub struct Justifications {
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// A caller, from every key of the tenant.
-    Caller(Principal),
+    Caller(Email),
     /// A key, with all its versions, for every caller.
     Key(KeyName),
+}
+
+impl Subject {
+    /// Its name alone.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Caller(caller) => caller.to_string(),
+            Self::Key(key) => key.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Subject {

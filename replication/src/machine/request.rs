@@ -256,17 +256,15 @@ pub enum AdminOperation {
         tenant: TenantId,
         /// Who or what is shut out.
         subject: Subject,
-        /// When it ends by itself, in milliseconds since 1970; at most [`super::deny::DENY_MAX`] ahead.
+        /// When it ends by itself, in milliseconds since 1970: a minute to 31 days ahead.
         expires_at: Timestamp,
     },
     /// Let in again whom a deny entry shuts out. Two security officers', and it needs a quorum.
     LiftDeny {
         /// Whose.
         tenant: TenantId,
-        /// Which.
+        /// Which, whether or not anybody knows it.
         entry: DenyId,
-        /// When the entry would have ended.
-        expires_at: Timestamp,
     },
 }
 

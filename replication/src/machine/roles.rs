@@ -15,7 +15,7 @@ pub enum PersonRole {
     Operator,
     /// Consents to what others planned.
     Approver,
-    /// Enrols and revokes people. An officer takes two of them.
+    /// Enrols and revokes people, and shuts callers and keys out. An officer takes two of them, and so does a deny entry.
     SecurityOfficer,
     /// Looks at everything, people included, and changes nothing.
     Auditor,

@@ -61,7 +61,7 @@ pub enum RowKind {
     /// `11 | replica` → [`Replica`]: that there is such a replica. Group 0. Written by `AddReplica`.
     Replica = 17,
     /// `12 | deny entry id` → [`Lift`]: a deny entry that holds no more. Group 0. Written by `LiftDeny`, which also removes those whose
-    /// entries have long ended.
+    /// entries must have ended.
     Lift = 18,
 }
 
@@ -177,13 +177,13 @@ pub enum Standing {
     Learner,
 }
 
-/// A deny entry holds no more. Kept until it would have ended by itself.
+/// A deny entry holds no more. Kept until no entry that was made before can hold by itself any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lift {
     /// Whose it was.
     pub tenant: TenantId,
-    /// When the entry would have ended.
-    pub expires_at: Timestamp,
+    /// When it was lifted, by the proposing replica's clock.
+    pub lifted_at: Timestamp,
 }
 
 /// Who owns a path.

@@ -28,7 +28,7 @@ pub use super::service::Groups;
 use super::service::Service;
 use super::tls::PeerTls;
 use super::wire::peer_server::PeerServer;
-use crate::denials::DenyBook;
+use crate::deny_entries::{Answering, DenyBook};
 use crate::ids::{Generation, ReplicaId};
 
 const BOUNDS: Bounds = Bounds { all_max: CONNECTIONS_MAX, each_max: CONNECTIONS_PER_PEER_MAX };
@@ -67,11 +67,11 @@ impl Listening {
         tls: PeerTls,
         generation: Generation,
         groups: Groups,
-        denials: Arc<DenyBook>,
+        deny_entries: Arc<DenyBook>,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let cluster = Cluster { lineage: tls.own().lineage, generation };
-        let service = Service::new(Here { cluster, replica: tls.own().replica }, groups, denials);
+        let service = Service::new(Here { cluster, replica: tls.own().replica }, groups, Answering::new(deny_entries));
         let service = PeerServer::new(service)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);

@@ -13,7 +13,7 @@ use super::limits::CALL_WAIT_MAX;
 use super::receiving::{self, ReceiveError};
 use super::wire;
 use super::wire::peer_server::Peer;
-use crate::denials::DenyBook;
+use crate::deny_entries::Answering;
 use crate::ids::{GroupId, ReplicaId};
 use crate::raft::answering::{AnswerError, expect_snapshot};
 use crate::raft::group::Group;
@@ -44,12 +44,12 @@ pub type Groups = Arc<dyn Fn(GroupId) -> Option<Arc<Group>> + Send + Sync>;
 pub(super) struct Service {
     here: Here,
     groups: Groups,
-    denials: Arc<DenyBook>,
+    deny_entries: Answering,
 }
 
 impl Service {
-    pub(super) fn new(here: Here, groups: Groups, denials: Arc<DenyBook>) -> Self {
-        Self { here, groups, denials }
+    pub(super) fn new(here: Here, groups: Groups, deny_entries: Answering) -> Self {
+        Self { here, groups, deny_entries }
     }
 
     fn admitted(
@@ -93,7 +93,7 @@ impl Service {
                 return unknown(Unknown::Group);
             }
             let system = group.watch().borrow().state.clone();
-            let answer = Arc::clone(&self.denials).answer(system, &call.body).await;
+            let answer = self.deny_entries.answer(&system, &call.body).await;
             return replied(answer.ok_or(AnswerError::Malformed));
         }
         let within = Duration::from_millis(call.within_millis.into()).min(CALL_WAIT_MAX);

@@ -51,9 +51,7 @@ pub fn asks(action: &Action) -> Option<AdminOperation> {
         Action::AddReplica(AddReplica { replica, address, site, kind, standing }) => {
             AdminOperation::AddReplica { replica, address, site, kind, standing }
         }
-        Action::LiftDeny(LiftDeny { tenant, entry, expires_at }) => {
-            AdminOperation::LiftDeny { tenant, entry, expires_at }
-        }
+        Action::LiftDeny(LiftDeny { tenant, entry }) => AdminOperation::LiftDeny { tenant, entry },
         Action::Genesis(_) | Action::AdvanceStage(_) | Action::Tick(_) | Action::DestroyVersion(_) => return None,
     })
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use replication::clock::Clock as _;
-use replication::denials::Held;
+use replication::deny_entries::Entries;
 use replication::feed::{FeedListening, Outlet, Outlets, ProcessKey, Sealer};
 use replication::ids::{GroupId, LogIndex, ReplicaId, ShardId, TenantId};
 use replication::peers::identity::PeerName;
@@ -62,7 +62,7 @@ struct Store {
     made: Made,
     outlets: [(GroupId, Arc<Outlet>); 2],
     /// Nobody is shut out.
-    denials: watch::Sender<Arc<Held>>,
+    deny_entries: watch::Sender<Arc<Entries>>,
 }
 
 impl Outlets for Store {
@@ -70,8 +70,8 @@ impl Outlets for Store {
         self.outlets.iter().find(|(known, _)| *known == group).map(|(_, outlet)| Arc::clone(outlet))
     }
 
-    fn denials(&self) -> watch::Receiver<Arc<Held>> {
-        self.denials.subscribe()
+    fn deny_entries(&self) -> watch::Receiver<Arc<Entries>> {
+        self.deny_entries.subscribe()
     }
 }
 
@@ -111,7 +111,7 @@ impl Premises {
         let credentials =
             Credentials { chain: vec![certificate.der().clone()], key, authorities: vec![frontends.der.clone()] };
         let tls = FeedTls::new(own, credentials)?;
-        let store = Arc::new(Store { outlets: outlets(&made), made, denials: watch::Sender::default() });
+        let store = Arc::new(Store { outlets: outlets(&made), made, deny_entries: watch::Sender::default() });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let listening = FeedListening::start(listener, tls, Arc::clone(&store), store)?;
         let (data, health, feed) = (free()?, free()?, listening.address());

@@ -68,10 +68,10 @@ impl FromRequestParts<Admin> for PeopleReader {
     }
 }
 
-/// A person whose role lets them look at who is shut out: of a tenant, or by their own word.
-pub(super) struct DenialReader(pub(super) Person);
+/// A person whose role lets them look at tenants, or at who is enrolled: both may look at who is shut out.
+pub(super) struct DenyEntryReader(pub(super) Person);
 
-impl FromRequestParts<Admin> for DenialReader {
+impl FromRequestParts<Admin> for DenyEntryReader {
     type Rejection = FailureBody;
 
     async fn from_request_parts(parts: &mut Parts, admin: &Admin) -> Result<Self, FailureBody> {

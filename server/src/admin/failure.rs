@@ -2,9 +2,12 @@
 //!
 //! Every failure of this listener is made here, and is JSON. It says what to do instead.
 
+use std::io::ErrorKind;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use replication::deny_entries::BookError;
 use replication::machine::outcome::Refusal;
 use replication::raft::group::ProposeError;
 
@@ -30,10 +33,13 @@ pub(super) fn not_done(error: &ExecuteError) -> FailureBody {
     let code = match error {
         ExecuteError::Refused(refusal) => refusal_code(refusal),
         ExecuteError::Transport(_) => FailureCode::Invalid,
-        ExecuteError::Propose(ProposeError::Unknown) => FailureCode::Unknown,
+        ExecuteError::Propose(ProposeError::Unknown) | ExecuteError::NotStored(BookError::Late) => FailureCode::Unknown,
         ExecuteError::Propose(ProposeError::NoRoom(_)) => FailureCode::NoRoom,
         ExecuteError::Propose(_) | ExecuteError::Complete(_) | ExecuteError::Down(_) | ExecuteError::NoQuorum(_) => {
             FailureCode::Unavailable
+        }
+        ExecuteError::NotStored(BookError::Store { source, .. }) if source.kind() == ErrorKind::StorageFull => {
+            FailureCode::NoRoom
         }
         ExecuteError::NotStored(_) => FailureCode::Unavailable,
         ExecuteError::Unexpected => FailureCode::Internal,
@@ -86,7 +92,6 @@ const fn refusal_code(refusal: &Refusal) -> FailureCode {
         | Refusal::UnknownImportKey { .. }
         | Refusal::UnknownRule { .. }
         | Refusal::UnknownShard { .. }
-        | Refusal::UnknownDeny { .. }
         | Refusal::UnknownPerson { .. } => FailureCode::NotFound,
         Refusal::Exists { .. }
         | Refusal::PathTaken

@@ -18,18 +18,18 @@ use replication::machine::state::State;
 use crate::wire::RequestId;
 
 use super::across::Across;
-use super::asked::{DenialReader, Enrolled, Named, PeopleReader, Reader, Within, whole};
+use super::asked::{DenyEntryReader, Enrolled, Named, PeopleReader, Reader, Within, whole};
 use super::cluster::InitError;
 use super::failure::{not_done, refused};
 use super::pages::{PageAsked, cut};
 use super::person::Person;
 use super::routes::Admin;
 use super::wire::{
-    Answer, CallerBody, ClusterStatus, CryptoSpaceBody, DenialBody, Explanation, FailureBody, FailureCode, Founded,
+    Answer, CallerBody, ClusterStatus, CryptoSpaceBody, DenyEntryBody, Explanation, FailureBody, FailureCode, Founded,
     ImportKeyBody, KeyBody, OwnedVersionBody, Page, PersonBody, SIGNATURE_HEADER, SIGNER_HEADER, SeenBody, ShardStatus,
     Status, TenantBody,
 };
-use super::{callers, cluster, denials, explain, people, queries, standing};
+use super::{callers, cluster, deny_entries, explain, people, queries, standing};
 
 /// What every handler gives.
 type Asked<T> = Result<Json<T>, FailureBody>;
@@ -227,14 +227,14 @@ pub(super) async fn import_key(
     queries::import_key(&admin.of(&named.0, &person)?, named, &person).map(Json)
 }
 
-pub(super) async fn denials(
+pub(super) async fn deny_entries(
     Shared(admin): Shared<Admin>,
-    DenialReader(person): DenialReader,
+    DenyEntryReader(person): DenyEntryReader,
     Named(tenant): Named<TenantId>,
     page: PageAsked,
-) -> Asked<Page<DenialBody>> {
-    let (book, system) = (admin.store.denials(), admin.store.system_state());
-    denials::denials((book, &system), &tenant, &page, &person).map(Json)
+) -> Asked<Page<DenyEntryBody>> {
+    let (book, system) = (admin.store.deny_entries(), admin.store.system_state());
+    deny_entries::deny_entries((book, &system, admin.clock.wall()), &tenant, &page, &person).map(Json)
 }
 
 pub(super) async fn operators(

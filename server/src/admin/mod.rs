@@ -8,7 +8,7 @@ mod asked;
 mod callers;
 pub mod client;
 pub mod cluster;
-mod denials;
+mod deny_entries;
 mod explain;
 mod failure;
 mod handlers;

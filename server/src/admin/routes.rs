@@ -19,7 +19,7 @@ use super::handlers;
 use super::openapi::{self, Shape, page_of, shape};
 use super::wire::{
     Answer, CALLERS_PATH, CLUSTER_INIT_PATH, CLUSTER_STATUS_PATH, CallerBody, ClusterStatus, CryptoSpaceBody,
-    DENIALS_PATH, DenialBody, EXPLAIN_PATH, ExplainRequest, Explanation, FailureCode, Founded, ImportKeyBody,
+    DENY_ENTRIES_PATH, DenyEntryBody, EXPLAIN_PATH, ExplainRequest, Explanation, FailureCode, Founded, ImportKeyBody,
     InitRequest, KeyBody, OPENAPI_PATH, OPERATORS_PATH, OwnedVersionBody, PersonBody, REQUESTS_PATH, SEEN_PATH,
     SHARDS_PATH, STATUS_PATH, SeenBody, ShardStatus, Status, TENANTS_PATH, TenantBody, VERSIONS_PATH,
 };
@@ -165,7 +165,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         get(below(VERSIONS_PATH, "version"), "get_version", "One key version, by the id in its path or in that of an alias.", shape::<OwnedVersionBody>(), FINDS, self::get(h::version)),
         list(below(CALLERS_PATH, "caller"), "list_caller_rules", "The rules that name a caller.", shape::<CallerBody>(), LISTS, self::get(h::caller)),
         get(below(SEEN_PATH, "request"), "get_request_seen", "The audit record of a request of late.", shape::<SeenBody>(), FINDS, self::get(h::seen)),
-        list(below(DENIALS_PATH, "tenant"), "list_denials", "Whom officers shut out of a tenant.", shape::<DenialBody>(), FINDS, self::get(h::denials)),
+        list(below(DENY_ENTRIES_PATH, "tenant"), "list_deny_entries", "Whom officers shut out of a tenant.", shape::<DenyEntryBody>(), FINDS, self::get(h::deny_entries)),
         list(OPERATORS_PATH.to_owned(), "list_people", "The people who are enrolled.", shape::<PersonBody>(), LISTS, self::get(h::operators)),
         get(below(OPERATORS_PATH, "person"), "get_person", "One person.", shape::<PersonBody>(), FINDS, self::get(h::operator)),
         get(OPENAPI_PATH.to_owned(), "openapi", "This document.", Shape::ANY, &[], self::get(h::document)),

@@ -1,7 +1,7 @@
 //! The bodies of the admin API, as JSON. No logic.
 
 mod cluster;
-mod denial;
+mod deny_entry;
 mod explain;
 mod page;
 mod seen;
@@ -20,7 +20,7 @@ use replication::machine::rows::{Algorithm, Origin, Purpose, Quota, Staleness};
 
 pub use crate::keystore::Answer;
 pub use cluster::{ClusterStatus, FedFrontend, FirstPerson, Founded, GroupMembers, InitRequest, ReplicaBody};
-pub use denial::DenialBody;
+pub use deny_entry::DenyEntryBody;
 pub use explain::{
     Decision, ExplainRequest, ExplainedLevel, ExplainedRule, ExplainedVersion, Explanation, ReasonCovered, RuleEffect,
     StatedReason,
@@ -52,7 +52,7 @@ pub const VERSIONS_PATH: &str = "/admin/v1/versions";
 /// The people who are enrolled, by GET; below it each by name.
 pub const OPERATORS_PATH: &str = "/admin/v1/operators";
 /// Whom officers shut out of a tenant, by GET below it with the tenant's name.
-pub const DENIALS_PATH: &str = "/admin/v1/denials";
+pub const DENY_ENTRIES_PATH: &str = "/admin/v1/deny_entries";
 /// What would be decided, by POST.
 pub const EXPLAIN_PATH: &str = "/admin/v1/explain";
 /// The rules that name a caller, by GET below it with the caller's e-mail address.

@@ -11,7 +11,6 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use replication::clock::{Clock, Timestamp};
-use replication::denials::DenyBook;
 use replication::directory::Directory;
 use replication::ids::{IdempotencyId, KeyVersionId, ReplicaId, Revision, ShardId, TenantId};
 use replication::machine::lifecycle::VersionState;
@@ -195,9 +194,8 @@ impl World {
             directory: Arc::clone(&directory),
             tenant_keys,
             fed_to: crate::keystore::FedTo::Own("m1".parse().expect("a legal name")),
-            denials: Arc::new(
-                DenyBook::open(folder.path().join("denials"), Arc::new(SystemClock)).expect("the folder can be read"),
-            ),
+            deny_entries: crate::keystore::open_deny_entries(&host, folder.path(), Arc::new(SystemClock))
+                .expect("the folder can be read"),
         };
         let trust = Trust { issuers: Vec::new(), audiences: Vec::new() };
         let officer = |member: &Member| member.founding(PersonRole::SecurityOfficer);

@@ -39,11 +39,7 @@ pub(super) enum Harm {
 impl Harm {
     /// Of a deny entry.
     pub(super) fn deny(subject: &Subject, tenant: &TenantId) -> Self {
-        let name = match subject {
-            Subject::Caller(caller) => caller.to_string(),
-            Subject::Key(key) => key.to_string(),
-        };
-        Self::Deny { subject: subject.to_string(), name, tenant: tenant.to_string() }
+        Self::Deny { subject: subject.to_string(), name: subject.name(), tenant: tenant.to_string() }
     }
 
     /// What must be typed to go on.
@@ -117,7 +113,7 @@ impl fmt::Display for Harm {
             ),
             Self::Deny { subject, tenant, .. } => write!(
                 f,
-                "This shuts {subject} out of tenant {tenant} on every machine at once, without preview or stages. {FINAL}"
+                "This shuts {subject} out of tenant {tenant} on every machine at once, without preview or stages: calls get 403. {FINAL}"
             ),
             Self::SetQuota { tenant, level, per_second } => write!(
                 f,

@@ -109,15 +109,12 @@ pub enum CtlError {
     /// A local file names no replica.
     #[error("{} is not what a replica is joined by: give the file replica.json that `ekm keystore` wrote into its data folder", .0.display())]
     ReplicaFile(PathBuf),
-    /// A deny entry would end at once, or too late.
-    #[error("--for is at most 31 days, and more than nothing: what is to last longer is a change of policy")]
-    DenyTime,
     /// There is no such deny entry.
     #[error(
         "the key store that was asked holds no deny entry {entry} of tenant {tenant}; `ekmctl deny list --tenant {tenant}` shows those that it \
-         holds, and another key store may hold more"
+         holds. If a refusal or an audit record names it, lift it with --not-listed"
     )]
-    NoSuchDenial {
+    NoSuchDenyEntry {
         /// Which.
         entry: DenyId,
         /// Whose.
@@ -193,7 +190,7 @@ impl CtlError {
             | Self::Wrap(WrapForTransportError::Rsa(_)) => exit::OS,
             Self::Unknown { .. } => exit::UNKNOWN,
             Self::NotNow { .. } => exit::TRY_LATER,
-            Self::Confirm(ConfirmError::Declined { .. }) | Self::NoSuchDenial { .. } => exit::REFUSED,
+            Self::Confirm(ConfirmError::Declined { .. }) | Self::NoSuchDenyEntry { .. } => exit::REFUSED,
             Self::Client(ClientError::Read { .. })
             | Self::Dev(DevFileError::Read { .. })
             | Self::Read { .. }
@@ -215,7 +212,6 @@ impl CtlError {
             | Self::PeopleFile { .. }
             | Self::ReplicaFile(_)
             | Self::NoAlias { .. }
-            | Self::DenyTime
             | Self::ExplainNeedsCaller
             | Self::MaterialFromTerminal
             | Self::Material(_)

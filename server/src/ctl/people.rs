@@ -154,9 +154,7 @@ pub(super) fn words(operation: &AdminOperation) -> Option<String> {
         AdminOperation::Deny { tenant, subject, expires_at } => {
             Some(format!("shut {subject} out of tenant {tenant} until {}", moment(*expires_at)))
         }
-        AdminOperation::LiftDeny { tenant, entry, .. } => {
-            Some(format!("lift the deny entry {entry} of tenant {tenant}"))
-        }
+        AdminOperation::LiftDeny { tenant, entry } => Some(format!("lift the deny entry {entry} of tenant {tenant}")),
         _ => None,
     }
 }

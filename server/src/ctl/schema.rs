@@ -12,8 +12,8 @@ use super::levels::{PolicyInForce, QuotasInForce};
 use super::people::Pending;
 use super::print::{Explained, Imported, KeyShown, Lineage, Me, PeopleChange, Printed};
 use crate::admin::wire::{
-    Answer, ClusterStatus, CryptoSpaceBody, DenialBody, Founded, ImportKeyBody, KeyBody, OwnedVersionBody, PersonBody,
-    ShardStatus, Status, TenantBody,
+    Answer, ClusterStatus, CryptoSpaceBody, DenyEntryBody, Founded, ImportKeyBody, KeyBody, OwnedVersionBody,
+    PersonBody, ShardStatus, Status, TenantBody,
 };
 
 /// The dialect of these schemas.
@@ -65,7 +65,7 @@ const COMMANDS: &[(&str, Schema)] = &[
     ("explain", of::<Explained>),
     ("deny caller", of::<Pending>),
     ("deny key", of::<Pending>),
-    ("deny list", of::<Vec<DenialBody>>),
+    ("deny list", of::<Vec<DenyEntryBody>>),
     ("deny lift", of::<Pending>),
     ("operator enrol", of::<PeopleChange>),
     ("operator approve", of::<Answer>),

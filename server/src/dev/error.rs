@@ -56,8 +56,8 @@ pub enum DevError {
     SigningKey { path: PathBuf, source: SigningKeyError },
     #[error("{} does not belong to this data", path.display())]
     Foreign { path: PathBuf, source: FoundError },
-    #[error("the deny entries in {} cannot be read; make the folder readable to the server alone", folder.display())]
-    Denials { folder: PathBuf, source: std::io::Error },
+    #[error("the deny entries in {} cannot be read: there should be a folder that the server may read, or nothing; what it held comes from other key stores, or has to be asked for again", folder.display())]
+    DenyEntries { folder: PathBuf, source: std::io::Error },
     #[error("no replica signing key can be made")]
     NoSigningKey,
     #[error("the probe's key cannot be made")]

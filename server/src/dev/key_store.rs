@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use replication::denials::DenyBook;
 use replication::directory::Directory;
 use replication::machine::rows::Trust;
 use replication::machine::signing::{self, SigningKey};
@@ -12,7 +11,9 @@ use replication::raft::host::Host;
 use zeroize::Zeroizing;
 
 use crate::authn::mint::DEV_ISSUER;
-use crate::keystore::{DENIALS_FOLDER, FedTo, FoundError, Founding, KeyStore, Needed, Parts, Root, UnsoundError};
+use crate::keystore::{
+    DENY_ENTRIES_FOLDER, FedTo, FoundError, Founding, KeyStore, Needed, Parts, Root, UnsoundError, open_deny_entries,
+};
 use crate::lookup::TenantKeys;
 
 use super::error::DevError;
@@ -32,8 +33,8 @@ pub(super) async fn start_key_store(
 ) -> Result<Arc<KeyStore>, DevError> {
     let folder = &prepared.folder;
     let needed = Needed::by(host).await.map_err(|error| told(error, folder))?;
-    let denials = DenyBook::open(folder.at(DENIALS_FOLDER), Arc::clone(&prepared.clock));
-    let denials = denials.map_err(|source| DevError::Denials { folder: folder.at(DENIALS_FOLDER), source })?;
+    let deny_entries = open_deny_entries(host, folder.root(), Arc::clone(&prepared.clock))
+        .map_err(|source| DevError::DenyEntries { folder: folder.at(DENY_ENTRIES_FOLDER), source })?;
     let parts = Parts {
         host: Arc::clone(host),
         signer: Arc::new(replica_key(folder, needed)?),
@@ -44,7 +45,7 @@ pub(super) async fn start_key_store(
         directory: Arc::clone(directory),
         tenant_keys: Arc::clone(tenant_keys),
         fed_to: FedTo::Own(super::MACHINE.parse().expect("the machine of dev has a legal name")),
-        denials: Arc::new(denials),
+        deny_entries,
     };
     let founding = Founding {
         dev: true,

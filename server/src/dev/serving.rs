@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use replication::deny_entries;
 use replication::directory::Directory;
 use replication::ids::ShardId;
 use replication::raft::host::Host;
@@ -69,7 +70,8 @@ impl Serving {
         let tenant_keys = Arc::new(TenantKeys::default());
         let store = start_key_store(prepared, host, &directory, &tenant_keys).await?;
         planes.feeds.spawn_endless("feeds", Arc::clone(&store).feed_all());
-        planes.control.spawn_endless("deny entries", Arc::clone(&store).pass_denials_on());
+        let keeping = deny_entries::keep(Arc::clone(store.deny_entries()), Arc::clone(store.system()));
+        planes.control.spawn_endless("deny entries", keeping);
         planes.control.spawn_endless("cluster time", Arc::clone(&store).keep_time());
         let raising = Arc::clone(&store);
         planes.control.spawn_endless("raising shards", async move { raising.raise_again().await });

@@ -39,6 +39,9 @@ pub struct Answer {
     /// The deny entry that was made or lifted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deny_entry: Option<DenyId>,
+    /// What should be looked at, although the request was carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// The frontends that use the change already.
     pub usable_on: Vec<String>,
     /// The frontends that had not acknowledged it in time.

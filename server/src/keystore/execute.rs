@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use replication::denials::BookError;
+use replication::deny_entries::BookError;
 use replication::ids::{
     AliasId, CryptoSpaceId, GroupId, IdempotencyId, KeyVersionId, LogIndex, TenantId, alias_path, crypto_space_path,
     key_path,
@@ -57,9 +57,9 @@ pub enum ExecuteError {
     /// The wrapped material that came with it is not what it should be; nothing was changed.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// A deny entry could not be made durable; it does not hold.
-    #[error("{0}; it does not hold: look at the disk here, and send the same request to another key store")]
-    NotStored(#[source] BookError),
+    /// A deny entry could not be made durable.
+    #[error("{0}; look at the disk here, and send the same request to another key store")]
+    NotStored(BookError),
     /// The log answered with something this request cannot come to.
     #[error("the log answered a request with the effect of another")]
     Unexpected,

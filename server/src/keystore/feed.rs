@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use replication::denials::Held;
+use replication::deny_entries::Entries;
 use replication::directory::View;
 use replication::feed::{self, Outlet, Outlets, ProcessKey, Sealer, Stamp};
 use replication::ids::{GroupId, ShardId, TenantId};
@@ -55,8 +55,8 @@ impl Outlets for KeyStore {
         self.outlets.lock().unwrap_or_else(PoisonError::into_inner).get(&group).cloned()
     }
 
-    fn denials(&self) -> watch::Receiver<Arc<Held>> {
-        self.parts.denials.watch()
+    fn deny_entries(&self) -> watch::Receiver<Arc<Entries>> {
+        self.parts.deny_entries.watch()
     }
 }
 

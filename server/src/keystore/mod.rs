@@ -7,7 +7,7 @@ mod answer;
 mod complete;
 mod counting;
 mod current;
-mod denials;
+mod deny_entries;
 mod destruction;
 mod duties;
 mod execute;
@@ -34,7 +34,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use replication::clock::{Clock, Moment};
-use replication::denials::DenyBook;
+use replication::deny_entries::DenyBook;
 use replication::directory::Directory;
 use replication::feed::Outlet;
 use replication::ids::{FrontendName, GroupId, LineageId, LogIndex, ShardId};
@@ -48,6 +48,7 @@ use crate::crypto::{Arena, Entropy};
 use crate::lookup::TenantKeys;
 
 pub use answer::Answer;
+pub use deny_entries::{DENY_ENTRIES_FOLDER, open_deny_entries};
 pub use execute::ExecuteError;
 pub use found::{FoundError, Founding, Person};
 pub use member::{Membership, Own};
@@ -57,9 +58,6 @@ pub use sound::{ELECTION_DEADLINE, Needed, UnsoundError};
 
 /// How long an operator's request may take to be committed before its outcome counts as unknown.
 pub const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);
-
-/// In a replica's data folder: whom officers shut out.
-pub const DENIALS_FOLDER: &str = "denials";
 
 /// Who reads what a key store knows.
 #[derive(Debug, Clone)]
@@ -91,7 +89,7 @@ pub struct Parts {
     /// Who reads them.
     pub fed_to: FedTo,
     /// Whom officers shut out.
-    pub denials: Arc<DenyBook>,
+    pub deny_entries: Arc<DenyBook>,
 }
 
 /// The key store of this replica.
@@ -158,8 +156,8 @@ impl KeyStore {
     }
 
     /// Whom officers shut out.
-    pub fn denials(&self) -> &Arc<DenyBook> {
-        &self.parts.denials
+    pub fn deny_entries(&self) -> &Arc<DenyBook> {
+        &self.parts.deny_entries
     }
 
     /// The groups of this replica.

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use replication::denials::DenyBook;
 use replication::directory::Directory;
 use replication::ids::{IdempotencyId, KeyVersionId, ReplicaId, Revision, TenantId, parse_key_path};
 use replication::machine::command::{Action, ReservePath};
@@ -27,8 +26,8 @@ use crate::clock::SystemClock;
 use crate::crypto::root::RootKey;
 use crate::crypto::{Binding, LockPolicy, SystemEntropy, UsableMaterial, check_canary};
 
-#[path = "denials_tests.rs"]
-mod denials;
+#[path = "deny_entries_tests.rs"]
+mod deny_entries;
 #[path = "halted_tests.rs"]
 mod halted;
 #[path = "import_tests.rs"]
@@ -149,10 +148,8 @@ impl Site {
             directory: Arc::new(Directory::new([ShardId::FIRST])),
             tenant_keys: Arc::default(),
             fed_to: FedTo::Own("test-1".parse().expect("a legal name")),
-            denials: Arc::new(
-                DenyBook::open(self.folder.path().join("denials"), Arc::clone(&self.clock))
-                    .expect("the folder can be read"),
-            ),
+            deny_entries: open_deny_entries(host, self.folder.path(), Arc::clone(&self.clock))
+                .expect("the folder can be read"),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use http::HeaderMap;
 use replication::clock::Moment;
+use replication::deny_entries::list::Certainty;
 use replication::directory::{Directory, Resolution, Target};
-use replication::freshness::deny::Force;
 use replication::ids::KeyVersionId;
 use replication::machine::policy::Operation;
 
@@ -74,21 +74,20 @@ pub(super) fn judged(
     journey: &Journey,
 ) -> Result<Grant, (ServiceError, Option<Decider>)> {
     let clock = &journey.clock;
-    let shut_out = journey.directory.shut_out(&target, asked.caller, clock.now(), clock.wall());
-    policy::decide(target, shut_out, asked, journey.unknown_reasons).map_err(|(refused, target)| {
+    let looked = journey.directory.shut_out(&target, asked.caller, clock.now(), clock.wall());
+    policy::decide(target, looked, asked, journey.unknown_reasons).map_err(|(refused, target)| {
         let caller = asked.caller.to_string();
         match refused {
             Refused::Denied(denial) => {
                 let decider = denial.why().decider();
                 (ServiceError::denied(DeniedKey { version: target.path, caller, denial }, target.age), decider)
             }
-            Refused::ShutOut { denial, force, age } => {
+            Refused::ShutOut { denial, certainty, age } => {
                 let decider = denial.why().decider();
                 let denied = DeniedKey { version: target.path, caller, denial };
-                let error = match force {
-                    Force::Holds => ServiceError::denied(denied, age),
-                    // it may have ended by another machine's clock
-                    Force::Unclear | Force::Over => ServiceError::Doubtful(Doubt::Denial),
+                let error = match certainty {
+                    Certainty::Certain => ServiceError::denied(denied, age),
+                    Certainty::Perhaps => ServiceError::Doubtful(Doubt::Denial),
                 };
                 (error, decider)
             }

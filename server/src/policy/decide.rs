@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use replication::directory::{ShutOut, Target};
+use replication::deny_entries::list::Certainty;
+use replication::directory::{Looked, ShutOut, Target};
 use replication::freshness::Age;
-use replication::freshness::deny::Force;
 use replication::ids::{DenyId, RuleName};
 use replication::machine::policy::Rule;
 
@@ -129,10 +129,10 @@ pub enum Refused {
     Denied(Denial),
     /// A deny entry says no, whatever the rules say.
     ShutOut {
-        /// By which entry.
+        /// Which names the entry.
         denial: Denial,
-        /// Whether it certainly holds.
-        force: Force,
+        /// How sure it is that the entry holds.
+        certainty: Certainty,
         /// How old the view is that knows of no lift.
         age: Age,
     },
@@ -150,13 +150,13 @@ pub enum Refused {
 #[allow(clippy::result_large_err, reason = "the target moves back to its owner, without an allocation for a refusal")]
 pub fn decide(
     target: Target,
-    shut_out: Option<ShutOut>,
+    looked: Looked,
     asked: &Asked<'_>,
     unknown: UnknownReasons,
 ) -> Result<Grant, (Refused, Target)> {
-    if let Some(ShutOut { entry, force, age }) = shut_out {
+    if let Some(ShutOut { entry, certainty, age }) = looked.found() {
         let denial = Denial { why: Why::ShutOut { entry } };
-        return Err((Refused::ShutOut { denial, force, age }, target));
+        return Err((Refused::ShutOut { denial, certainty, age }, target));
     }
     match judge(Levels::of(&target), asked, unknown).cloned() {
         Ok(rule) => Ok(Grant { target, rule }),

@@ -46,8 +46,8 @@ pub enum ReplicaError {
     Feed { address: SocketAddr, source: std::io::Error },
     #[error("cannot listen for other replicas on {address}; free it, or change peers.listen")]
     Peers { address: SocketAddr, source: std::io::Error },
-    #[error("the deny entries in {} cannot be read; make the folder readable to the server alone", folder.display())]
-    Denials { folder: PathBuf, source: std::io::Error },
+    #[error("the deny entries in {} cannot be read: there should be a folder that the server may read, or nothing; what it held comes from other key stores, or has to be asked for again", folder.display())]
+    DenyEntries { folder: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use replication::denials::{self, DenyBook};
+use replication::deny_entries::{self, DenyBook};
 use replication::directory::Directory;
 use replication::feed::FeedListening;
 use replication::ids::{Generation, ShardId};
@@ -30,7 +30,9 @@ use crate::edge::listener::Listener;
 use crate::edge::tls::{ServerTls, TlsFiles};
 use crate::gauges;
 use crate::health::Readiness;
-use crate::keystore::{DENIALS_FOLDER, ELECTION_DEADLINE, FedTo, KeyStore, Membership, Parts, Root};
+use crate::keystore::{
+    DENY_ENTRIES_FOLDER, ELECTION_DEADLINE, FedTo, KeyStore, Membership, Parts, Root, open_deny_entries,
+};
 use crate::lookup::TenantKeys;
 use crate::metrics::ListenerLabel;
 use crate::process::files::{self, Readers};
@@ -103,9 +105,11 @@ async fn serve(
     let serving = async {
         // before anything is opened to anybody
         Membership::of(&host, &prepared.identity.own)?;
-        let denials = open_denials(&prepared)?;
-        listening = Some(listen_for_peers(&prepared, &host, &denials).await?);
-        let held = Kept { host: Arc::clone(&host), denials };
+        let data_dir = &prepared.settings.data_dir;
+        let deny_entries = open_deny_entries(&host, data_dir, Arc::clone(&prepared.clock))
+            .map_err(|source| ReplicaError::DenyEntries { folder: data_dir.join(DENY_ENTRIES_FOLDER), source })?;
+        listening = Some(listen_for_peers(&prepared, &host, &deny_entries).await?);
+        let held = Kept { host: Arc::clone(&host), deny_entries };
         live(options, &prepared, &held, &readiness, runtimes, &planes).await
     };
     let ended = tokio::select! {
@@ -139,31 +143,24 @@ fn host_settings(prepared: &Prepared) -> HostSettings {
     }
 }
 
-/// Whom officers shut out: of the cluster, and of no group's log.
-fn open_denials(prepared: &Prepared) -> Result<Arc<DenyBook>, ReplicaError> {
-    let folder = prepared.settings.data_dir.join(DENIALS_FOLDER);
-    let book = DenyBook::open(folder.clone(), Arc::clone(&prepared.clock));
-    book.map(Arc::new).map_err(|source| ReplicaError::Denials { folder, source })
-}
-
 async fn listen_for_peers(
     prepared: &Prepared,
     host: &Arc<Host>,
-    denials: &Arc<DenyBook>,
+    deny_entries: &Arc<DenyBook>,
 ) -> Result<Listening, ReplicaError> {
     let address = prepared.settings.peers.listen;
     let failed = |source| ReplicaError::Peers { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let looked_up = Arc::clone(host);
     let groups: Groups = Arc::new(move |group| looked_up.group(group));
-    Listening::start(listener, prepared.peers.tls().clone(), Generation::FIRST, groups, Arc::clone(denials))
+    Listening::start(listener, prepared.peers.tls().clone(), Generation::FIRST, groups, Arc::clone(deny_entries))
         .map_err(failed)
 }
 
 /// What a replica keeps: its groups, and whom officers shut out.
 struct Kept {
     host: Arc<Host>,
-    denials: Arc<DenyBook>,
+    deny_entries: Arc<DenyBook>,
 }
 
 /// Everything from the other listeners on. Ends by an error, and with the process.
@@ -187,6 +184,8 @@ async fn live(
     }
     let (opening, keeping) = (Arc::clone(host), Arc::clone(host));
     planes.control.spawn_endless("opening shards", async move { opening.open_named(ELECTION_DEADLINE).await });
+    let passing_on = deny_entries::keep(Arc::clone(&kept.deny_entries), Arc::clone(host.system()));
+    planes.control.spawn_endless("deny entries", passing_on);
     planes.control.spawn_endless("membership", async move { keeping.reconcile().await });
     let look_every = prepared.settings.look_every;
     planes
@@ -209,7 +208,7 @@ async fn live(
 async fn witness(
     options: &ReplicaOptions,
     prepared: &Prepared,
-    Kept { host, denials }: &Kept,
+    Kept { host, .. }: &Kept,
     readiness: &Arc<Readiness>,
     planes: &Planes,
 ) -> Result<(), ReplicaError> {
@@ -221,8 +220,6 @@ async fn witness(
         () = saying => {}
     }
     let silent = Arc::clone(host);
-    let keeping = denials::keep(Arc::clone(denials), Arc::clone(host.system()));
-    planes.control.spawn_endless("deny entries", keeping);
     planes.control.spawn_endless("reports", async move { vouch_for_nobody(&silent).await });
     tracing::info!("this witness belongs to the cluster");
     let (metrics, groups) = (Arc::clone(&prepared.metrics), Arc::clone(host));
@@ -252,7 +249,7 @@ impl WithKeys<'_> {
         &self,
         options: &ReplicaOptions,
         prepared: &Prepared,
-        Kept { host, denials }: &Kept,
+        Kept { host, deny_entries }: &Kept,
         readiness: &Arc<Readiness>,
         planes: &Planes,
     ) -> Result<(), ReplicaError> {
@@ -275,7 +272,7 @@ impl WithKeys<'_> {
             directory: Arc::clone(&directory),
             tenant_keys: Arc::clone(&tenant_keys),
             fed_to: FedTo::Frontends,
-            denials: Arc::clone(denials),
+            deny_entries: Arc::clone(deny_entries),
         };
         let waits_for = watch::Sender::new(
             "this replica belongs to no cluster yet: found the cluster with `ekmctl cluster init`, or have it join with `ekmctl cluster join`"
@@ -300,6 +297,8 @@ impl WithKeys<'_> {
             Serving { store: Arc::new(store), tenant_keys, readiness: Arc::clone(readiness), leftovers, admin_tls };
         serving.start(prepared, &switch, planes);
         let tls = prepared.feed.as_ref().expect("a data replica has loaded what it presents to frontends").tls();
+        // whom the others shut out while this replica was away
+        deny_entries::catch_up(serving.store.deny_entries(), host.system()).await;
         let _feeding = listen_for_frontends(self.feed, tls.clone(), &serving.store).await?;
         Err(serving.store.root_is_wrong().await.into())
     }

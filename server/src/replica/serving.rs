@@ -42,7 +42,7 @@ impl Serving {
         let store = &self.store;
         planes.feeds.spawn_endless("feeds", Arc::clone(store).feed_all());
         planes.control.spawn_endless("shards", Arc::clone(store).follow_shards());
-        planes.control.spawn_endless("deny entries", Arc::clone(store).pass_denials_on());
+        planes.control.spawn_endless("shut out here", Arc::clone(store).take_in_deny_entries());
         planes.control.spawn_endless("duties", Arc::clone(store).do_duties());
         planes.control.spawn_endless("cluster time", Arc::clone(store).keep_time());
         let (metrics, clock) = (Arc::clone(&prepared.metrics), Arc::clone(&prepared.clock));

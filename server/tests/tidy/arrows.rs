@@ -170,14 +170,14 @@ const REPLICATION_ARROWS: Arrows = &[
         ],
     ),
     ("freshness", &["clock", "ids", "machine::rows"]),
-    ("denials::list", &["clock", "ids", "machine", "freshness"]),
-    ("directory", &["clock", "ids", "machine", "freshness", "denials::list"]),
+    ("deny_entries::list", &["clock", "ids", "machine", "freshness"]),
+    ("directory", &["clock", "ids", "machine", "freshness", "deny_entries::list"]),
     ("schema", &["clock", "ids", "machine::policy", "machine::request"]),
     ("store", &["ids", "machine", "codec"]),
     ("raft", &["clock", "ids", "machine", "codec", "freshness", "store"]),
-    ("denials", &["clock", "ids", "machine", "codec", "freshness", "denials::list", "store", "raft"]),
-    ("peers", &["ids", "raft", "denials"]),
-    ("feed", &["clock", "ids", "machine", "codec", "freshness", "directory", "raft", "denials", "peers"]),
+    ("deny_entries", &["clock", "ids", "machine", "codec", "freshness", "deny_entries::list", "store", "raft"]),
+    ("peers", &["ids", "raft", "deny_entries"]),
+    ("feed", &["clock", "ids", "machine", "codec", "freshness", "directory", "raft", "deny_entries", "peers"]),
 ];
 
 /// The crates whose modules have arrows.

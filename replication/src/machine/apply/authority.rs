@@ -17,7 +17,7 @@ use crate::machine::state::State;
 use super::{RESERVED_TENANT, people};
 
 pub(super) fn check(state: &State, meta: &Meta, signed: &SignedCommand, command: &Command) -> Result<(), Refusal> {
-    let replica = signer(state, &signed.signer)?;
+    let replica = signer(state, &signed.signer, Office::Now)?;
     let message = signing::command_message(meta.lineage, meta.group, &signed.command);
     if replica.role != Role::Replica || !signing::verifies(&replica.public_key, &message, &signed.signature) {
         return Err(Refusal::BadSignature { signer: signed.signer.clone() });
@@ -51,7 +51,24 @@ pub fn parse_request(bytes: &[u8]) -> Result<Request, Refusal> {
 /// # Errors
 /// The refusal that `apply` would come to, so that a replica can refuse before it makes key material.
 pub fn verify_request(state: &State, meta: &Meta, signed: &SignedRequest) -> Result<Request, Refusal> {
-    let (request, roles, tenants) = signed_by_person(state, meta, signed)?;
+    verify_of(state, meta, signed, Office::Now)
+}
+
+/// When those who signed must have been enrolled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Office {
+    /// As far as this state goes.
+    Now,
+    /// At any time: what was taken by their word stays when they are revoked.
+    Once,
+}
+
+/// The same of those who were enrolled then.
+///
+/// # Errors
+/// As [`verify_request`].
+pub fn verify_of(state: &State, meta: &Meta, signed: &SignedRequest, office: Office) -> Result<Request, Refusal> {
+    let (request, roles, tenants) = signed_by_person(state, meta, signed, office)?;
     let by = &signed.signer;
     match request.operation.tenant() {
         Some(tenant) => {
@@ -75,7 +92,7 @@ pub fn verify_request(state: &State, meta: &Meta, signed: &SignedRequest) -> Res
         None => {}
     }
     match &request.operation {
-        AdminOperation::Approve(consent) => approved(state, meta, (by, tenants), consent)?,
+        AdminOperation::Approve(consent) => approved(state, meta, (by, tenants), consent, office)?,
         operation => match concerns(state, operation) {
             Some(Concern::Officer(signer)) => return Err(Refusal::NeedsSecondOfficer { signer: signer.clone() }),
             Some(Concern::Tenant(tenant)) => {
@@ -94,8 +111,9 @@ fn signed_by_person<'a>(
     state: &'a State,
     meta: &Meta,
     signed: &SignedRequest,
+    office: Office,
 ) -> Result<(Request, &'a BTreeSet<PersonRole>, &'a Tenants), Refusal> {
-    let person = signer(state, &signed.signer)?;
+    let person = signer(state, &signed.signer, office)?;
     if !signing::verifies(&person.public_key, &signing::request_message(&signed.bytes), &signed.signature) {
         return Err(Refusal::BadSignature { signer: signed.signer.clone() });
     }
@@ -110,11 +128,17 @@ fn signed_by_person<'a>(
 }
 
 /// Whether a second officer may approve what a first one asks for.
-fn approved(state: &State, meta: &Meta, (by, reach): Officer<'_>, consent: &Consent) -> Result<(), Refusal> {
+fn approved(
+    state: &State,
+    meta: &Meta,
+    (by, reach): Officer<'_>,
+    consent: &Consent,
+    office: Office,
+) -> Result<(), Refusal> {
     if consent.signer == *by {
         return Err(Refusal::SameOfficer { signer: by.clone() });
     }
-    let (request, roles, first_reach) = signed_by_person(state, meta, &consent.request())?;
+    let (request, roles, first_reach) = signed_by_person(state, meta, &consent.request(), office)?;
     if !may(roles, Permission::ManagePeople) {
         return Err(Refusal::NotOfficer { signer: consent.signer.clone() });
     }
@@ -200,10 +224,12 @@ fn operator_asked(state: &State, meta: &Meta, signed: &SignedRequest, command: &
     if fits { Ok(()) } else { Err(Refusal::NotWhatWasAsked) }
 }
 
-fn signer<'a>(state: &'a State, id: &SignerId) -> Result<&'a Signer, Refusal> {
+fn signer<'a>(state: &'a State, id: &SignerId, office: Office) -> Result<&'a Signer, Refusal> {
     match state.row::<Signer>(id) {
         None => Err(Refusal::UnknownSigner { signer: id.clone() }),
-        Some(signer) if signer.revoked_at.is_some() => Err(Refusal::RevokedSigner { signer: id.clone() }),
+        Some(signer) if office == Office::Now && signer.revoked_at.is_some() => {
+            Err(Refusal::RevokedSigner { signer: id.clone() })
+        }
         Some(signer) => Ok(signer),
     }
 }
@@ -314,8 +340,8 @@ fn adds(asked: &AdminOperation, action: &Action) -> bool {
                 && add.kind == *kind
                 && add.standing == *standing
         }
-        (AdminOperation::LiftDeny { tenant, entry, expires_at }, Action::LiftDeny(lift)) => {
-            lift.tenant == *tenant && lift.entry == *entry && lift.expires_at == *expires_at
+        (AdminOperation::LiftDeny { tenant, entry }, Action::LiftDeny(lift)) => {
+            lift.tenant == *tenant && lift.entry == *entry
         }
         _ => false,
     }

@@ -1,46 +1,53 @@
-//! Deny entries that hold no more, in group 0. The entries themselves are in no log.
+//! Deny entries that hold no more, in group 0. The entries themselves are in no log, so one may be lifted that this replica has never
+//! heard of.
 
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::ids::DenyId;
+use crate::ids::{DenyId, TenantId};
 use crate::machine::command::LiftDeny;
+use crate::machine::deny::DENY_MAX;
 use crate::machine::outcome::{Effect, Refusal};
 use crate::machine::rows::{Lift, Placement};
 use crate::machine::state::Draft;
 
-/// Most lifts that are kept at the same time.
-pub const LIFTS_MAX: usize = 4096;
+/// Most lifts of a tenant that are kept at the same time.
+pub const LIFTS_MAX: usize = 256;
 
-/// How long after its entry's end a lift is kept: by far more than clocks differ.
-const KEPT_FOR: Duration = Duration::from_hours(48);
+/// How long a lift is kept: an entry that was made before has ended by then, and clocks differ by far less than what is added.
+const KEPT_FOR: Duration = DENY_MAX.saturating_add(Duration::from_hours(48));
 
 pub(super) fn lift(draft: &mut Draft, lift: &LiftDeny, at: Timestamp) -> Result<Effect, Refusal> {
-    let LiftDeny { tenant, entry, expires_at } = lift.clone();
+    let LiftDeny { tenant, entry } = lift.clone();
     if draft.state().row::<Placement>(&tenant).is_none() {
         return Err(Refusal::UnknownTenant { tenant });
     }
     if draft.state().row::<Lift>(&entry).is_some() {
         return Err(Refusal::DenyLifted { entry });
     }
-    for ended in ended(draft, at) {
-        draft.remove::<Lift>(&ended);
+    for done in outlived(draft, at) {
+        draft.remove::<Lift>(&done);
     }
-    let count = draft.state().lifts().len();
-    if count >= LIFTS_MAX {
-        return Err(Refusal::TooMany {
-            owner: "the cluster".to_owned(),
-            what: "deny entries that were lifted before they ended".to_owned(),
-            count,
-            remedy: "wait until some have ended, and let entries end by themselves".to_owned(),
-        });
-    }
-    draft.put(entry, Lift { tenant, expires_at });
+    has_room(draft, &tenant)?;
+    draft.put(entry, Lift { tenant, lifted_at: at });
     Ok(Effect::DenyLifted)
 }
 
-fn ended(draft: &Draft, at: Timestamp) -> Vec<DenyId> {
+fn has_room(draft: &Draft, tenant: &TenantId) -> Result<(), Refusal> {
+    let count = draft.state().lifts().values().filter(|lift| lift.tenant == *tenant).count();
+    if count < LIFTS_MAX {
+        return Ok(());
+    }
+    Err(Refusal::TooMany {
+        owner: format!("tenant {tenant}"),
+        what: "deny entries that were lifted of late".to_owned(),
+        count,
+        remedy: "let entries end by themselves".to_owned(),
+    })
+}
+
+fn outlived(draft: &Draft, at: Timestamp) -> Vec<DenyId> {
     let kept_for = u64::try_from(KEPT_FOR.as_millis()).unwrap_or(u64::MAX);
-    let is_over = |lift: &Lift| lift.expires_at.0.saturating_add(kept_for) < at.0;
-    draft.state().lifts().iter().filter(|(_, lift)| is_over(lift)).map(|(entry, _)| *entry).collect()
+    let is_outlived = |lift: &Lift| lift.lifted_at.0.saturating_add(kept_for) < at.0;
+    draft.state().lifts().iter().filter(|(_, lift)| is_outlived(lift)).map(|(entry, _)| *entry).collect()
 }

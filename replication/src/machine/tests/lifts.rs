@@ -27,8 +27,8 @@ fn entry(number: u128) -> DenyId {
     DenyId::from_bytes(number.to_be_bytes())
 }
 
-fn lift(number: u128, expires_at: u64) -> LiftDeny {
-    LiftDeny { tenant: tenant("acme"), entry: entry(number), expires_at: Timestamp(expires_at) }
+fn lift(number: u128) -> LiftDeny {
+    LiftDeny { tenant: tenant("acme"), entry: entry(number) }
 }
 
 impl Machine {
@@ -42,21 +42,21 @@ impl Machine {
 }
 
 #[test]
-fn a_lift_is_kept_for_two_days_after_the_entry_would_have_ended() {
+fn a_lift_is_kept_until_no_entry_from_before_can_hold() {
     let mut machine = machine();
-    assert_eq!(machine.lifts(lift(1, DAY), 5), Outcome::Done(Effect::DenyLifted));
-    assert_eq!(machine.lifts(lift(1, DAY), 6), Outcome::Refused(Refusal::DenyLifted { entry: entry(1) }));
+    assert_eq!(machine.lifts(lift(1), 5), Outcome::Done(Effect::DenyLifted));
+    assert_eq!(machine.lifts(lift(1), 6), Outcome::Refused(Refusal::DenyLifted { entry: entry(1) }));
     let has = |machine: &Machine, number| machine.state.row::<Lift>(&entry(number)).is_some();
-    assert_eq!(machine.lifts(lift(2, 9 * DAY), 3 * DAY), Outcome::Done(Effect::DenyLifted));
+    assert_eq!(machine.lifts(lift(2), 33 * DAY + 5), Outcome::Done(Effect::DenyLifted));
     assert!(has(&machine, 1) && has(&machine, 2));
-    assert_eq!(machine.lifts(lift(3, 9 * DAY), 3 * DAY + 1), Outcome::Done(Effect::DenyLifted));
+    assert_eq!(machine.lifts(lift(3), 33 * DAY + 6), Outcome::Done(Effect::DenyLifted));
     assert!(!has(&machine, 1) && has(&machine, 2) && has(&machine, 3));
 }
 
 #[test]
 fn a_lift_takes_two_officers_with_the_tenant_in_reach_and_group_0() {
     let mut machine = machine();
-    let operation = asks(&Action::LiftDeny(lift(1, DAY))).expect("officers can ask for it");
+    let operation = asks(&Action::LiftDeny(lift(1))).expect("officers can ask for it");
     let (far, near) = (signing_key("far", 61), signing_key("near", 62));
     for (key, reach) in [(&far, "rival"), (&near, "acme")] {
         let role = Role::Person { roles: [PersonRole::SecurityOfficer].into(), tenants: Some([tenant(reach)].into()) };
@@ -80,19 +80,19 @@ fn a_lift_takes_two_officers_with_the_tenant_in_reach_and_group_0() {
     ];
     let refused: Vec<_> = cases
         .into_iter()
-        .map(|(asked, refusal)| (author.carries_out(SYSTEM, asked, Action::LiftDeny(lift(1, DAY))), refusal))
+        .map(|(asked, refusal)| (author.carries_out(SYSTEM, asked, Action::LiftDeny(lift(1))), refusal))
         .collect();
     let by_near = approve(&near, &by_first);
-    let allowed = author.carries_out(SYSTEM, by_near, Action::LiftDeny(lift(1, DAY)));
+    let allowed = author.carries_out(SYSTEM, by_near, Action::LiftDeny(lift(1)));
     for (entry, refusal) in refused {
         assert_eq!(machine.refusal(&entry), refusal);
     }
     let mut shard = Machine::shard();
-    let in_a_shard = shard.author.does(SHARD, Action::LiftDeny(lift(1, DAY)));
+    let in_a_shard = shard.author.does(SHARD, Action::LiftDeny(lift(1)));
     assert_eq!(shard.refusal(&in_a_shard), Refusal::WrongGroup);
     machine.done(&allowed);
     assert_eq!(machine.state.lifts().len(), 1);
-    let nobodys = LiftDeny { tenant: tenant("rival"), ..lift(2, DAY) };
+    let nobodys = LiftDeny { tenant: tenant("rival"), ..lift(2) };
     assert_eq!(machine.lifts(nobodys, 5), Outcome::Refused(Refusal::UnknownTenant { tenant: tenant("rival") }));
 }
 
@@ -102,18 +102,22 @@ fn a_deny_entry_itself_never_stands_in_the_log() {
     let deny =
         AdminOperation::Deny { tenant: tenant("acme"), subject: Subject::Key(name("k1")), expires_at: Timestamp(DAY) };
     let asked = machine.author.approved(deny);
-    let entry = machine.author.carries_out(SYSTEM, asked, Action::LiftDeny(lift(1, DAY)));
+    let entry = machine.author.carries_out(SYSTEM, asked, Action::LiftDeny(lift(1)));
     assert_eq!(machine.refusal(&entry), Refusal::NotWhatWasAsked);
 }
 
 #[test]
-fn so_many_lifts_are_kept_and_no_more() {
+fn so_many_lifts_of_a_tenant_are_kept_and_no_more_and_another_has_room_still() {
     let mut machine = machine();
+    let place = machine.author.place_tenant(&tenant("rival"));
+    machine.done(&place);
     for number in 0..LIFTS_MAX as u128 {
-        assert_eq!(machine.lifts(lift(number, DAY), 5), Outcome::Done(Effect::DenyLifted));
+        assert_eq!(machine.lifts(lift(number), 5), Outcome::Done(Effect::DenyLifted));
     }
-    let one_more = machine.lifts(lift(9_999, DAY), 5);
+    let one_more = machine.lifts(lift(9_999), 5);
     assert!(matches!(one_more, Outcome::Refused(Refusal::TooMany { count: LIFTS_MAX, .. })), "{one_more:?}");
-    assert_eq!(machine.lifts(lift(9_999, 9 * DAY), 3 * DAY + 1), Outcome::Done(Effect::DenyLifted));
+    let rivals = LiftDeny { tenant: tenant("rival"), ..lift(9_998) };
+    assert_eq!(machine.lifts(rivals, 5), Outcome::Done(Effect::DenyLifted));
+    assert_eq!(machine.lifts(lift(9_999), 33 * DAY + 6), Outcome::Done(Effect::DenyLifted));
     assert_eq!(machine.state.lifts().len(), 1);
 }

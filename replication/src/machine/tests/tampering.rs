@@ -1,6 +1,5 @@
 //! A replica that completes something else than was asked: for each operation, every field that it could turn, one at a time.
 
-use crate::clock::Timestamp;
 use crate::ids::{AliasId, CheckValue, DenyId, ImportKeyId, KeyVersionId, ReplicaId, Revision, ShardId};
 use crate::machine::command::{
     Action, AddReplica, AddShard, AddVersion, AdoptPlan, CreateAlias, CreateImportKey, CreateKey, EnrolSigner,
@@ -177,15 +176,14 @@ fn of_the_cluster() -> Vec<Case> {
         AddReplica { standing: Standing::Learner, ..joins() },
     ];
     let replicas = altered.map(Action::AddReplica).into_iter().chain([add(2)]).collect();
-    let lift = |owner: &str, entry, expires_at| {
-        let (tenant, entry, expires_at) = (tenant(owner), DenyId::from_bytes([entry; 16]), Timestamp(expires_at));
-        Action::LiftDeny(LiftDeny { tenant, entry, expires_at })
+    let lift = |owner: &str, entry| {
+        Action::LiftDeny(LiftDeny { tenant: tenant(owner), entry: DenyId::from_bytes([entry; 16]) })
     };
-    let lifts = vec![lift("rival", 1, 9), lift("acme", 2, 9), lift("acme", 1, 8), add(2)];
+    let lifts = vec![lift("rival", 1), lift("acme", 2), add(2)];
     vec![
         (add(2), vec![add(3), place, import_key("acme")]),
         (Action::AddReplica(joins()), replicas),
-        (lift("acme", 1, 9), lifts),
+        (lift("acme", 1), lifts),
     ]
 }
 

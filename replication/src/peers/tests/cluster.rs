@@ -14,9 +14,10 @@ use tokio::time::timeout;
 
 use super::pki::Authority;
 use crate::clock::Timestamp;
-use crate::denials::DenyBook;
+use crate::deny_entries::DenyBook;
 use crate::ids::{Generation, GroupId, KeyVersionId, LogIndex, ReplicaId, ShardId, TenantId};
 use crate::machine::outcome::Outcome;
+use crate::machine::state::State;
 use crate::peers::connections::Connections;
 use crate::peers::listener::{Groups, Listening};
 use crate::raft::group::{Group, GroupSettings, ProposeError, SnapshotLimits, Timers};
@@ -177,10 +178,13 @@ impl Replicas {
         let group = Arc::new(Group::open(settings).await.expect("the folder is whole and not in use"));
         let only = Arc::clone(&group);
         let groups: Groups = Arc::new(move |id| (id == SHARD).then(|| Arc::clone(&only)));
-        let denials =
-            DenyBook::open(self.node(number).folder.path().join("denials"), Arc::new(ManualClock::at(Timestamp(0))));
-        let denials = Arc::new(denials.expect("there is none"));
-        let listening = Listening::start(listener, tls, GENERATION, groups, denials).expect("the socket listens");
+        let deny_entries = DenyBook::open(
+            self.node(number).folder.path().join("deny-entries"),
+            Arc::new(ManualClock::at(Timestamp(0))),
+            &State::empty(),
+        );
+        let deny_entries = Arc::new(deny_entries.expect("there is none"));
+        let listening = Listening::start(listener, tls, GENERATION, groups, deny_entries).expect("the socket listens");
         let node = self.nodes.iter_mut().find(|node| node.replica == replica).expect("the replica was added");
         node.running = Some((group, listening));
     }

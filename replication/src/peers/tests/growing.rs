@@ -11,12 +11,13 @@ use tokio::time::timeout;
 use super::cluster::{AMPLE, GENERATION, NEVER, TIMERS};
 use super::pki::Authority;
 use crate::clock::Timestamp;
-use crate::denials::{self, DenyBook};
+use crate::deny_entries::{self, BroughtBy, DenyBook};
 use crate::ids::{DenyId, GroupId, PeerAddress, ReplicaId, ShardId, TenantId};
 use crate::machine::command::{Action, AddReplica, AddShard, LiftDeny};
 use crate::machine::policy::Subject;
 use crate::machine::request::AdminOperation;
 use crate::machine::rows::{ReplicaKind, Standing};
+use crate::machine::state::State;
 use crate::peers::connections::Connections;
 use crate::peers::listener::{Groups, Listening};
 use crate::raft::group::{Group, ProposeError};
@@ -30,7 +31,7 @@ const NOW: Timestamp = Timestamp(1_700_000_000_000);
 struct Machine {
     address: PeerAddress,
     host: Arc<Host>,
-    denials: Arc<DenyBook>,
+    deny_entries: Arc<DenyBook>,
     listening: Listening,
     tasks: Vec<JoinHandle<()>>,
     _folder: TempDir,
@@ -56,17 +57,18 @@ impl Machine {
         let looked_up = Arc::clone(&host);
         let groups: Groups = Arc::new(move |group| looked_up.group(group));
         let clock = Arc::new(ManualClock::at(NOW));
-        let denials = DenyBook::open(folder.path().join("denials"), clock).expect("there is none");
-        let denials = Arc::new(denials);
+        let deny_entries =
+            DenyBook::open(folder.path().join("deny-entries"), clock, &State::empty()).expect("there is none");
+        let deny_entries = Arc::new(deny_entries);
         let listening =
-            Listening::start(listener, tls, GENERATION, groups, Arc::clone(&denials)).expect("the socket listens");
+            Listening::start(listener, tls, GENERATION, groups, Arc::clone(&deny_entries)).expect("the socket listens");
         let (opening, keeping) = (Arc::clone(&host), Arc::clone(&host));
         let tasks = vec![
             tokio::spawn(async move { opening.open_named(AMPLE).await }),
             tokio::spawn(async move { keeping.reconcile().await }),
-            tokio::spawn(denials::keep(Arc::clone(&denials), Arc::clone(host.system()))),
+            tokio::spawn(deny_entries::keep(Arc::clone(&deny_entries), Arc::clone(host.system()))),
         ];
-        Self { address, host, denials, listening, tasks, _folder: folder }
+        Self { address, host, deny_entries, listening, tasks, _folder: folder }
     }
 
     async fn wait(&self, group: GroupId, wanted: impl Fn(&Status) -> bool) {
@@ -180,7 +182,7 @@ async fn whoever_joined_begins_nothing_by_itself() {
 
 impl Machine {
     async fn holds(&self, wanted: &[DenyId]) {
-        let mut held = self.denials.watch();
+        let mut held = self.deny_entries.watch();
         let holds = held.wait_for(|held| held.keys().copied().eq(wanted.iter().copied()));
         timeout(AMPLE, holds).await.expect("it is heard of in time").expect("the book lives");
     }
@@ -196,13 +198,14 @@ async fn deny_entries_reach_every_replica_without_a_quorum_and_whoever_comes_lat
         let subject = Subject::Key(key.parse().expect("a legal name"));
         author.approved(AdminOperation::Deny { tenant: acme.clone(), subject, expires_at }).1
     };
-    let take = |machine: &Machine, proof| {
+    let take = async |machine: &Machine, proof| {
         let system = machine.host.system().watch().borrow().state.clone();
-        machine.denials.take(&system, proof).expect("two officers signed it").entry.id
+        let taken = machine.deny_entries.take(&system, proof, BroughtBy::Officers).await;
+        taken.expect("two officers signed it").proven.entry.id
     };
     founded(&machines[0], &author).await;
     done(machines[0].host.system(), author.place_tenant(&acme)).await;
-    let early = take(&machines[0], deny("k1"));
+    let early = take(&machines[0], deny("k1")).await;
     for (number, machine) in (2..).zip(&machines[1..]) {
         let kind = if number == 4 { ReplicaKind::Witness } else { data(&format!("replica-{number}"), 10 + number) };
         let add = Action::AddReplica(joins(u64::from(number), machine, kind));
@@ -216,12 +219,12 @@ async fn deny_entries_reach_every_replica_without_a_quorum_and_whoever_comes_lat
     for machine in machines.drain(2..) {
         machine.end().await;
     }
-    let late = take(&machines[1], deny("k2"));
+    let late = take(&machines[1], deny("k2")).await;
     let mut both = [early, late];
     both.sort_unstable();
     machines[0].holds(&both).await;
     let [first, second] = machines.try_into().ok().expect("two are left");
-    let lift = Action::LiftDeny(LiftDeny { tenant: acme.clone(), entry: early, expires_at });
+    let lift = Action::LiftDeny(LiftDeny { tenant: acme.clone(), entry: early });
     let lift = author.does(GroupId::SYSTEM, lift);
     let lifted = first.host.system().propose(lift, std::time::Duration::from_millis(200)).await;
     assert!(lifted.is_err(), "two of four are no quorum: {lifted:?}");

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use replication::ids::{DenyId, KeyName, TenantId};
-use replication::machine::policy::Principal;
+use replication::ids::{DenyId, Email, KeyName, TenantId};
+use replication::machine::deny::{DENY_MAX, DENY_MIN};
 
 use super::version::duration;
 
@@ -18,13 +18,14 @@ pub enum DenyCommand {
     /// a file, and the second officer has it carried out with `operator approve FILE`. It needs no quorum: any key store takes it and
     /// passes it on to the others, and each to its frontends. It ends by itself; what is to last is a change of policy.
     ///
-    /// A frontend that is in touch answers the caller 403, which Cloud KMS takes as final; one that is out of touch answers 503.
+    /// A frontend that is in touch answers the caller 403, which Cloud KMS takes as final; one that is out of touch answers 503, and so do
+    /// all within half a minute of the entry's end.
     #[command(
         after_help = "Examples:\n  ekmctl --as dev-officer-1 deny caller mallory@example.iam.gserviceaccount.com \\\n      --tenant acme --for 24h --yes --out mallory.request\n  ekmctl --as dev-officer-2 operator approve mallory.request --yes"
     )]
     Caller {
         /// The service account.
-        caller: Principal,
+        caller: Email,
         #[command(flatten)]
         how: DenyArgs,
     },
@@ -49,23 +50,29 @@ pub enum DenyCommand {
         #[arg(long)]
         tenant: TenantId,
     },
-    /// Let in again whom an entry shuts out, before it ends by itself.
-    ///
-    /// Takes two security officers, as the entry did, and a quorum. If Cloud KMS was refused with 403 meanwhile it has disabled its own key
-    /// version: enable that too.
-    #[command(
-        after_help = "Examples:\n  ekmctl --as dev-officer-1 deny lift $DENY_ENTRY --tenant acme --out lift.request\n  ekmctl --as dev-officer-2 operator approve lift.request"
-    )]
-    Lift {
-        /// Its id, as `deny list` shows it.
-        entry: DenyId,
-        /// The tenant.
-        #[arg(long)]
-        tenant: TenantId,
-        /// The file to write for the second officer; lift-ENTRY.request if not said.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
+    Lift(LiftArgs),
+}
+
+/// Let in again whom an entry shuts out, before it ends by itself.
+///
+/// Takes two security officers, as the entry did, and a quorum. If Cloud KMS was refused with 403 meanwhile it has disabled its own key
+/// version: enable that too.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ekmctl --as dev-officer-1 deny lift $DENY_ENTRY --tenant acme --out lift.request\n  ekmctl --as dev-officer-2 operator approve lift.request"
+)]
+pub struct LiftArgs {
+    /// Its id, as `deny list` shows it, or as a refusal or an audit record names it.
+    pub entry: DenyId,
+    /// The tenant.
+    #[arg(long)]
+    pub tenant: TenantId,
+    /// Lift it although the key store that is asked does not list it.
+    #[arg(long)]
+    pub not_listed: bool,
+    /// The file to write for the second officer; lift-ENTRY.request if not said.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Whose, and for how long.
@@ -74,10 +81,31 @@ pub struct DenyArgs {
     /// The tenant.
     #[arg(long)]
     pub tenant: TenantId,
-    /// When it ends by itself: a number with s, m, h or d; 31 days at most.
-    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    /// When it ends by itself: a number with s, m, h or d; from two minutes to 31 days.
+    #[arg(long = "for", value_name = "TIME", value_parser = lasting)]
     pub lasts: Duration,
     /// The file to write for the second officer; deny-SUBJECT.request if not said.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// A while for an entry: long enough that a second officer can consent while it is of use.
+fn lasting(text: &str) -> Result<Duration, String> {
+    let lasts = duration(text)?;
+    if (2 * DENY_MIN..=DENY_MAX).contains(&lasts) {
+        return Ok(lasts);
+    }
+    Err("a deny entry lasts from two minutes to 31 days: what is to last longer is a change of policy".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_lasts_from_two_minutes_to_31_days() {
+        for (text, is_legal) in [("2m", true), ("31d", true), ("119s", false), ("0s", false), ("745h", false)] {
+            assert_eq!(lasting(text).is_ok(), is_legal, "{text}");
+        }
+    }
 }

@@ -22,7 +22,7 @@ use replication::ids::IdempotencyId;
 
 pub(super) use cluster::{ClusterCommand, ClusterInitArgs, ClusterJoinArgs};
 pub(super) use connection::Connection;
-pub(super) use deny::{DenyArgs, DenyCommand};
+pub(super) use deny::{DenyArgs, DenyCommand, LiftArgs};
 pub(super) use grant::GrantArgs;
 pub(super) use import::{ImportArgs, ImportKeyCommand, MaterialArgs};
 pub(super) use key::{KeyCommand, KeyShowArgs};

@@ -97,7 +97,7 @@ pub enum RoleArg {
     Operator,
     /// Approve what others plan.
     Approver,
-    /// Enrol and revoke people.
+    /// Enrol and revoke people; shut callers and keys out.
     SecurityOfficer,
     /// Look at everything, people included.
     Auditor,

@@ -18,7 +18,7 @@ pub(super) use cluster::{Lineage, cluster, founded};
 pub(super) use key::{Imported, KeyShown, import_key, import_key_in_full, imported, key, key_in_full, owned_version};
 pub(super) use levels::{policy, quotas};
 pub(super) use look::{Explained, caller, diagnosis, explanation, seen};
-pub(super) use people::{Me, PeopleChange, denial, me, pending, person, person_in_full};
+pub(super) use people::{Me, PeopleChange, deny_entry, me, pending, person, person_in_full};
 pub(super) use safe::safe;
 
 /// What a command came to, in both forms, and the exit status it ends with.
@@ -130,6 +130,9 @@ pub(super) fn answer_text(answer: &Answer) -> String {
     add("deny-entry", answer.deny_entry.map(|entry| entry.to_string()));
     add("usable-on", listed(&answer.usable_on));
     add("not-yet-on", listed(&answer.not_yet_on));
+    if let Some(note) = &answer.note {
+        write!(text, "\nlook: {}", safe(note)).expect("a string grows");
+    }
     text
 }
 

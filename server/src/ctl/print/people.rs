@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::admin::wire::{Answer, DenialBody, PersonBody};
+use crate::admin::wire::{Answer, DenyEntryBody, PersonBody};
 use crate::ctl::people::{Pending, moment};
 
 /// As whom one acts.
@@ -52,7 +52,7 @@ pub(in crate::ctl) fn person_in_full(body: &PersonBody) -> String {
     format!("{}\n  public key {}", person(body), body.public_key)
 }
 
-pub(in crate::ctl) fn denial(body: &DenialBody) -> String {
+pub(in crate::ctl) fn deny_entry(body: &DenyEntryBody) -> String {
     let (until, by) = (moment(body.expires_at), format!("{} and {}", body.asked_by, body.approved_by));
     format!("{}  {} is shut out of tenant {} until {until} by {by}", body.entry, body.subject, body.tenant)
 }

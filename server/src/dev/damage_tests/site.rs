@@ -11,7 +11,6 @@ use std::time::Duration;
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt as _;
-use replication::denials::DenyBook;
 use replication::directory::Directory;
 use replication::ids::{GroupId, ReplicaId, ShardId};
 use replication::machine::digest::Digest;
@@ -306,10 +305,8 @@ async fn key_store(folder: &Path) -> (Arc<KeyStore>, Arc<Host>, Operator) {
         directory: Arc::new(Directory::new([ShardId::FIRST])),
         tenant_keys: Arc::default(),
         fed_to: crate::keystore::FedTo::Own("test-1".parse().expect("a legal name")),
-        denials: Arc::new(
-            DenyBook::open(folder.join("denials"), Arc::new(crate::clock::SystemClock))
-                .expect("the folder can be read"),
-        ),
+        deny_entries: crate::keystore::open_deny_entries(&host, folder, Arc::new(crate::clock::SystemClock))
+            .expect("the folder can be read"),
     };
     let founding = Founding { dev: true, people: vec![], trust: Trust { issuers: vec![], audiences: vec![] } };
     (Arc::new(KeyStore::start(parts, &founding).await.expect("it is founded")), host, operator)

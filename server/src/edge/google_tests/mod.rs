@@ -1,7 +1,7 @@
 //! Requests in, answers and records out, through the real router.
 
 mod codes;
-mod denials;
+mod deny_entries;
 mod quotas;
 mod release;
 mod world;

@@ -73,7 +73,8 @@ async fn near_its_end_an_entry_refuses_nothing_for_good_and_after_it_nothing() {
 #[tokio::test]
 async fn no_entry_reaches_the_probe_of_the_machine_itself() {
     let world = World::fresh().await;
-    world.deny(1, "acme", Subject::Caller(CALLER.parse().expect("a caller")), HOUR);
+    world.deny(1, "system", Subject::Key("canary".parse().expect("a key")), HOUR);
+    assert_eq!(world.service.journey.directory.deny_entry_count(world.clock.wall()), 0);
     let path = format!("{}:wrap", world.path("canary"));
     assert_eq!(world.send(world.probing(&path, super::WRAP)).await.status, 200);
 }

@@ -1,8 +1,8 @@
 //! Two officers shut somebody out and let them in again, with and without a group 0 that takes changes.
 
 use replication::clock::Timestamp;
+use replication::deny_entries::list::Certainty;
 use replication::directory::{Resolution, ShutOut, Target};
-use replication::freshness::deny::Force;
 use replication::ids::{DenyId, GroupId, IdempotencyId, LogIndex};
 use replication::machine::outcome::Refusal;
 use replication::machine::policy::{Principal, Subject};
@@ -15,8 +15,14 @@ use super::{AMPLE, Running, SHARD, Site, key, signed};
 
 const HOUR: u64 = 3_600_000;
 
+const MALLORY: &str = "mallory@example.iam.gserviceaccount.com";
+
 fn mallory() -> Principal {
-    "mallory@example.iam.gserviceaccount.com".parse().expect("a caller")
+    MALLORY.parse().expect("a caller")
+}
+
+fn caller() -> Subject {
+    Subject::Caller(MALLORY.parse().expect("an e-mail address"))
 }
 
 impl Site {
@@ -30,7 +36,7 @@ impl Site {
 
     fn deny(&self, running: &Running, id: u8) -> SignedRequest {
         let expires_at = Timestamp(self.clock.wall().0 + HOUR);
-        let (tenant, subject) = ("acme".parse().expect("a legal name"), Subject::Caller(mallory()));
+        let (tenant, subject) = ("acme".parse().expect("a legal name"), caller());
         self.both(running, id, AdminOperation::Deny { tenant, subject, expires_at })
     }
 }
@@ -44,7 +50,7 @@ impl Running {
     }
 
     fn shut_out(&self, target: &Target, caller: &Principal, wall: Timestamp) -> Option<ShutOut> {
-        self.store.directory().shut_out(target, caller, self.store.now(), wall)
+        self.store.directory().shut_out(target, caller, self.store.now(), wall).found()
     }
 
     async fn entry(&self, asked: SignedRequest) -> DenyId {
@@ -62,23 +68,21 @@ async fn an_entry_holds_from_its_answer_on_through_a_restart_until_it_is_lifted(
     let entry = running.entry(asked.clone()).await;
     let (target, now) = (running.target(version), site.clock.wall());
     let found = running.shut_out(&target, &mallory(), now).expect("it is in force");
-    assert_eq!((found.entry, found.force), (entry, Force::Holds));
+    assert_eq!((found.entry, found.certainty), (entry, Certainty::Certain));
     assert_eq!(running.shut_out(&target, &"ann@example.com".parse().expect("a caller"), now), None);
     assert!(running.done(asked.clone()).await.repeated, "the same request once more");
     running.stop().await;
 
     let running = site.start().await.expect("it starts again");
     let directory = running.store.directory();
-    assert_eq!(directory.denials(), 1, "known before the first row");
+    assert_eq!(directory.deny_entry_count(site.clock.wall()), 1, "known before the first row");
     directory.holds(GroupId::SYSTEM, LogIndex(1)).await;
     directory.holds(SHARD, LogIndex(1)).await;
     let target = running.target(version);
     assert_eq!(running.shut_out(&target, &mallory(), now).map(|found| found.entry), Some(entry));
-    let held = running.store.denials().held().get(&entry).expect("it is kept").entry.clone();
-    let lift = |expires_at| AdminOperation::LiftDeny { tenant: held.tenant.clone(), entry, expires_at };
-    let otherwise = running.store.execute(site.both(&running, 20, lift(Timestamp(1)))).await;
-    assert!(matches!(otherwise, Err(ExecuteError::Refused(Refusal::UnknownDeny { .. }))), "{otherwise:?}");
-    let asked_to_lift = site.both(&running, 30, lift(held.expires_at));
+    let held = running.store.deny_entries().entries().get(&entry).expect("it is kept").entry.clone();
+    let lift = AdminOperation::LiftDeny { tenant: held.tenant, entry };
+    let asked_to_lift = site.both(&running, 30, lift);
     assert_eq!(running.entry(asked_to_lift.clone()).await, entry);
     assert_eq!(running.shut_out(&target, &mallory(), now), None, "the answer of a lift waits for those who read it");
     assert!(running.done(asked_to_lift).await.repeated);
@@ -98,8 +102,8 @@ async fn a_group_0_that_takes_no_change_takes_an_entry_still() {
     let target = running.target(version);
     let found = running.shut_out(&target, &mallory(), site.clock.wall());
     assert_eq!(found.map(|found| found.entry), Some(entry));
-    let held = running.store.denials().held().get(&entry).expect("it is kept").entry.clone();
-    let lift = AdminOperation::LiftDeny { tenant: held.tenant, entry, expires_at: held.expires_at };
+    let held = running.store.deny_entries().entries().get(&entry).expect("it is kept").entry.clone();
+    let lift = AdminOperation::LiftDeny { tenant: held.tenant, entry };
     let lifted = running.store.execute(site.both(&running, 20, lift)).await;
     assert!(matches!(lifted, Err(ExecuteError::Propose(ProposeError::Halted { .. }))), "{lifted:?}");
     running.stop().await;
@@ -112,7 +116,7 @@ async fn one_officer_or_none_shuts_nobody_out() {
     running.key_and_plan().await;
     let [one, _] = site.officers();
     let expires_at = Timestamp(site.clock.wall().0 + HOUR);
-    let (tenant, subject) = ("acme".parse().expect("a legal name"), Subject::Caller(mallory()));
+    let (tenant, subject) = ("acme".parse().expect("a legal name"), caller());
     let deny = AdminOperation::Deny { tenant, subject, expires_at };
     let id = IdempotencyId::from_bytes([1; 16]);
     let alone = running.store.execute(signed(&running.store, &one, id, deny.clone())).await;
@@ -124,6 +128,9 @@ async fn one_officer_or_none_shuts_nobody_out() {
     let forged = signed(&running.store, &stranger, id, AdminOperation::Approve(consent_to(first)));
     let forged = running.store.execute(forged).await;
     assert!(matches!(forged, Err(ExecuteError::Refused(Refusal::BadSignature { .. }))), "{forged:?}");
-    assert!(running.store.denials().held().is_empty() && running.store.directory().denials() == 0);
+    assert!(
+        running.store.deny_entries().entries().is_empty()
+            && running.store.directory().deny_entry_count(site.clock.wall()) == 0
+    );
     running.stop().await;
 }

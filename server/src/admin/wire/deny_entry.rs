@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 /// A deny entry that this replica holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct DenialBody {
+pub struct DenyEntryBody {
     /// Which.
     pub entry: DenyId,
     /// Whose.
