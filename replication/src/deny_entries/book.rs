@@ -231,11 +231,11 @@ impl DenyBook {
 
     /// Forgets what was lifted, and what has ended an hour ago.
     pub async fn forget(self: &Arc<Self>, system: &State) {
-        let (now, wall) = (self.clock.now(), self.clock.wall());
-        let is_over = |proven: &Proven| standing(&proven.entry, Some(system), wall) == Force::Over;
-        if !self.entries.borrow().values().any(|proven| is_over(proven)) {
+        if self.entries.borrow().is_empty() {
             return;
         }
+        let (now, wall) = (self.clock.now(), self.clock.wall());
+        let is_over = |proven: &Proven| standing(&proven.entry, Some(system), wall) == Force::Over;
         // whoever holds it waits for a disk; it is looked again later
         let Ok(mut turn) = Arc::clone(&self.turn).try_lock_owned() else { return };
         let entries = self.entries();

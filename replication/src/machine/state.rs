@@ -129,7 +129,7 @@ tables! {
     /// Who owns each path.
     reservations: Reservation by [u8; 16],
     /// The tenants of this shard.
-    tenants: Tenant by TenantId,
+    tenants: Tenant by TenantId => sharing::tenant,
     /// Their crypto spaces.
     crypto_spaces: CryptoSpace by (TenantId, CryptoSpaceName),
     /// Their keys.

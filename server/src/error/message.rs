@@ -112,7 +112,7 @@ fn denial(denied: &DeniedKey) -> Cow<'static, str> {
             "Rule '{rule}' does not allow {caller} to use key version '{path}' for the access reason '{reason}'."
         ),
         Why::ShutOut { entry } => format!(
-            "Deny entry {entry} of two security officers shuts {caller} or this key out, so key version '{path}' cannot be used. They can lift \
+            "Deny entry '{entry}' of two security officers shuts {caller} or this key out, so key version '{path}' cannot be used. They can lift \
              it in the external key manager."
         ),
         Why::NotGranted => format!(

@@ -29,7 +29,7 @@ const SERVER_ARROWS: Arrows = &[
     ("crypto", &["regular_file"]),
     ("lookup", &["quota", "error", "crypto"]),
     ("operations", &["wire", "edge::admitted", "edge::path", "authn", "policy", "quota", "error", "crypto", "lookup"]),
-    ("audit", &["wire", "edge::admitted", "error", "operations"]),
+    ("audit", &["wire", "edge::admitted", "policy", "error", "operations"]),
     (
         "edge",
         &[

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use replication::clock::Timestamp;
 use replication::ids::ShardId;
+use replication::machine::policy::Subject;
 
 use super::super::super::service::DataSettings;
 use super::world::{Answer, Choices, Lacks, World};
@@ -63,6 +64,7 @@ async fn by_a_fresh_view(world: &World) -> Vec<Row> {
         ("PermissionDenied NotGranted", wrap(world, "nobody").await),
         ("PermissionDenied Denied", wrap(world, "barred").await),
         ("PermissionDenied Reason", wrap_for(world, "listed", "3").await),
+        ("PermissionDenied ShutOut", shut_out(world).await),
         ("UnknownKey", world.post("/v0/keys/none:wrap", "{}").await),
         ("Unusable Disabled", wrap(world, "off").await),
         ("Unusable DestroyScheduled", wrap(world, "leaving").await),
@@ -101,6 +103,12 @@ async fn by_a_fresh_view(world: &World) -> Vec<Row> {
     }));
     rows.push(("DeadlinePassed", world.send(world.request(&Method::POST, &path, late)).await));
     rows
+}
+
+/// A key that nobody may use, and that serves in no other row.
+async fn shut_out(world: &World) -> Answer {
+    world.deny(1, "acme", Subject::Key("idle".parse().expect("a key")), Duration::from_hours(1));
+    wrap(world, "idle").await
 }
 
 /// What a view answers that is not fresh any more.

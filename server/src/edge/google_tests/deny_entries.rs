@@ -14,7 +14,7 @@ const HOUR: Duration = Duration::from_hours(1);
 
 impl World {
     /// Knows an entry of the tenant of `k1` from now on.
-    fn deny(&self, id: u8, tenant: &str, subject: Subject, lasts: Duration) {
+    pub(super) fn deny(&self, id: u8, tenant: &str, subject: Subject, lasts: Duration) {
         let lasts = u64::try_from(lasts.as_millis()).expect("it fits");
         let entry = DenyEntry {
             id: DenyId::from_bytes([id; 16]),
@@ -39,7 +39,7 @@ async fn a_fresh_machine_refuses_whom_an_entry_names_for_good_and_a_stale_one_fo
     assert_eq!((refused.status, &refused.json["code"]), (403, &7.into()), "{:?}", refused.json);
     let says = refused.message();
     let entry = "03".repeat(16);
-    assert!(says.contains(&format!("Deny entry {entry}")) && says.contains(CALLER), "{says}");
+    assert!(says.contains(&format!("Deny entry '{entry}'")) && says.contains(CALLER), "{says}");
     assert_eq!(wrap(&world, "theirs").await.status, 403);
 
     world.clock.advance(Duration::from_secs(6));
