@@ -103,7 +103,7 @@ pub async fn follow_shards(metrics: Arc<Metrics>, store: Arc<KeyStore>, clock: A
     loop {
         shards.mark_unchanged();
         for (id, group) in store.groups() {
-            of_group(&metrics, u32::from(id.0), &group);
+            of_group(&metrics, u32::from(id.0), &group, store.host());
         }
         for (shard, _) in store.each_shard() {
             of_shard(&metrics, &store, shard, &clock);
@@ -119,18 +119,20 @@ pub async fn follow_shards(metrics: Arc<Metrics>, store: Arc<KeyStore>, clock: A
 pub async fn follow_groups(metrics: Arc<Metrics>, host: Arc<Host>) {
     loop {
         for group in host.groups() {
-            of_group(&metrics, u32::from(group.id().0), &group);
+            of_group(&metrics, u32::from(group.id().0), &group, &host);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-fn of_group(metrics: &Metrics, number: u32, group: &Arc<Group>) {
+fn of_group(metrics: &Metrics, number: u32, group: &Arc<Group>, host: &Arc<Host>) {
     let applied = group.watch();
     let halted = group.watch();
     let short = Arc::clone(group);
     metrics.sample_raft_applied_index(number, Box::new(move || float(applied.borrow().index.0)));
     metrics.sample_disk_short(number, Box::new(move || f64::from(u8::from(short.shortage().is_some()))));
+    let (members, host) = (Arc::clone(group), Arc::clone(host));
+    metrics.sample_raft_unannounced(number, Box::new(move || float(host.unannounced(&members).len() as u64)));
     metrics.sample_raft_halted(number, Box::new(move || f64::from(u8::from(halted.borrow().halted.is_some()))));
 }
 

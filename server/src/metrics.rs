@@ -20,8 +20,8 @@ use families::{
     CONNECTIONS_ACCEPTED, CONNECTIONS_CUT, CONNECTIONS_OPEN, CONNECTIONS_REJECTED, DENY_ENTRIES, DIRECTORY_AGE,
     DISK_FREE_BYTES, DISK_SHORT, Family, HANDSHAKE_FAILURES, IN_PROGRESS, KEY_SET_AGE, KEY_SET_EPOCH, KEY_SET_FAILURES,
     KEY_VERSIONS, LATENCY_SECONDS, MALFORMED, OVER_QUOTA, PROBE_PASSING, PROBE_ROUNDS, PROBE_SECONDS,
-    PROBE_SHARD_PASSING, QUOTA_BUCKETS, QUOTA_UNCOUNTED, RAFT_APPLIED, RAFT_HALTED, REQUEST_SECONDS, REQUESTS_FINISHED,
-    REQUESTS_STARTED, SHARD_PANICS, SHARD_SERVES, SHED, START_TIME, TOKEN_CACHE,
+    PROBE_SHARD_PASSING, QUOTA_BUCKETS, QUOTA_UNCOUNTED, RAFT_APPLIED, RAFT_HALTED, RAFT_UNANNOUNCED, REQUEST_SECONDS,
+    REQUESTS_FINISHED, REQUESTS_STARTED, SHARD_PANICS, SHARD_SERVES, SHED, START_TIME, TOKEN_CACHE,
 };
 pub use labels::{
     AuditStep, CacheResult, CodeLabel, HandshakeFailure, ListenerLabel, MalformedReason, OperationLabel, ProbeResult,
@@ -68,6 +68,7 @@ struct SampledFamilies {
     directory_age: Sampled,
     raft_applied: Sampled,
     raft_halted: Sampled,
+    raft_unannounced: Sampled,
     audit_lost: Sampled,
     audit_errors: Sampled,
     deny_entries: Sampled,
@@ -181,6 +182,11 @@ impl Metrics {
     /// The last index that a group applied.
     pub fn sample_raft_applied_index(&self, group: u32, source: Source) {
         self.sampled.raft_applied.set(&[&group.to_string()], source);
+    }
+
+    /// How many members of a group no officer announced.
+    pub fn sample_raft_unannounced(&self, group: u32, source: Source) {
+        self.sampled.raft_unannounced.set(&[&group.to_string()], source);
     }
 
     /// 1 if a group has halted, else 0.
@@ -393,6 +399,7 @@ fn sampled_families(registry: &Registry) -> SampledFamilies {
         directory_age: gauge(&DIRECTORY_AGE),
         raft_applied: gauge(&RAFT_APPLIED),
         raft_halted: gauge(&RAFT_HALTED),
+        raft_unannounced: gauge(&RAFT_UNANNOUNCED),
         audit_lost: counter(&AUDIT_LOST),
         audit_errors: counter(&AUDIT_ERRORS),
         deny_entries: gauge(&DENY_ENTRIES),

@@ -1,11 +1,12 @@
 //! Holds `runbooks/consumer-errors.md` to what the product says: every message of its own table stands there.
 
 /// Parts of the table's messages that differ from case to case; the page writes `…` for them. Longest first.
-const VARIABLE: [&str; 14] = [
+const VARIABLE: [&str; 15] = [
     "the keys of the token's issuer are not loaded yet: try again",
     "the token has expired: obtain a new token",
     "the body is empty; send a JSON object",
     "abababababababababababababababab",
+    "04040404040404040404040404040404",
     "the field plaintext is not base64",
     "THIRD_PARTY_DATA_REQUEST",
     "it has a dot segment",

@@ -107,6 +107,12 @@ impl Outlet {
         self.known.lock().follower.age(self.clock.now()).known()
     }
 
+    /// How old the view is, if anybody knows, for tests of whoever feeds it.
+    #[cfg(test)]
+    pub fn known_age(&self) -> Option<Duration> {
+        self.age()
+    }
+
     pub(super) fn confirm(&self, confirmation: Confirmation) {
         self.known.lock().follower.answered(confirmation);
     }

@@ -21,6 +21,7 @@ use crate::machine::deny::{self, DenyEntry, Proven};
 use crate::machine::policy::{Principal, Subject};
 use crate::machine::request::AdminOperation;
 use crate::peers::identity::{FrontendIdentity, PeerName};
+use crate::peers::listening::Listening;
 use crate::peers::tests::pki::Authority;
 use crate::peers::tls::{Credentials, FeedTls, FrontendTls};
 use crate::testkit::{Author, ManualClock, played};
@@ -124,13 +125,13 @@ impl Pki {
         Self { peers: Authority::new("peers"), frontends: Authority::new("frontends") }
     }
 
-    async fn listen(&self, replica: u64, store: &Arc<Store>) -> (FeedListening, KeyStoreAt) {
+    async fn listen(&self, replica: u64, store: &Arc<Store>) -> (Listening, KeyStoreAt) {
         let own = PeerName { lineage: LINEAGE, replica: ReplicaId(replica) };
         let (leaf, key) = self.peers.issue(&[own.to_string()]);
         let credentials = Credentials { chain: vec![leaf], key, authorities: vec![self.frontends.certificate()] };
         let tls = FeedTls::new(own, credentials).expect("the certificate names the replica");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let listening = FeedListening::start(listener, tls, Arc::clone(store), Arc::clone(store));
+        let listening = listen(listener, tls, Arc::clone(store), Arc::clone(store));
         let listening = listening.expect("the socket has an address");
         let address = listening.address().to_string();
         (listening, KeyStoreAt { replica: ReplicaId(replica), address })

@@ -11,6 +11,7 @@ pub mod header;
 pub mod identity;
 pub mod limits;
 pub mod listener;
+pub mod listening;
 pub(crate) mod places;
 mod receiving;
 mod service;

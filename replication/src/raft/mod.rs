@@ -4,6 +4,7 @@
 //!
 //! Everything that names openraft is here. Entries are opaque bytes, decoded by the state machine alone.
 
+mod announced;
 pub mod answering;
 pub mod carrying;
 pub mod config;

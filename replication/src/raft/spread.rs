@@ -3,7 +3,7 @@
 //! The leader notes whoever it answers before it takes the read index that the answer holds: a change that is committed in between is
 //! in the answer, or waits for the asker. Never acknowledges for a leader that has been deposed, and never forgets within a term.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
@@ -150,6 +150,9 @@ impl<RT: AsyncRuntime> Group<RT> {
         self.while_leading(|leading, now| {
             leading.holders.answer(sender, report.active, now)?;
             leading.reports.insert(sender, report.frontends);
+            // one that is silent for good is named no more
+            let known: BTreeSet<ReplicaId> = leading.holders.known().map(|(replica, ..)| *replica).collect();
+            leading.reports.retain(|replica, _| known.contains(replica));
             self.vouched.progress.send_replace(());
             Ok(())
         })

@@ -11,9 +11,10 @@ use std::time::Duration;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use replication::clock::Clock as _;
 use replication::deny_entries::Entries;
-use replication::feed::{FeedListening, Outlet, Outlets, ProcessKey, Sealer};
+use replication::feed::{self, Outlet, Outlets, ProcessKey, Sealer};
 use replication::ids::{GroupId, LogIndex, ReplicaId, ShardId, TenantId};
 use replication::peers::identity::PeerName;
+use replication::peers::listening::Listening;
 use replication::peers::tls::{Credentials, FeedTls};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use server::authn::mint::{IssuerKey, MintedClaims};
@@ -27,7 +28,7 @@ use crate::made::{AUDIENCE, CALLER, ISSUER, LINEAGE, Made};
 /// A key store that holds what was made, and whoever makes settings for a frontend of it.
 pub struct Premises {
     folder: tempfile::TempDir,
-    listening: FeedListening,
+    listening: Listening,
     data: SocketAddr,
     health: SocketAddr,
     pub ca_pem: String,
@@ -113,7 +114,7 @@ impl Premises {
         let tls = FeedTls::new(own, credentials)?;
         let store = Arc::new(Store { outlets: outlets(&made), made, deny_entries: watch::Sender::default() });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let listening = FeedListening::start(listener, tls, Arc::clone(&store), store)?;
+        let listening = feed::listen(listener, tls, Arc::clone(&store), store)?;
         let (data, health, feed) = (free()?, free()?, listening.address());
         put("frontend.toml", &settings(data, health, feed))?;
         Ok(Self { folder, listening, data, health, ca_pem: servers.pem, token: issuer.sign(&claims) })

@@ -32,7 +32,8 @@ impl KeyStore {
             FedTo::Own(_) => None,
             FedTo::Frontends => Some(Stamp::at(self.parts.host.folder_of(id).join(STAMP_FILE))),
         };
-        feed::run(group, &self.outlet_of(id), stamp.as_ref(), publish).await;
+        let unannounced = || self.parts.host.unannounced(group);
+        feed::run(group, &self.outlet_of(id), stamp.as_ref(), unannounced, publish).await;
     }
 
     /// The group's outlet, made when it is met first.

@@ -161,7 +161,7 @@ impl KeyStore {
     }
 
     /// The groups of this replica.
-    pub fn host(&self) -> &Host {
+    pub const fn host(&self) -> &Arc<Host> {
         &self.parts.host
     }
 

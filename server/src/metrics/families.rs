@@ -62,6 +62,11 @@ pub(super) const RAFT_HALTED: Family = family(
     "1 if the group stopped applying at an entry that this binary cannot decode, else 0.",
     &["group"],
 );
+pub(super) const RAFT_UNANNOUNCED: Family = family(
+    "ekm_raft_unannounced_members",
+    "Members of a group that no officer announced, or that are elsewhere than announced. Nothing is refused for good meanwhile.",
+    &["group"],
+);
 pub(super) const AUDIT_LOST: Family = family(
     "ekm_audit_lost_records_total",
     "Decisions whose record was lost: the file refused records, and the memory for them was full.",

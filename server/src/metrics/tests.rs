@@ -37,6 +37,7 @@ ekm_quota_refusals_total counter level=crypto_space,key,tenant
 ekm_quota_uncounted_total counter
 ekm_raft_applied_index gauge group=0
 ekm_raft_halted gauge group=0
+ekm_raft_unannounced_members gauge group=0
 ekm_request_duration_seconds histogram operation=asymmetric_sign,check_crypto_space_permissions,create_key,destroy_key,get_info,get_public_key,other,unwrap,wrap
 ekm_requests_finished_total counter code=ABORTED,ALREADY_EXISTS,CANCELLED,DATA_LOSS,DEADLINE_EXCEEDED,FAILED_PRECONDITION,INTERNAL,INVALID_ARGUMENT,NOT_FOUND,OK,OUT_OF_RANGE,PERMISSION_DENIED,RESOURCE_EXHAUSTED,UNAUTHENTICATED,UNAVAILABLE,UNIMPLEMENTED,UNKNOWN operation=asymmetric_sign,check_crypto_space_permissions,create_key,destroy_key,get_info,get_public_key,other,unwrap,wrap
 ekm_requests_started_total counter operation=asymmetric_sign,check_crypto_space_permissions,create_key,destroy_key,get_info,get_public_key,other,unwrap,wrap
@@ -67,6 +68,7 @@ fn complete() -> Metrics {
     metrics.shard_probed(1, ProbeResult::Passed);
     metrics.sample_raft_applied_index(0, one());
     metrics.sample_raft_halted(0, one());
+    metrics.sample_raft_unannounced(0, one());
     metrics.sample_audit_lost(one());
     for step in AuditStep::ALL {
         metrics.sample_audit_errors(*step, one());

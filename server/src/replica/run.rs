@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use replication::deny_entries::{self, DenyBook};
 use replication::directory::Directory;
-use replication::feed::FeedListening;
+use replication::feed;
 use replication::ids::{Generation, ShardId};
 use replication::peers::connections::Connections;
-use replication::peers::listener::{Groups, Listening};
+use replication::peers::listener::{self, Groups};
+use replication::peers::listening::Listening;
 use replication::peers::tls::FeedTls;
 use replication::raft::group::SnapshotLimits;
 use replication::raft::host::{Host, HostSettings};
@@ -153,7 +154,7 @@ async fn listen_for_peers(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let looked_up = Arc::clone(host);
     let groups: Groups = Arc::new(move |group| looked_up.group(group));
-    Listening::start(listener, prepared.peers.tls().clone(), Generation::FIRST, groups, Arc::clone(deny_entries))
+    listener::listen(listener, prepared.peers.tls().clone(), Generation::FIRST, groups, Arc::clone(deny_entries))
         .map_err(failed)
 }
 
@@ -330,11 +331,11 @@ async fn listen_for_frontends(
     feed: &FeedSettings,
     tls: FeedTls,
     store: &Arc<KeyStore>,
-) -> Result<FeedListening, ReplicaError> {
+) -> Result<Listening, ReplicaError> {
     let address = feed.listen;
     let failed = |source| ReplicaError::Feed { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
-    FeedListening::start(listener, tls, Arc::clone(store), Arc::clone(store)).map_err(failed)
+    feed::listen(listener, tls, Arc::clone(store), Arc::clone(store)).map_err(failed)
 }
 
 /// Tells whoever started it that every listener is there.

@@ -28,6 +28,9 @@ pub(super) fn version(_: &mut KeyVersionId, row: &mut KeyVersion, state: &State)
     if let Some(((tenant, key), _)) = state.keys().get_key_value(&named) {
         row.tenant.clone_from(tenant);
         row.key.clone_from(key);
+    } else if let Some((tenant, _)) = state.tenants().get_key_value(&row.tenant) {
+        // it is written before its key
+        row.tenant.clone_from(tenant);
     }
 }
 

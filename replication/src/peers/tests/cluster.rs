@@ -19,7 +19,7 @@ use crate::ids::{Generation, GroupId, KeyVersionId, LogIndex, ReplicaId, ShardId
 use crate::machine::outcome::Outcome;
 use crate::machine::state::State;
 use crate::peers::connections::Connections;
-use crate::peers::listener::{Groups, Listening};
+use crate::peers::listener::{Groups, Listening, listen};
 use crate::raft::group::{Group, GroupSettings, ProposeError, SnapshotLimits, Timers};
 use crate::raft::network::{AskError, Destination, NoSuchPeer, Peers, Question, Shipment};
 use crate::raft::status::Status;
@@ -184,7 +184,7 @@ impl Replicas {
             &State::empty(),
         );
         let deny_entries = Arc::new(deny_entries.expect("there is none"));
-        let listening = Listening::start(listener, tls, GENERATION, groups, deny_entries).expect("the socket listens");
+        let listening = listen(listener, tls, GENERATION, groups, deny_entries).expect("the socket listens");
         let node = self.nodes.iter_mut().find(|node| node.replica == replica).expect("the replica was added");
         node.running = Some((group, listening));
     }

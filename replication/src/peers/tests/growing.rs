@@ -12,6 +12,7 @@ use super::cluster::{AMPLE, GENERATION, NEVER, TIMERS};
 use super::pki::Authority;
 use crate::clock::Timestamp;
 use crate::deny_entries::{self, BroughtBy, DenyBook};
+use crate::feed::{self, Outlet};
 use crate::ids::{DenyId, GroupId, PeerAddress, ReplicaId, ShardId, TenantId};
 use crate::machine::command::{Action, AddReplica, AddShard, LiftDeny};
 use crate::machine::policy::Subject;
@@ -19,7 +20,7 @@ use crate::machine::request::AdminOperation;
 use crate::machine::rows::{ReplicaKind, Standing};
 use crate::machine::state::State;
 use crate::peers::connections::Connections;
-use crate::peers::listener::{Groups, Listening};
+use crate::peers::listener::{Groups, Listening, listen};
 use crate::raft::group::{Group, ProposeError};
 use crate::raft::host::{Host, HostSettings};
 use crate::raft::status::Status;
@@ -61,7 +62,7 @@ impl Machine {
             DenyBook::open(folder.path().join("deny-entries"), clock, &State::empty()).expect("there is none");
         let deny_entries = Arc::new(deny_entries);
         let listening =
-            Listening::start(listener, tls, GENERATION, groups, Arc::clone(&deny_entries)).expect("the socket listens");
+            listen(listener, tls, GENERATION, groups, Arc::clone(&deny_entries)).expect("the socket listens");
         let (opening, keeping) = (Arc::clone(&host), Arc::clone(&host));
         let tasks = vec![
             tokio::spawn(async move { opening.open_named(AMPLE).await }),
@@ -230,4 +231,48 @@ async fn deny_entries_reach_every_replica_without_a_quorum_and_whoever_comes_lat
     assert!(lifted.is_err(), "two of four are no quorum: {lifted:?}");
     first.end().await;
     second.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_whom_no_officer_announced_makes_nobody_fresh_and_one_who_is_announced_later_does() {
+    let (authority, author) = (Authority::new("peers"), Author::default());
+    let [first, second] = [Machine::start(&authority, 1).await, Machine::start(&authority, 2).await];
+    let system = first.host.system();
+    assert!(first.host.unannounced(system).is_empty(), "before there is a registry");
+    founded(&first, &author).await;
+    assert!(first.host.unannounced(system).is_empty());
+    let shard = first.host.shard(ShardId::FIRST).expect("it began it");
+    // whoever leads can write a membership, and nobody signs it
+    shard.add_learner(ReplicaId(2), second.address.as_str(), AMPLE).await.expect("the second one answers");
+    assert_eq!(first.host.unannounced(&shard), [ReplicaId(2)].into());
+    assert!(first.host.unannounced(system).is_empty(), "the other group is as it was announced");
+
+    let outlet = Outlet::serving(Arc::new(ManualClock::at(NOW)));
+    let index = shard.watch().borrow().index;
+    let looks = std::sync::atomic::AtomicUsize::new(0);
+    let unannounced = || {
+        looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        first.host.unannounced(&shard)
+    };
+    let feeding = feed::run(&shard, &outlet, None, unannounced, |_| {});
+    let watching = async {
+        while looks.load(std::sync::atomic::Ordering::Relaxed) < 3 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(outlet.known_age(), None, "three read indexes confirmed nothing");
+        let add = Action::AddReplica(joins(2, &second, data("replica-2", 12)));
+        done(system, author.does(GroupId::SYSTEM, add)).await;
+        while outlet.known_age().is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = feeding => panic!("the group lives"),
+        fresh = timeout(AMPLE, watching) => fresh.expect("the registry has caught up"),
+    }
+    assert!(first.host.unannounced(&shard).is_empty() && shard.watch().borrow().index >= index);
+
+    for machine in [first, second] {
+        machine.end().await;
+    }
 }
