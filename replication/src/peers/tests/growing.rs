@@ -241,6 +241,7 @@ async fn a_member_whom_no_officer_announced_makes_nobody_fresh_and_one_who_is_an
     assert!(first.host.unannounced(system).is_empty(), "before there is a registry");
     founded(&first, &author).await;
     assert!(first.host.unannounced(system).is_empty());
+    first.wait(ShardId::FIRST.group(), |status| status.leader == Some(ReplicaId(1))).await;
     let shard = first.host.shard(ShardId::FIRST).expect("it began it");
     // whoever leads can write a membership, and nobody signs it
     shard.add_learner(ReplicaId(2), second.address.as_str(), AMPLE).await.expect("the second one answers");
