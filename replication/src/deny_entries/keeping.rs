@@ -90,7 +90,7 @@ pub async fn keep(book: Arc<DenyBook>, system: Arc<Group>) {
 }
 
 /// Asks all other members for what they hold, before anybody is fed: whoever was away must not serve somebody who was shut out
-/// meanwhile. Ends when all have answered, or after [`ASK_WAIT_MAX`].
+/// meanwhile. Ends when all have answered, or after three seconds.
 pub async fn catch_up(book: &Arc<DenyBook>, system: &Group) {
     let state = system.watch().borrow().state.clone();
     let asking = system.others().into_iter().map(|other| ask(book, system, &state, other));

@@ -16,7 +16,7 @@ use crate::deny_entries::list::Certainty;
 use crate::directory::{Directory, Resolution};
 use crate::freshness::Finality;
 use crate::ids::{DenyId, FrontendName, GroupId, KeyVersionId, LineageId, LogIndex, ReplicaId, ShardId, TenantId};
-use crate::machine::command::{Action, LiftDeny};
+use crate::machine::command::{Action, AddShard, LiftDeny};
 use crate::machine::deny::{self, DenyEntry, Proven};
 use crate::machine::policy::{Principal, Subject};
 use crate::machine::request::AdminOperation;
@@ -150,6 +150,8 @@ struct Heard {
     directory: Directory,
     clock: Arc<ManualClock>,
     keys: Mutex<Vec<String>>,
+    /// The group of which every view makes the reader panic, and how often it did.
+    panics: Mutex<(Option<GroupId>, u32)>,
     /// How many deny entries were known when the first row of group 0 was.
     denied_at_first_row: Mutex<Option<usize>>,
     agreement: Mutex<Option<Agreement>>,
@@ -170,6 +172,15 @@ impl Reader for Ear {
     }
 
     fn publish(&self, group: GroupId, view: &View) {
+        let panics = {
+            let mut planted = self.0.panics.lock();
+            planted.1 += u32::from(planted.0 == Some(group));
+            planted.0
+        };
+        if panics == Some(group) {
+            self.0.told.send_replace(());
+            panic!("a planted bug");
+        }
         // a frontend that knows a row of group 0 knows who is shut out
         if group == GroupId::SYSTEM {
             let known = self.0.directory.deny_entry_count(self.0.clock.wall());
@@ -204,6 +215,7 @@ impl Frontend {
             directory,
             clock: Arc::clone(clock),
             keys: Mutex::default(),
+            panics: Mutex::default(),
             denied_at_first_row: Mutex::default(),
             agreement: Mutex::default(),
             told: watch::Sender::default(),
@@ -539,4 +551,41 @@ async fn whoever_is_shut_out_is_so_before_the_first_row_without_a_quorum_and_unt
     assert!(matches!(shut_out(heard, "bob@example.com", &clock), Some((_, Certainty::Perhaps, _))));
     clock.advance(Duration::from_millis(30_001));
     assert_eq!(shut_out(heard, "bob@example.com", &clock), None);
+}
+
+#[tokio::test]
+async fn a_shard_that_is_stuck_or_makes_its_reader_panic_leaves_the_others_fed() {
+    let (pki, clock, mut logs) = (Pki::new(), clock(), Logs::new());
+    let [second, third] = [2, 3].map(|number| ShardId::of(GroupId(number)).expect("it is a shard"));
+    let store = Store::new(&clock);
+    let add = |shard| Action::AddShard(AddShard { shard, founder: ReplicaId(1) });
+    let system: Vec<_> = std::iter::once(logs.author.genesis(GroupId::SYSTEM))
+        .chain([second, third].map(|shard| logs.author.does(GroupId::SYSTEM, add(shard))))
+        .collect();
+    store.holds(GroupId::SYSTEM, &system);
+    store.holds(SHARD, &logs.shard);
+    store.holds(second.group(), &[logs.author.genesis(second.group())]);
+    // the key store never says anything of the third
+    let (_listening, place) = pki.listen(1, &store).await;
+    let frontend = Frontend::start(&pki.frontend("a1"), &[place], &clock);
+    frontend.heard.panics.lock().0 = Some(second.group());
+    let times = || frontend.heard.panics.lock().1;
+    frontend.until(|_| times() >= 2).await;
+    for number in 1..=3 {
+        logs.add_key(number);
+        store.holds(SHARD, &logs.shard);
+        frontend.until_it_has(number).await;
+    }
+    let is_fresh = |heard: &Directory, group| heard.age(group, clock.now()).is_some_and(|age| age.fresh().is_some());
+    frontend.until(|heard| is_fresh(heard, SHARD)).await;
+    let heard = &frontend.heard.directory;
+    assert!([second, third].iter().all(|shard| heard.view(shard.group()).is_none()));
+    assert!(!frontend.knows_that_there_is_no(9), "one of them may have it");
+    let before = times();
+    frontend.until(|_| times() > before).await;
+
+    frontend.heard.panics.lock().0 = None;
+    store.holds(third.group(), &[logs.author.genesis(third.group())]);
+    frontend.until(|heard| [second, third].iter().all(|shard| is_fresh(heard, shard.group()))).await;
+    frontend.until(|_| frontend.knows_that_there_is_no(9)).await;
 }
