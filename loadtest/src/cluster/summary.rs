@@ -31,6 +31,7 @@ curl -sS -w '\n' --cacert {ca} -H "Authorization: Bearer $({loadtest} cluster to
 
 Operate it:
 
+unset EKM_DEV
 export EKM_ADMIN_URL={admin} EKM_ADMIN_CA={ca} EKM_OPERATOR_CERT={certificate} EKM_OPERATOR_KEY={operator_key}
 {ekmctl} cluster status
 

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::list::standing;
+use super::list::{KEPT_MAX, standing};
 use crate::clock::{Clock, Moment};
 use crate::codec;
 use crate::freshness::deny::Force;
@@ -25,9 +25,9 @@ use crate::machine::signed::SignedRequest;
 use crate::machine::state::State;
 use crate::store::folder;
 
-/// Most entries of a cluster at the same time.
+/// Most entries that officers may have made at one key store at the same time.
 pub const ENTRIES_MAX: usize = 4096;
-/// Most entries of a tenant at the same time.
+/// Most of them of one tenant.
 pub const ENTRIES_PER_TENANT_MAX: usize = 64;
 
 /// How long an entry may take to become durable.
@@ -66,13 +66,13 @@ pub enum BookError {
     /// It is none that two officers may make, or does not hold any more. Nothing is changed.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// It cannot be made durable, and does not hold.
-    #[error("the deny entry cannot be stored in {}", folder.display())]
+    /// It cannot be made durable. One that another key store took holds here nevertheless, until this one ends.
+    #[error("the deny entry cannot be stored in {}: {cause}", folder.display())]
     Store {
         /// Where.
         folder: PathBuf,
         /// What the file system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The disk failed before: what it says from then on is not believed.
     #[error("the disk failed to make an earlier deny entry durable; look at it, and start this key store again")]
@@ -146,7 +146,8 @@ impl DenyBook {
     /// Which of the entries that another key store offers are wanted.
     pub(super) fn wanted(&self, system: &State, offered: Vec<DenyId>) -> Vec<DenyId> {
         let entries = self.entries();
-        let is_new = |id: &DenyId| !entries.contains_key(id) && !deny::is_lifted(system, id);
+        // what was lifted is refused once its tenant is seen
+        let is_new = |id: &DenyId| !entries.contains_key(id);
         // whoever knows no officers yet can verify nothing
         if system.meta().is_none() { vec![] } else { offered.into_iter().filter(is_new).collect() }
     }
@@ -173,7 +174,7 @@ impl DenyBook {
         let taking = async move {
             let turn = Arc::clone(&book.turn).lock_owned().await;
             // on a thread of its own, and to its end: only one at a time waits for the disk
-            spawn_blocking(move || book.keep(turn, &system, proven)).await
+            spawn_blocking(move || book.keep(turn, &system, proven, brought_by)).await
         };
         match timeout(WRITE_WAIT_MAX, taking).await {
             Ok(Ok(taken)) => taken,
@@ -187,32 +188,55 @@ impl DenyBook {
         mut turn: OwnedMutexGuard<Writing>,
         system: &State,
         proven: Arc<Proven>,
+        brought_by: BroughtBy,
     ) -> Result<Taken, BookError> {
         let entries = self.entries();
         if let Some(known) = entries.get(&proven.entry.id) {
             return Ok(Taken { proven: Arc::clone(known), is_known: true });
         }
-        if turn.has_failed {
-            return Err(BookError::Failed);
+        self.has_room(&entries, system, (&proven.entry.tenant, brought_by))?;
+        let written = if turn.has_failed { Err(BookError::Failed) } else { self.write_in_turn(&mut turn, &proven) };
+        match (written, brought_by) {
+            (Ok(()), _) => self.hold(&entries, &proven),
+            (Err(error), BroughtBy::Officers) => return Err(error),
+            (Err(error), BroughtBy::KeyStore) => {
+                // it is durable elsewhere, and whom it names must not be served here meanwhile
+                self.hold(&entries, &proven);
+                return Err(error);
+            }
         }
-        self.has_room(&entries, system, &proven.entry.tenant)?;
-        if let Err(Unwritten { source, is_synced }) = self.write(&proven) {
+        Ok(Taken { proven, is_known: false })
+    }
+
+    fn write_in_turn(&self, turn: &mut Writing, proven: &Proven) -> Result<(), BookError> {
+        self.write(proven).map_err(|Unwritten { source, is_synced }| {
             turn.has_failed = !is_synced;
-            return Err(BookError::Store { folder: self.folder.clone(), source });
-        }
+            BookError::Store { folder: self.folder.clone(), cause: source }
+        })
+    }
+
+    fn hold(&self, entries: &Entries, proven: &Arc<Proven>) {
         let entry = &proven.entry;
         tracing::info!(
             entry = %entry.id, tenant = %entry.tenant, subject = %entry.subject, expires_at = entry.expires_at.0,
             asked_by = %proven.asked_by, approved_by = %proven.proof.signer, "two officers shut somebody out"
         );
-        let mut more = Entries::clone(&entries);
-        more.insert(entry.id, Arc::clone(&proven));
+        let mut more = entries.clone();
+        more.insert(entry.id, Arc::clone(proven));
         self.entries.send_replace(Arc::new(more));
-        Ok(Taken { proven, is_known: false })
     }
 
-    /// What has ended takes no room.
-    fn has_room(&self, entries: &Entries, system: &State, tenant: &TenantId) -> Result<(), Refusal> {
+    /// What has ended takes no room. What another key store has acknowledged must hold here too, whatever was taken here meanwhile.
+    fn has_room(
+        &self,
+        entries: &Entries,
+        system: &State,
+        (tenant, brought_by): (&TenantId, BroughtBy),
+    ) -> Result<(), Refusal> {
+        let (tenant_max, all_max) = match brought_by {
+            BroughtBy::Officers => (ENTRIES_PER_TENANT_MAX, ENTRIES_MAX),
+            BroughtBy::KeyStore => (KEPT_MAX, KEPT_MAX),
+        };
         let now = self.clock.wall();
         let holds = |proven: &&Arc<Proven>| standing(&proven.entry, Some(system), now) != Force::Over;
         let too_many = |owner: String, count: usize| Refusal::TooMany {
@@ -222,11 +246,11 @@ impl DenyBook {
             remedy: "lift some, or change the policy".to_owned(),
         };
         let of_tenant = entries.values().filter(|proven| proven.entry.tenant == *tenant).filter(holds).count();
-        if of_tenant >= ENTRIES_PER_TENANT_MAX {
+        if of_tenant >= tenant_max {
             return Err(too_many(format!("tenant {tenant}"), of_tenant));
         }
         let all = entries.values().filter(holds).count();
-        if all >= ENTRIES_MAX { Err(too_many("the cluster".to_owned(), all)) } else { Ok(()) }
+        if all >= all_max { Err(too_many("the cluster".to_owned(), all)) } else { Ok(()) }
     }
 
     /// Forgets what was lifted, and what has ended an hour ago.
@@ -240,9 +264,10 @@ impl DenyBook {
         let Ok(mut turn) = Arc::clone(&self.turn).try_lock_owned() else { return };
         let entries = self.entries();
         turn.over_since.retain(|id, _| entries.get(id).is_some_and(|proven| is_over(proven)));
+        let is_lifted = |id: &DenyId| entries.get(id).is_some_and(|proven| deny::is_lifted(system, &proven.entry));
         let mut is_done = |id: &DenyId| {
             let since = *turn.over_since.entry(*id).or_insert(now);
-            deny::is_lifted(system, id) || now.since(since) >= FORGET_AFTER
+            is_lifted(id) || now.since(since) >= FORGET_AFTER
         };
         let over = entries.iter().filter(|(_, proven)| is_over(proven));
         let done: Vec<DenyId> = over.map(|(id, _)| *id).filter(|id| is_done(id)).collect();
@@ -312,7 +337,9 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let paths: Vec<PathBuf> = listed.map(|one| one.map(|one| one.path())).collect::<io::Result<_>>()?;
     let ends_with = |path: &PathBuf, wanted: &str| path.extension().is_some_and(|ending| ending == wanted);
     for draft in paths.iter().filter(|path| ends_with(path, DRAFT_ENDING)) {
-        folder::remove_file(draft)?;
+        if let Err(error) = folder::remove_file(draft) {
+            tracing::warn!(path = %draft.display(), %error, "what a crash left of a deny entry cannot be removed");
+        }
     }
     Ok(paths.into_iter().filter(|path| ends_with(path, ENDING)).collect())
 }

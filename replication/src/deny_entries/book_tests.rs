@@ -119,7 +119,7 @@ async fn what_is_taken_is_there_after_a_restart_and_gone_once_it_is_lifted() {
     book.forget(&state).await;
     assert_eq!(ids(&book), [second].into());
     assert_eq!(refusal(cluster.take(&book, proof).await), Refusal::DenyLifted { entry: first });
-    assert_eq!(book.wanted(&state, vec![first, DenyId::from_bytes([9; 16])]).len(), 1);
+    assert_eq!(book.wanted(&state, vec![second, DenyId::from_bytes([9; 16])]).len(), 1);
     assert_eq!(ids(&cluster.at(NOW)), [second].into(), "its file is gone");
 }
 
@@ -228,11 +228,14 @@ async fn a_tenant_has_so_many_and_no_more_and_another_has_room_still() {
     }
     let one_more = refusal(cluster.take(&book, cluster.proof(deny(999, NOW + HOUR))).await);
     assert!(matches!(one_more, Refusal::TooMany { count: ENTRIES_PER_TENANT_MAX, .. }), "{one_more:?}");
+    // two key stores that were cut off from each other each had room for one
+    let passed_on = book.take(&cluster.state(), cluster.proof(deny(998, NOW + HOUR)), BroughtBy::KeyStore).await;
+    passed_on.expect("what was acknowledged holds everywhere");
     let (tenant, subject, expires_at) = (name("rival"), subject(1), Timestamp(NOW + HOUR));
     cluster.taken(&book, AdminOperation::Deny { tenant, subject, expires_at }).await;
     // what has ended takes no room, though it is there still
     let later = cluster.at(NOW + HOUR + 31_000);
-    assert_eq!(later.entries().len(), ENTRIES_PER_TENANT_MAX + 1);
+    assert_eq!(later.entries().len(), ENTRIES_PER_TENANT_MAX + 2);
     cluster.taken(&later, deny(999, NOW + 3 * HOUR)).await;
 }
 
@@ -253,6 +256,8 @@ async fn no_file_shuts_anybody_out_that_the_officers_signatures_do_not_prove() {
     std::fs::write(&path, &whole[..whole.len() - 1]).expect("the file can be written");
     let draft = path.with_extension(DRAFT_ENDING);
     std::fs::write(&draft, &whole).expect("a file can be written");
+    std::fs::create_dir(path.with_file_name("x.draft")).expect("a folder can be made");
+    std::fs::create_dir(path.with_file_name("x.deny")).expect("a folder can be made");
     let book = cluster.at(NOW);
     assert!(book.entries().is_empty() && !draft.exists());
     cluster.take(&book, proof).await.expect("it comes again");
@@ -272,6 +277,10 @@ async fn what_the_disk_does_not_take_does_not_hold_and_may_come_again() {
     let proof = cluster.proof(deny(1, NOW + HOUR));
     let taken = cluster.take(&book, proof.clone()).await;
     assert!(matches!(taken, Err(BookError::Store { .. })) && book.entries().is_empty(), "{taken:?}");
+    // what is durable elsewhere holds as long as this process does
+    let passed_on = cluster.proof(deny(2, NOW + HOUR));
+    let taken = book.take(&cluster.state(), passed_on, BroughtBy::KeyStore).await;
+    assert!(matches!(taken, Err(BookError::Store { .. })) && book.entries().len() == 1, "{taken:?}");
     std::fs::remove_file(cluster.folder.path().join("deny-entries")).expect("the file can be removed");
     cluster.take(&book, proof).await.expect("the disk is well again");
 }

@@ -90,30 +90,47 @@ pub async fn keep(book: Arc<DenyBook>, system: Arc<Group>) {
 }
 
 /// Asks all other members for what they hold, before anybody is fed: whoever was away must not serve somebody who was shut out
-/// meanwhile. Ends when all have answered, or after three seconds.
+/// meanwhile. Ends when all have answered and what they gave is taken, or after three seconds.
 pub async fn catch_up(book: &Arc<DenyBook>, system: &Group) {
-    let state = system.watch().borrow().state.clone();
-    let asking = system.others().into_iter().map(|other| ask(book, system, &state, other));
+    let asking = system.others().into_iter().map(|other| ask(book, system, other));
     if timeout(ASK_WAIT_MAX, join_all(asking)).await.is_err() {
-        tracing::info!("not all key stores have said whom officers shut out; they pass it on once they are in touch");
+        tracing::warn!(
+            "not all key stores have said whom officers shut out, or it cannot be verified here yet: whoever was shut out while this one was away \
+             may be served by its frontends for a moment"
+        );
     }
 }
 
-/// Takes from one replica what it holds and this one does not. One that is away is asked again.
-async fn ask(book: &Arc<DenyBook>, system: &Group, state: &State, from: ReplicaId) {
-    let held = loop {
-        match say(system, from, &Said::Ask).await {
-            Ok(Heard::Holds(held)) => break held,
-            Ok(_) => return,
-            Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
-        }
-    };
-    for id in book.wanted(state, held) {
-        let Ok(Heard::Given(proof)) = say(system, from, &Said::Want(id)).await else { continue };
-        if let Err(error) = book.take(state, proof, BroughtBy::KeyStore).await {
-            tracing::error!(replica = %from, entry = %id, error = &error as &dyn std::error::Error, "a deny entry of another key store is not kept");
+/// Takes from one replica what it holds and this one does not. One that is away is asked again, and what cannot be verified yet is
+/// looked at again: group 0 may just be learning of the tenant, or of an officer.
+async fn ask(book: &Arc<DenyBook>, system: &Group, from: ReplicaId) {
+    loop {
+        let state = system.watch().borrow().state.clone();
+        match take_from(book, system, &state, from).await {
+            Ok(true) => return,
+            Ok(false) | Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
         }
     }
+}
+
+/// Whether all that the replica holds is held here.
+async fn take_from(book: &Arc<DenyBook>, system: &Group, state: &State, from: ReplicaId) -> Result<bool, AskError> {
+    let Heard::Holds(held) = say(system, from, &Said::Ask).await? else { return Err(AskError::Undecodable) };
+    if state.meta().is_none() {
+        return Ok(held.is_empty());
+    }
+    let mut is_all = true;
+    for id in book.wanted(state, held) {
+        let Heard::Given(proof) = say(system, from, &Said::Want(id)).await? else { continue };
+        match book.take(state, proof, BroughtBy::KeyStore).await {
+            Ok(_) | Err(BookError::Refused(Refusal::DenyLifted { .. })) => {}
+            Err(error) => {
+                tracing::debug!(replica = %from, entry = %id, %error, "a deny entry of another key store is not kept yet");
+                is_all = false;
+            }
+        }
+    }
+    Ok(is_all)
 }
 
 /// Passes entries on to one replica for as long as it is a member.
@@ -147,6 +164,8 @@ fn tell(refused: &mut BTreeMap<DenyId, u32>, replica: ReplicaId, heard: Vec<(Den
                 refused.remove(&entry);
                 continue;
             }
+            // it is about to hear of the lift itself
+            Heard::Refused(Refusal::DenyLifted { .. }) => continue,
             Heard::Refused(refusal) => refusal.to_string(),
             Heard::NotStored => "its disk does not store it".to_owned(),
         };

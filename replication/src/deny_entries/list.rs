@@ -39,7 +39,7 @@ pub struct Named {
 
 /// How an entry stands at `now` where this much of group 0 is known.
 pub fn standing(entry: &DenyEntry, system: Option<&State>, now: Timestamp) -> Force {
-    let is_lifted = system.is_some_and(|system| deny::is_lifted(system, &entry.id));
+    let is_lifted = system.is_some_and(|system| deny::is_lifted(system, entry));
     force(entry.expires_at, if is_lifted { Lift::Lifted } else { Lift::None }, now)
 }
 
@@ -49,14 +49,14 @@ impl DenyList {
     #[must_use]
     pub fn with(&self, more: &[DenyEntry], system: Option<&State>, now: Timestamp) -> (Self, usize) {
         let mut list = self.clone();
-        list.forget(|entry| system.is_some_and(|system| deny::is_lifted(system, &entry.id)));
+        list.forget(|entry| system.is_some_and(|system| deny::is_lifted(system, entry)));
         if list.len() + more.len() > KEPT_MAX {
             list.forget(|entry| standing(entry, system, now) == Force::Over);
         }
         let (mut room, mut left_out) = (KEPT_MAX.saturating_sub(list.len()), 0);
         for entry in more {
             let is_known = list.tenants.get(&entry.tenant).is_some_and(|known| known.contains_key(&entry.id));
-            if is_known || system.is_some_and(|system| deny::is_lifted(system, &entry.id)) {
+            if is_known || system.is_some_and(|system| deny::is_lifted(system, entry)) {
                 continue;
             }
             if room == 0 || entry.tenant.as_str() == RESERVED_TENANT || deny::is_too_far(entry, now) {

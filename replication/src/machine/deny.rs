@@ -55,9 +55,9 @@ pub fn id_of(request: &[u8]) -> DenyId {
     DenyId::from_bytes(*digest.first_chunk().expect("a digest of 32 bytes begins with 16"))
 }
 
-/// Whether the log lifts an entry.
-pub fn is_lifted(system: &State, entry: &DenyId) -> bool {
-    system.row::<Lift>(entry).is_some()
+/// Whether the log lifts an entry: a tenant's officers lift what is theirs, and nothing of another's.
+pub fn is_lifted(system: &State, entry: &DenyEntry) -> bool {
+    system.row::<Lift>(&(entry.tenant.clone(), entry.id)).is_some()
 }
 
 /// Whether an entry ends so late that nobody can have taken it by now.
@@ -98,7 +98,7 @@ fn proven(system: &State, proof: SignedRequest, office: Office) -> Result<Proven
     if system.row::<Placement>(&entry.tenant).is_none() {
         return Err(Refusal::UnknownTenant { tenant: entry.tenant });
     }
-    if is_lifted(system, &entry.id) {
+    if is_lifted(system, &entry) {
         return Err(Refusal::DenyLifted { entry: entry.id });
     }
     Ok(Proven { entry, asked_by, proof })

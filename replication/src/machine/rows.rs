@@ -60,7 +60,7 @@ pub enum RowKind {
     Shard = 16,
     /// `11 | replica` → [`Replica`]: that there is such a replica. Group 0. Written by `AddReplica`.
     Replica = 17,
-    /// `12 | deny entry id` → [`Lift`]: a deny entry that holds no more. Group 0. Written by `LiftDeny`, which also removes those whose
+    /// `12 | tenant | 00 | deny entry id` → [`Lift`]: a deny entry that holds no more. Group 0. Written by `LiftDeny`, which also removes those whose
     /// entries must have ended.
     Lift = 18,
 }
@@ -180,8 +180,6 @@ pub enum Standing {
 /// A deny entry holds no more. Kept until no entry that was made before can hold by itself any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lift {
-    /// Whose it was.
-    pub tenant: TenantId,
     /// When it was lifted, by the proposing replica's clock.
     pub lifted_at: Timestamp,
 }

@@ -153,7 +153,7 @@ tables! {
     /// The replicas of the cluster.
     replicas: Replica by ReplicaId,
     /// The deny entries that hold no more.
-    lifts: Lift by DenyId,
+    lifts: Lift by (TenantId, DenyId),
 }
 
 fn encoded<R: Row>(key: &R::Key, row: &R) -> (Vec<u8>, Vec<u8>) {

@@ -38,7 +38,7 @@ pub(super) fn not_done(error: &ExecuteError) -> FailureBody {
         ExecuteError::Propose(_) | ExecuteError::Complete(_) | ExecuteError::Down(_) | ExecuteError::NoQuorum(_) => {
             FailureCode::Unavailable
         }
-        ExecuteError::NotStored(BookError::Store { source, .. }) if source.kind() == ErrorKind::StorageFull => {
+        ExecuteError::NotStored(BookError::Store { cause, .. }) if cause.kind() == ErrorKind::StorageFull => {
             FailureCode::NoRoom
         }
         ExecuteError::NotStored(_) => FailureCode::Unavailable,

@@ -109,10 +109,21 @@ pub enum CtlError {
     /// A local file names no replica.
     #[error("{} is not what a replica is joined by: give the file replica.json that `ekm keystore` wrote into its data folder", .0.display())]
     ReplicaFile(PathBuf),
+    /// Whoever asks may not shut anybody out of the tenant.
+    #[error(
+        "{name} cannot ask for this: it takes a security officer who has tenant {tenant} in reach; `ekmctl operator list` shows them to one, and \
+         --as, or --cert and --cert-key, say as whom you ask"
+    )]
+    NoOfficer {
+        /// Who asks.
+        name: String,
+        /// Whose keys it is about.
+        tenant: TenantId,
+    },
     /// There is no such deny entry.
     #[error(
         "the key store that was asked holds no deny entry {entry} of tenant {tenant}; `ekmctl deny list --tenant {tenant}` shows those that it \
-         holds. If a refusal or an audit record names it, lift it with --not-listed"
+         holds. It may have ended, or was lifted already. If refusals go on that name it, lift it with --not-listed"
     )]
     NoSuchDenyEntry {
         /// Which.
@@ -190,7 +201,9 @@ impl CtlError {
             | Self::Wrap(WrapForTransportError::Rsa(_)) => exit::OS,
             Self::Unknown { .. } => exit::UNKNOWN,
             Self::NotNow { .. } => exit::TRY_LATER,
-            Self::Confirm(ConfirmError::Declined { .. }) | Self::NoSuchDenyEntry { .. } => exit::REFUSED,
+            Self::Confirm(ConfirmError::Declined { .. }) | Self::NoSuchDenyEntry { .. } | Self::NoOfficer { .. } => {
+                exit::REFUSED
+            }
             Self::Client(ClientError::Read { .. })
             | Self::Dev(DevFileError::Read { .. })
             | Self::Read { .. }

@@ -88,17 +88,19 @@ impl KeyStore {
         })
     }
 
-    /// Another entry that still shuts the same out.
+    /// Other entries that still shut the same out.
     fn still_shut_out(&self, lifted: DenyId) -> Option<String> {
         let (entries, system, now) = (self.parts.deny_entries.entries(), self.system_state(), self.parts.clock.wall());
         let lifted = &entries.get(&lifted)?.entry;
-        let other = entries.values().map(|proven| &proven.entry).find(|other| {
+        let is_another = |other: &&DenyEntry| {
             other.id != lifted.id
                 && other.tenant == lifted.tenant
                 && other.subject == lifted.subject
                 && standing(other, Some(&system), now) != Force::Over
-        })?;
-        Some(format!("the deny entry {} shuts {} out still", other.id, other.subject))
+        };
+        let others: Vec<String> =
+            entries.values().map(|proven| &proven.entry).filter(is_another).map(|other| other.id.to_string()).collect();
+        (!others.is_empty()).then(|| format!("{} is shut out still, by: {}", lifted.subject, others.join(", ")))
     }
 
     /// Lets somebody in again. Whether anybody knows the entry does not matter: some frontend may.

@@ -192,6 +192,7 @@ async fn what_cannot_be_done_is_said_with_an_exit_status() {
     let dev = Dev::start(folder.path()).await;
     let (key, unknown) = (dev.file.key_path.as_str(), format!("v0/keys/{}", "0".repeat(32)));
     let before = ekmctl_json(&dev.folder, &["status"]).await;
+    let nobodys = "00000000000000000000000000000009";
     let table: &[(&[&str], i32, &str)] = &[
         (&["key", "list", "--tenant", "nobody"], 1, "nobody"),
         (&["key", "create", "k", "--tenant", "nobody"], 1, "nobody"),
@@ -209,6 +210,12 @@ async fn what_cannot_be_done_is_said_with_an_exit_status() {
         (&["tenant", "create"], 64, "NAME"),
         (&["grant", "g", "--tenant", "demo", "--caller", "no-email"], 64, "no-email"),
         (&["grant", "g", "--tenant", "demo"], 64, "--caller"),
+        (&["deny", "key", "demo-key", "--tenant", "demo", "--for", "1h", "--yes"], 1, "takes a security officer"),
+        (&["--as", "dev-officer-1", "deny", "list", "--tenant", "nobody"], 1, "nobody"),
+        (&["--as", "dev-officer-1", "deny", "lift", nobodys, "--tenant", "demo"], 1, "--not-listed"),
+        (&["deny", "key", "demo-key", "--tenant", "demo", "--for", "119s"], 64, "two minutes to 31 days"),
+        (&["deny", "caller", "probe", "--tenant", "demo", "--for", "1h"], 64, "probe"),
+        (&["deny", "lift", "short", "--tenant", "demo"], 64, "32 lower-case hexadecimal digits"),
         (&["explode"], 64, "explode"),
         (&["status", "--output", "xml"], 64, "xml"),
         (&["status", "--url", "https://localhost:1"], 64, "--url"),

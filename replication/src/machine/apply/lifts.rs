@@ -22,19 +22,20 @@ pub(super) fn lift(draft: &mut Draft, lift: &LiftDeny, at: Timestamp) -> Result<
     if draft.state().row::<Placement>(&tenant).is_none() {
         return Err(Refusal::UnknownTenant { tenant });
     }
-    if draft.state().row::<Lift>(&entry).is_some() {
+    let key = (tenant.clone(), entry);
+    if draft.state().row::<Lift>(&key).is_some() {
         return Err(Refusal::DenyLifted { entry });
     }
     for done in outlived(draft, at) {
         draft.remove::<Lift>(&done);
     }
     has_room(draft, &tenant)?;
-    draft.put(entry, Lift { tenant, lifted_at: at });
+    draft.put(key, Lift { lifted_at: at });
     Ok(Effect::DenyLifted)
 }
 
 fn has_room(draft: &Draft, tenant: &TenantId) -> Result<(), Refusal> {
-    let count = draft.state().lifts().values().filter(|lift| lift.tenant == *tenant).count();
+    let count = draft.state().lifts().keys().filter(|(owner, _)| owner == tenant).count();
     if count < LIFTS_MAX {
         return Ok(());
     }
@@ -46,8 +47,8 @@ fn has_room(draft: &Draft, tenant: &TenantId) -> Result<(), Refusal> {
     })
 }
 
-fn outlived(draft: &Draft, at: Timestamp) -> Vec<DenyId> {
+fn outlived(draft: &Draft, at: Timestamp) -> Vec<(TenantId, DenyId)> {
     let kept_for = u64::try_from(KEPT_FOR.as_millis()).unwrap_or(u64::MAX);
     let is_outlived = |lift: &Lift| lift.lifted_at.0.saturating_add(kept_for) < at.0;
-    draft.state().lifts().iter().filter(|(_, lift)| is_outlived(lift)).map(|(entry, _)| *entry).collect()
+    draft.state().lifts().iter().filter(|(_, lift)| is_outlived(lift)).map(|(key, _)| key.clone()).collect()
 }

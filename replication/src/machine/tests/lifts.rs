@@ -4,6 +4,7 @@ use crate::clock::Timestamp;
 use crate::ids::{DenyId, GroupId};
 use crate::machine::apply::LIFTS_MAX;
 use crate::machine::command::{Action, Command, EnrolSigner, LiftDeny};
+use crate::machine::deny::{DenyEntry, is_lifted};
 use crate::machine::outcome::{Effect, Outcome, Refusal};
 use crate::machine::policy::Subject;
 use crate::machine::request::{AdminOperation, SignedRequest};
@@ -46,7 +47,7 @@ fn a_lift_is_kept_until_no_entry_from_before_can_hold() {
     let mut machine = machine();
     assert_eq!(machine.lifts(lift(1), 5), Outcome::Done(Effect::DenyLifted));
     assert_eq!(machine.lifts(lift(1), 6), Outcome::Refused(Refusal::DenyLifted { entry: entry(1) }));
-    let has = |machine: &Machine, number| machine.state.row::<Lift>(&entry(number)).is_some();
+    let has = |machine: &Machine, number| machine.state.row::<Lift>(&(tenant("acme"), entry(number))).is_some();
     assert_eq!(machine.lifts(lift(2), 33 * DAY + 5), Outcome::Done(Effect::DenyLifted));
     assert!(has(&machine, 1) && has(&machine, 2));
     assert_eq!(machine.lifts(lift(3), 33 * DAY + 6), Outcome::Done(Effect::DenyLifted));
@@ -120,4 +121,21 @@ fn so_many_lifts_of_a_tenant_are_kept_and_no_more_and_another_has_room_still() {
     assert_eq!(machine.lifts(rivals, 5), Outcome::Done(Effect::DenyLifted));
     assert_eq!(machine.lifts(lift(9_999), 33 * DAY + 6), Outcome::Done(Effect::DenyLifted));
     assert_eq!(machine.state.lifts().len(), 1);
+}
+
+#[test]
+fn nobody_lifts_what_is_another_tenants() {
+    let mut machine = machine();
+    let place = machine.author.place_tenant(&tenant("rival"));
+    machine.done(&place);
+    let of = |owner: &str| DenyEntry {
+        id: entry(1),
+        tenant: tenant(owner),
+        subject: Subject::Key(name("k1")),
+        expires_at: Timestamp(DAY),
+    };
+    assert_eq!(machine.lifts(LiftDeny { tenant: tenant("rival"), ..lift(1) }, 5), Outcome::Done(Effect::DenyLifted));
+    assert!(is_lifted(&machine.state, &of("rival")) && !is_lifted(&machine.state, &of("acme")));
+    assert_eq!(machine.lifts(lift(1), 5), Outcome::Done(Effect::DenyLifted), "nor stands in the way of their own");
+    assert!(is_lifted(&machine.state, &of("acme")));
 }

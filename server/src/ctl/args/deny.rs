@@ -81,7 +81,8 @@ pub struct DenyArgs {
     /// The tenant.
     #[arg(long)]
     pub tenant: TenantId,
-    /// When it ends by itself: a number with s, m, h or d; from two minutes to 31 days.
+    /// When it ends by itself: a number with s, m, h or d; from two minutes to 31 days. The second officer must
+    /// consent a minute before it ends.
     #[arg(long = "for", value_name = "TIME", value_parser = lasting)]
     pub lasts: Duration,
     /// The file to write for the second officer; deny-SUBJECT.request if not said.

@@ -18,15 +18,20 @@ use super::connect::{Reach, of_dev};
 
 impl Session {
     pub(super) async fn whoami(&self) -> Result<Printed, CtlError> {
-        let name = self.client.name().to_string();
-        let person = match self.client.get::<PersonBody>(&format!("{OPERATORS_PATH}/{name}")).await {
-            Ok(person) => Some(person),
-            // whoever may not look at people is told so, and is somebody all the same
-            Err(ClientError::Refused(body)) if matches!(body.code, FailureCode::Denied | FailureCode::NotFound) => None,
-            Err(error) => return Err(error.into()),
-        };
+        let (name, person) = (self.client.name().to_string(), self.person().await?);
         let me = Me { name, public_key: self.client.public_key().to_string(), person };
         Ok(Printed::of(&me, print::me(&me)))
+    }
+
+    /// What the cluster knows of whoever acts; `None` where it does not show people to them. They are somebody all the same.
+    pub(super) async fn person(&self) -> Result<Option<PersonBody>, CtlError> {
+        match self.client.get::<PersonBody>(&format!("{OPERATORS_PATH}/{}", self.client.name())).await {
+            Ok(person) => Ok(Some(person)),
+            Err(ClientError::Refused(body)) if matches!(body.code, FailureCode::Denied | FailureCode::NotFound) => {
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(super) async fn explain(&self, asked: &ExplainArgs) -> Result<Printed, CtlError> {
