@@ -80,7 +80,7 @@ pub async fn keep(book: Arc<DenyBook>, system: Arc<Group>) {
                 Ok(other) => drop(known.remove(&other)),
                 Err(error) => {
                     tracing::error!(%error, "what passes deny entries on to a key store panicked; all are begun again");
-                    passing.abort_all();
+                    passing.shutdown().await;
                     known.clear();
                 }
             },
