@@ -3,6 +3,7 @@
 //! Knows no HTTP endpoint, no token and no settings file; sees sealed material only, never key bytes. Everything
 //! named redb or sled stays in [`store`], everything named openraft in [`raft`], everything named tonic or rustls in [`peers`].
 
+pub mod causes;
 pub mod clock;
 pub mod codec;
 pub mod deny_entries;

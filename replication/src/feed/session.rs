@@ -16,6 +16,7 @@ use super::limits::{ASK_WAIT_MAX, BEGIN_WAIT_MAX, FORMAT, OUT_OF_TOUCH_MAX, PREF
 use super::wire;
 use super::wire::part::Part;
 use super::{CONFIRM_EVERY, NEWS_WITHIN};
+use crate::causes;
 use crate::directory::View;
 use crate::freshness::{Confirmation, FRESH_MAX, Finality};
 use crate::ids::{GroupId, LogIndex, ShardId, TenantId};
@@ -93,7 +94,7 @@ impl<R: Reader> Session<'_, R> {
             Ok(better) => Ended::BetterAt(better),
             Err(trouble) => {
                 let (replica, group) = (self.line().replica, self.group);
-                let why = with_causes(&trouble);
+                let why = causes::in_one_line(&trouble);
                 tracing::debug!(%replica, %group, why, "a key store is left for the next one");
                 Ended::Lost { was_read: seen.mark != before, why }
             }
@@ -243,19 +244,4 @@ impl<R: Reader> Session<'_, R> {
         }
         None
     }
-}
-
-/// An error and what lies behind it, in one line; each text once.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -5,6 +5,7 @@
 use super::header::{self, HeaderError};
 use super::limits::FORMAT;
 use super::wire;
+use crate::causes;
 use crate::raft::answering::AnswerError;
 use crate::raft::network::{AskError, Kind};
 
@@ -80,12 +81,7 @@ pub(super) fn answered(body: Vec<u8>) -> wire::Reply {
 }
 
 pub(super) fn refusal(reason: wire::Reason, error: &(dyn std::error::Error + 'static)) -> wire::Reply {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
+    let text = causes::in_one_line(error);
     wire::Reply { format: FORMAT, body: vec![], refusal: Some(wire::Refusal { reason: reason.into(), text }) }
 }
 

@@ -26,6 +26,7 @@ use super::limits::CLOSE_MAX;
 use super::measure::{Measure, Watching, watch_room};
 use super::network::Peers;
 use super::reconcile;
+use crate::causes;
 use crate::ids::{GroupId, PeerAddress, ReplicaId, ShardId};
 use crate::store::blocking::Blocking;
 use crate::store::folder;
@@ -298,7 +299,7 @@ impl<RT: AsyncRuntime> Host<RT> {
     /// Keeps and tells why a shard does not serve.
     fn give_up(&self, id: GroupId, error: HostError) -> Arc<HostError> {
         let error = Arc::new(error);
-        let why = causes(error.as_ref());
+        let why = causes::in_one_line(error.as_ref());
         tracing::error!(group = %id, "this shard does not serve: {why}");
         let mut places = self.places.lock();
         places.entry(id).or_insert(Place { running: None, trouble: None }).trouble = Some(Arc::clone(&error));
@@ -466,10 +467,4 @@ pub fn shards_on_disk(folder: &Path) -> BTreeSet<ShardId> {
 /// Where a group lives below a replica's data folder.
 pub fn group_folder(folder: &Path, group: GroupId) -> PathBuf {
     folder.join("groups").join(group.to_string())
-}
-
-/// An error and what lies behind it, in one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let behind = std::iter::successors(error.source(), |error| error.source());
-    behind.fold(error.to_string(), |text, error| format!("{text}: {error}"))
 }

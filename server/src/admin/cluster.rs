@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::extract::State as Shared;
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
+use replication::causes;
 use replication::feed::Outlets as _;
 use replication::ids::{FrontendName, GroupId, ShardId};
 use replication::machine::apply::OFFICERS_MIN;
@@ -137,8 +138,7 @@ async fn init(
 /// What went wrong, with what lies behind it.
 fn not_founded(error: &(dyn std::error::Error + 'static)) -> String {
     tracing::error!(error, "the cluster is not founded yet");
-    let behind = std::iter::successors(error.source(), |error| error.source());
-    let why = behind.fold(error.to_string(), |text, error| format!("{text}: {error}"));
+    let why = causes::in_one_line(error);
     format!("the cluster is not founded yet, and may be once this is put right: {why}")
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use replication::causes;
 use replication::ids::{GroupId, KeyVersionId, LogIndex, ShardId, TenantId};
 use replication::machine::outcome::Refusal;
 use replication::machine::rows::Placement;
@@ -161,9 +162,7 @@ impl Trouble {
 impl ShardDown {
     /// What happened, with what lies behind it.
     pub fn why(&self) -> String {
-        let first: &dyn std::error::Error = &self.trouble;
-        let behind = std::iter::successors(first.source(), |error| error.source());
-        behind.fold(first.to_string(), |text, error| format!("{text}: {error}"))
+        causes::in_one_line(&self.trouble)
     }
 }
 

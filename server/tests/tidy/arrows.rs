@@ -128,6 +128,7 @@ const SERVER_ARROWS: Arrows = &[
 
 /// What stands in the log is a language of its own, below the codec that writes it; the machine reads it through the codec.
 const REPLICATION_ARROWS: Arrows = &[
+    ("causes", &[]),
     ("clock", &[]),
     ("ids", &[]),
     ("machine::lifecycle", &[]),
@@ -174,10 +175,13 @@ const REPLICATION_ARROWS: Arrows = &[
     ("directory", &["clock", "ids", "machine", "freshness", "deny_entries::list"]),
     ("schema", &["clock", "ids", "machine::policy", "machine::request"]),
     ("store", &["ids", "machine", "codec"]),
-    ("raft", &["clock", "ids", "machine", "codec", "freshness", "store"]),
+    ("raft", &["causes", "clock", "ids", "machine", "codec", "freshness", "store"]),
     ("deny_entries", &["clock", "ids", "machine", "codec", "freshness", "deny_entries::list", "store", "raft"]),
-    ("peers", &["ids", "raft", "deny_entries"]),
-    ("feed", &["clock", "ids", "machine", "codec", "freshness", "directory", "raft", "deny_entries", "peers"]),
+    ("peers", &["causes", "ids", "raft", "deny_entries"]),
+    (
+        "feed",
+        &["causes", "clock", "ids", "machine", "codec", "freshness", "directory", "raft", "deny_entries", "peers"],
+    ),
 ];
 
 /// The crates whose modules have arrows.
