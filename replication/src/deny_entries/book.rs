@@ -178,7 +178,11 @@ impl DenyBook {
         };
         match timeout(WRITE_WAIT_MAX, taking).await {
             Ok(Ok(taken)) => taken,
-            Ok(Err(panicked)) => std::panic::resume_unwind(panicked.into_panic()),
+            Ok(Err(ended)) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // the process ends
+                Err(_) => Err(BookError::Late),
+            },
             Err(_) => Err(BookError::Late),
         }
     }
